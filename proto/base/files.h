@@ -1,0 +1,23 @@
+/* Files: the few durable ways in which casebus writes and holds them. */
+#ifndef BASE_FILES_H
+#define BASE_FILES_H
+
+#include "proto/base/bytes.h"
+#include "proto/base/error.h"
+
+/* Reads all of @path (at most @max bytes) into @out, which the caller deinits. A larger file is
+ * CASEBUS_TOO_LARGE. */
+int file_read(const char *path, size_t max, struct buffer *out, struct casebus_error *err);
+/* Writes @path whole or not at all: temporary name, fsync, rename, fsync of the directory. @mode such as
+ * 0600. */
+int file_write(const char *path, struct bytes content, unsigned mode, struct casebus_error *err);
+/* mkdir -p with mode 0700; fsyncs the parent of what it makes. */
+int dir_make(const char *path, struct casebus_error *err);
+int dir_sync(const char *path, struct casebus_error *err);
+/* Takes an exclusive flock on PATH (made when missing), close-on-exec. Returns the descriptor, or -1 with
+ * CASEBUS_LOCKED when another process holds it: the sentence names its process id. */
+int file_lock(const char *path, struct casebus_error *err);
+/* "DIR/NAME" into @out; -1 when it does not fit. */
+int path_join(char *out, size_t size, const char *dir, const char *name);
+
+#endif

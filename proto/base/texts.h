@@ -1,0 +1,14 @@
+/* Texts: what people read, in Chinese or English (gettext domain "casebus", po/zh_CN.po). */
+#ifndef BASE_TEXTS_H
+#define BASE_TEXTS_H
+
+#include <libintl.h>
+
+#define _(text)  dgettext("casebus", text)
+#define N_(text) (text) /* marks a text in a table; translate where it is shown */
+
+/* Called once by each program: setlocale, catalogue directory (CASEBUS_LOCALEDIR of the environment, the
+ * build's own, or the installed one). */
+void texts_init(void);
+
+#endif

@@ -1,0 +1,44 @@
+/* Certificates: X.509 v3 (RFC 5280) by the hub's own authority. A node's certificate binds its signing key,
+ * its name, its department and area, and its CURVE key: subject CN = node name, O = department, L = area (six
+ * digits); SAN URIs "casebus:origin:ORIGIN" and "casebus:curve:HEX64". The authority's: CN = origin, CA:TRUE,
+ * keyCertSign. */
+#ifndef CRYPTO_CERTIFICATE_H
+#define CRYPTO_CERTIFICATE_H
+
+#include "proto/crypto/keys.h"
+
+#define CERTIFICATE_MAX 2048 /* bytes of DER */
+#define NODE_NAME_MAX   64   /* [a-z0-9][a-z0-9.-]*, at most 63 characters */
+
+struct certificate_info {
+    char node[NODE_NAME_MAX];
+    char department[64];
+    char area[8];
+    char origin[256];
+    uint8_t curve_key[CURVE_KEY_SIZE];
+    struct public_key key;
+    int64_t not_before; /* seconds since 1970 */
+    int64_t not_after;
+    uint8_t serial[16];
+};
+
+bool node_name_valid(const char *name);
+bool origin_valid(const char *origin); /* DNS-like name and path segments, last one a generation number:
+                                          "js.example/exchange/1" */
+
+/* DER of a self-signed authority for @origin, @days long. @out: CERTIFICATE_MAX bytes. */
+int authority_make(const struct signing_key *key, const char *origin, unsigned days, int64_t now,
+                   uint8_t *out, size_t *sizep, struct casebus_error *err);
+/* Issues a node's certificate (serial is chosen at random). */
+int certificate_issue(const struct signing_key *authority_key, struct bytes authority,
+                      const struct certificate_info *info, uint8_t *out, size_t *sizep,
+                      struct casebus_error *err);
+/* Checks signature, form and names against the authority and fills in @info. @at: seconds since 1970 at which
+ * it has to be valid, or 0 not to ask. */
+int certificate_check(struct bytes certificate, struct bytes authority, int64_t at,
+                      struct certificate_info *info, struct casebus_error *err);
+/* PEM files. */
+int certificate_save(struct bytes certificate, const char *path, struct casebus_error *err);
+int certificate_load(const char *path, uint8_t *out, size_t *sizep, struct casebus_error *err);
+
+#endif

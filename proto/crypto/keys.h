@@ -1,0 +1,43 @@
+/* Keys: signing keys, their public halves and files (PKCS#8 and SubjectPublicKeyInfo in PEM, mode 0600). */
+#ifndef CRYPTO_KEYS_H
+#define CRYPTO_KEYS_H
+
+#include "proto/crypto/suite.h"
+
+#define SIGNATURE_SIZE  64 /* Ed25519 (RFC 8032); SM2 in a gm suite: r ‖ s, 32 bytes each */
+#define PUBLIC_KEY_SIZE 64 /* room for any suite; Ed25519 uses the first 32 */
+#define KEY_ID_SIZE     16
+
+struct signing_key;
+
+struct public_key {
+    enum suite_id suite;
+    uint8_t size; /* 32 for Ed25519, 64 for SM2 */
+    uint8_t bytes[PUBLIC_KEY_SIZE];
+};
+
+int signing_key_generate(struct signing_key **keyp, const struct suite *suite, struct casebus_error *err);
+int signing_key_load(struct signing_key **keyp, const struct suite *suite, const char *path,
+                     struct casebus_error *err);
+/* Refuses to replace a file that is there (CASEBUS_EXISTS). */
+int signing_key_save(const struct signing_key *key, const char *path, struct casebus_error *err);
+struct signing_key *signing_key_free(struct signing_key *key);
+const struct public_key *signing_key_public(const struct signing_key *key);
+/* Cannot fail for a key that was loaded or generated. Thread-safe. */
+void signing_key_sign(const struct signing_key *key, struct bytes message, uint8_t signature[SIGNATURE_SIZE]);
+
+/* First 16 bytes of hash(suite id byte ‖ public key bytes). */
+void public_key_id(const struct public_key *key, uint8_t id[KEY_ID_SIZE]);
+
+/* Verifier: a public key made ready once for many checks. Immutable, shared between threads. */
+struct verifier;
+struct verifier *verifier_new(const struct public_key *key); /* NULL when the bytes are no key */
+struct verifier *verifier_free(struct verifier *verifier);
+bool verifier_check(const struct verifier *verifier, struct bytes message,
+                    const uint8_t signature[SIGNATURE_SIZE]);
+
+/* CURVE key pair of ZeroMQ: file holds the secret in Z85 and a newline, mode 0600 (zmq_curve_keypair makes
+ * pairs). */
+#define CURVE_KEY_SIZE 32
+
+#endif
