@@ -49,7 +49,7 @@ extern "C" {
     X(MISSING_FIELD, 33, "CB-MISSING-FIELD", "a required field is missing")                                  \
     X(BAD_FIELD, 34, "CB-BAD-FIELD", "a field has a value that is not allowed")                              \
     X(COMMITMENT, 35, "CB-COMMITMENT", "a part does not match its commitment")                               \
-    X(VERSION, 36, "CB-VERSION", "the protocol or format version is not supported")                          \
+    X(BAD_VERSION, 36, "CB-VERSION", "the protocol or format version is not supported")                      \
     X(SEQ_CONFLICT, 40, "CB-SEQ-CONFLICT", "this number was used before for other content")                  \
     X(SEQ_GAP, 41, "CB-SEQ-GAP", "numbers before this one are missing")                                      \
     X(RECORD_OWNER, 42, "CB-RECORD-OWNER", "the record belongs to another node")                             \

@@ -88,6 +88,11 @@ char *hex_encode(char *out, const void *data, size_t size);
 bool hex_decode(void *out, size_t size, const char *text);
 /* True when @text is well-formed UTF-8 without NUL (RFC 3629: no surrogates, no overlong forms). */
 bool utf8_valid(const void *text, size_t size);
+/* Drops an incomplete character from the end of @text, after a copy that was cut. */
+void utf8_cut(char *text);
+/* Copies @text for a log or a terminal: control characters, those that turn the writing direction and bytes
+ * that are not UTF-8 become \xNN. Cut between characters to fit @size. Returns the length. */
+size_t text_escape(char *out, size_t size, const char *text);
 
 /* Buffer: bytes that grow up to a bound fixed at birth. */
 struct buffer {

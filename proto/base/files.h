@@ -5,7 +5,8 @@
 #include "proto/base/bytes.h"
 #include "proto/base/error.h"
 
-/* Reads all of @path (at most @max bytes) into @out, which the caller deinits. A larger file is
+/* Reads all of @path (at most @max bytes) into @out, which is initialised here, whatever comes of it, and
+ * which the caller deinits. A NUL stands behind the content, not counted. A larger file is
  * CASEBUS_TOO_LARGE. */
 int file_read(const char *path, size_t max, struct buffer *out, struct casebus_error *err);
 /* Writes @path whole or not at all: temporary name, fsync, rename, fsync of the directory. @mode such as

@@ -11,15 +11,15 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERROR };
 struct log {
     FILE *file;               /* where lines go; NULL: nowhere */
     enum log_level min_level; /* lines below it are dropped */
-    const char *program;
+    const char *program;      /* may be NULL */
     /* If set, gets every line instead of @file: (self, level, id, sentence). Called from any thread. */
     void (*sink)(void *self, enum log_level level, const char *id, const char *text);
     void *self;
 };
 
-/* One line: "2026-11-23T14:38:34.123Z LEVEL ID sentence" (journald priority prefix "<4>" instead of the time
- * when JOURNAL_STREAM is set). Control characters in names are shown as \xNN, so a peer cannot forge lines.
- * Thread-safe. */
+/* One line: "2026-11-23T14:38:34.123Z LEVEL ID sentence", with "program: " before the sentence when it is set
+ * ("<4>ID sentence", priority first, when JOURNAL_STREAM names the file). Control characters in names are
+ * shown as \xNN, so a peer cannot forge lines. Thread-safe. */
 void log_line(const struct log *log, enum log_level level, const char *id, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
