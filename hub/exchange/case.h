@@ -1,0 +1,76 @@
+/* Case: the set of its records, and what they amount to.
+ *
+ * A record is the newest statement of one source row: key (namespace, id), and of several statements the one
+ * with the greatest (revision, operation, content digest). The case's state is a function of the set of its
+ * records: ordered by (occurred-at, a date counting as its local midnight, rank of the kind, key), folded
+ * from the first to the last, always whole (promise P4). */
+#ifndef EXCHANGE_CASE_H
+#define EXCHANGE_CASE_H
+
+#include "proto/base/bytes.h"
+#include "proto/base/error.h"
+
+#define CASE_RECORDS_MAX 4096
+#define RECORD_KEY_SIZE  16
+
+struct case_record {
+    uint8_t key[RECORD_KEY_SIZE]; /* digest of (namespace, id) */
+    uint64_t position;            /* of the entry that holds the newest statement; not part of the state */
+    uint64_t revision;
+    int64_t occurred_at_us;
+    uint8_t header_digest[16]; /* what the statement says, without what is random in it; breaks ties */
+    uint32_t detail;           /* kind-specific: finish kind + 1, rating level, special kind ... */
+    uint8_t operation;         /* values of the schema's enums */
+    uint8_t kind;
+    uint8_t precision;
+    uint8_t flags;
+};
+
+#define RECORD_BACKFILL 1
+#define RECORD_CONFLICTED                                                                                    \
+    2 /* another statement with the same revision and operation but other content was seen */
+
+enum case_status {                   /* stable values and names */
+                   CASE_NOTHING = 0, /* no record tells a stage yet (such as only steps) */
+                   CASE_APPLIED = 1,
+                   CASE_RECEIVED = 2,
+                   CASE_SUPPLEMENT = 3, /* waits for the applicant */
+                   CASE_ACCEPTED = 4,
+                   CASE_REFUSED = 5, /* not accepted */
+                   CASE_STOPPED = 6, /* a special procedure runs */
+                   CASE_DECIDED = 7,
+                   CASE_FINISHED = 8,
+                   CASE_DELIVERED = 9,
+                   CASE_WITHDRAWN = 10,
+                   CASE_ANNULLED = 11
+};
+
+struct case_state {
+    enum case_status status;
+    uint32_t n_records; /* without deleted ones */
+    uint32_t n_deleted;
+    uint32_t n_conflicts;
+    int64_t applied_at_us, received_at_us, accepted_at_us, decided_at_us, finished_at_us; /* 0: not told */
+    int64_t first_at_us, last_at_us;
+    uint8_t finish_kind_plus1; /* 0: not told */
+    uint16_t findings;         /* bits below; stable */
+};
+
+#define FINDING_SECOND_SUPPLEMENT    1 /* more than one supplement notice */
+#define FINDING_SPECIAL_NOT_BEGUN    2
+#define FINDING_FINISH_WHILE_STOPPED 4
+#define FINDING_ACCEPT_AFTER_FINISH  8
+#define FINDING_CONFLICT             16 /* clashing statements of one record */
+
+const char *case_status_name(enum case_status status);  /* "accepted" */
+const char *case_status_title(enum case_status status); /* for people, in the language of the process */
+
+/* True when statement @a of a record wins over @b. Total order: never depends on arrival. */
+bool record_wins(const struct case_record *a, const struct case_record *b);
+/* Puts a statement into the set: replaces the record of its key if it wins. @n grows by at most one. */
+int case_put(struct case_record *records, uint32_t *n, uint32_t capacity, const struct case_record *record,
+             struct casebus_error *err);
+/* Folds @n records (sorted in place) into @state. Pure. */
+void case_fold(struct case_record *records, uint32_t n, struct case_state *state);
+
+#endif

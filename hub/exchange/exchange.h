@@ -1,0 +1,90 @@
+/* Exchange: the pure core. What does an event change, and for whom? No clock, no randomness, no input or
+ * output.
+ *
+ * Two halves. *Decide* looks and says what shall happen: accepted, duplicate, refused; which case, which
+ * receivers. *Apply* does to the store what an entry of the ledger says. The daemon decides, writes the
+ * entry, and applies it; a replay only applies. So the state is a function of the ledger (promise P10), and
+ * what was decided once is never decided again. */
+#ifndef EXCHANGE_EXCHANGE_H
+#define EXCHANGE_EXCHANGE_H
+
+#include "hub/exchange/case.h"
+#include "hub/exchange/store.h"
+#include "proto/casebus/v1/batch.pb-c.h"
+#include "proto/casebus/v1/event.pb-c.h"
+#include "proto/casebus/v1/ledger.pb-c.h"
+#include "proto/crypto/suite.h"
+
+#define RECEIVERS_MAX 64 /* of one event */
+
+/* One member of a batch, checked by the gate. */
+struct exchange_event {
+    const Casebus__V1__EventHeader *header;
+    uint8_t event_hash[DIGEST_SIZE];
+    uint8_t header_digest[DIGEST_SIZE];
+    uint8_t content_digest[DIGEST_SIZE];
+};
+
+/* What the world contributes; comes in with the group. */
+struct exchange_moment {
+    int64_t hub_time_us;
+    uint8_t fresh_case_id[16]; /* random; used if a new case is opened */
+};
+
+/* Where a stream stands. */
+enum exchange_sequence { SEQUENCE_NEXT = 1, SEQUENCE_REPEATED = 2, SEQUENCE_CONFLICT = 3, SEQUENCE_GAP = 4 };
+struct exchange_stream {
+    uint64_t last; /* highest number in the ledger */
+    uint8_t last_statement[DIGEST_SIZE];
+    uint64_t seal_position; /* with SEQUENCE_REPEATED: of the seal that this very batch has */
+};
+/* Where a batch stands in its stream. @statement_hash: of the batch. Returns one of exchange_sequence, or -1.
+ */
+int exchange_sequence(const struct exchange_store *store, const char *node,
+                      const Casebus__V1__BatchStatement *statement, const uint8_t statement_hash[DIGEST_SIZE],
+                      struct exchange_stream *stream, struct casebus_error *err);
+/* Where a stream stands (all zero when unknown), for Welcome. */
+int exchange_stream_get(const struct exchange_store *store, const char *node, uint64_t stream_id,
+                        struct exchange_stream *stream, struct casebus_error *err);
+
+enum exchange_verdict { VERDICT_ACCEPTED = 1, VERDICT_DUPLICATE = 2, VERDICT_REFUSED = 3 };
+struct exchange_receiver {
+    const char *node; /* lives as long as the registry passed in */
+    uint32_t part_mask;
+};
+struct exchange_decision {
+    enum exchange_verdict verdict;
+    uint64_t duplicate_of;        /* position, with VERDICT_DUPLICATE */
+    struct casebus_error refusal; /* with VERDICT_REFUSED; English; code and words */
+    uint8_t case_id[16];
+    uint64_t slot; /* of the vault that the case has; 0: take one */
+    struct exchange_receiver receivers[RECEIVERS_MAX];
+    size_t n_receivers;
+};
+
+/* The nodes as the exchange sees them: in the order of their names. */
+struct exchange_node {
+    const char *name;
+    bool publish;
+    bool receive_all;
+    uint32_t receive_part_kinds; /* bit per PartKind value */
+};
+
+int exchange_decide(const struct exchange_store *store, const struct exchange_node *nodes, size_t n_nodes,
+                    const char *node, const struct exchange_event *event,
+                    const struct exchange_moment *moment, struct exchange_decision *decision,
+                    struct casebus_error *err);
+
+/* Apply. @position is the entry's. @event is what the sealed body holds (its digests computed as the gate
+ * does), @slot the vault slot of that body. Each works on entries that were decided before and fails only
+ * when the store does or the ledger contradicts itself (CASEBUS_DAMAGED). */
+int exchange_apply_event(const struct exchange_store *store, uint64_t position,
+                         const Casebus__V1__EventEntry *entry, const struct exchange_event *event,
+                         uint64_t slot, struct casebus_error *err);
+int exchange_apply_seal(const struct exchange_store *store, uint64_t position,
+                        const Casebus__V1__SealEntry *seal, const Casebus__V1__BatchStatement *statement,
+                        const uint8_t statement_hash[DIGEST_SIZE], struct casebus_error *err);
+int exchange_apply_act(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
+                       const Casebus__V1__ActEntry *act, struct casebus_error *err);
+
+#endif

@@ -1,0 +1,48 @@
+/* Gate: may this batch come in? Runs in the verify workers, one gate each; looks only at the batch and the
+ * registry.
+ *
+ * Who sent it (the payload frame's User-Id, set by ZAP), did they sign it, is it meant for this hub, are its
+ * bytes what the schema says. What passes leaves decoded, hashed and sealed: the writer has only to decide
+ * and to wrap keys. What does not pass leaves with a code, a sentence and a hint, and its bytes sealed for
+ * quarantine. */
+#ifndef GATE_GATE_H
+#define GATE_GATE_H
+
+#include "hub/gate/registry.h"
+#include "proto/casebus/v1/session.pb-c.h"
+#include "proto/codec/batch.h"
+#include "proto/codec/entry.h"
+
+struct gate_member {
+    struct exchange_event event;
+    const Casebus__V1__Event *wire; /* header bytes and parts as they came */
+    struct body_seal seal;          /* wrapped by the writer */
+    struct casebus_error
+        refusal; /* code CASEBUS_OK: passed. A refused member still has event_hash and seal */
+};
+
+struct gate_batch {
+    struct arena arena; /* owns all that is below */
+    const Casebus__V1__Batch *batch;
+    const Casebus__V1__BatchStatement *statement;
+    uint8_t statement_hash[DIGEST_SIZE];
+    struct gate_member *members;
+    size_t n_members;
+    struct casebus_error refusal;  /* code CASEBUS_OK: the batch passed as a whole */
+    struct body_seal refused_seal; /* of the frame's bytes when it did not */
+    uint8_t frame_hash[DIGEST_SIZE];
+};
+
+struct gate;
+/* @content_key: the hub's key for content digests. @origin is copied. */
+struct gate *gate_new(const struct suite *suite, const char *origin, const uint8_t content_key[KEY_SIZE]);
+struct gate *gate_free(struct gate *gate);
+/* Checks @frame, which @node sent (NULL when it is not in the registry). @batch is inited by gate_batch_init;
+ * everything it points to lives in its arena, except that wire bytes are copied there as well, so @frame may
+ * go. Never fails: a fault of ours is a refusal with CASEBUS_INTERNAL. */
+void gate_batch_init(struct gate_batch *batch);
+void gate_batch_deinit(struct gate_batch *batch);
+void gate_check(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,
+                struct gate_batch *batch);
+
+#endif

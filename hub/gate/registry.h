@@ -1,0 +1,36 @@
+/* Registry: who is enrolled. An immutable picture, replaced whole when somebody is enrolled or suspended;
+ * each user holds a reference. */
+#ifndef GATE_REGISTRY_H
+#define GATE_REGISTRY_H
+
+#include "hub/exchange/exchange.h"
+#include "proto/crypto/certificate.h"
+
+struct registry_node {
+    struct certificate_info info; /* name, department, area, CURVE key, signing key, validity */
+    uint8_t key_id[KEY_ID_SIZE];
+    struct verifier *verifier;
+    bool publish;
+    bool receive_all;
+    uint32_t receive_part_kinds;
+};
+
+struct registry {
+    struct registry_node *nodes; /* sorted by name */
+    size_t n_nodes;
+    struct exchange_node *exchange; /* the same, as the exchange sees them */
+    /* private: reference count */
+    int references;
+};
+
+/* Builds a registry from serialised NodeEnrolled messages (as the ledger holds them), checking each
+ * certificate against the authority and the node's own signature of its enrolment. */
+int registry_build(struct registry **registryp, const struct bytes *enrolled, size_t n,
+                   struct bytes authority, struct casebus_error *err);
+struct registry *registry_ref(struct registry *registry);   /* any thread */
+struct registry *registry_unref(struct registry *registry); /* NULL */
+const struct registry_node *registry_find(const struct registry *registry, const char *name);
+const struct registry_node *registry_find_curve(const struct registry *registry,
+                                                const uint8_t key[CURVE_KEY_SIZE]);
+
+#endif

@@ -1,0 +1,63 @@
+/* Ledger: the record for ever. LMDB, append-only, full sync; follows the journal in large batches.
+ *
+ * Tables: leaves and bodies by position; tree hashes in stored order (a leaf's hash, then the subtrees that
+ * it completes, upwards: the order in which tree_append stores them), 32 of them a row; published checkpoints
+ * by size; meta (format, origin). LMDB is opened with NORDAHEAD, NOTLS, a 1 TiB sparse map, close-on-exec;
+ * made under a temporary name, synced, renamed. */
+#ifndef LEDGER_LEDGER_H
+#define LEDGER_LEDGER_H
+
+#include "proto/crypto/suite.h"
+#include "proto/merkle/tree.h"
+
+struct ledger;
+
+struct ledger_row {
+    struct bytes leaf;
+    struct bytes body;     /* may be empty */
+    const uint8_t *hashes; /* n_hashes * 32: as tree_append stored them for this leaf */
+    size_t n_hashes;
+};
+
+/* Index in stored order of the hash (level, index). */
+uint64_t stored_hash_index(unsigned level, uint64_t index);
+/* How many hashes are stored for the first @size leaves. */
+uint64_t stored_hash_count(uint64_t size);
+
+/* Opens DIR/ledger, or makes it for @origin. CASEBUS_DAMAGED names what does not fit (another origin, a
+ * format from the future). */
+int ledger_open(struct ledger **ledgerp, const char *dir, const char *origin, struct casebus_error *err);
+struct ledger *ledger_close(struct ledger *ledger);
+/* Entries that are in the ledger and synced. Any thread. */
+uint64_t ledger_size(const struct ledger *ledger);
+/* Appends rows [first, first + n) in one synced transaction; @first must be the size. MAP_FULL and ENOSPC are
+ * CASEBUS_DISK_FULL; after any other commit error the ledger answers CASEBUS_DAMAGED until it is opened
+ * again. */
+int ledger_append(struct ledger *ledger, uint64_t first, const struct ledger_row *rows, size_t n,
+                  struct casebus_error *err);
+/* Adds a published checkpoint (size of the tree, signed note); rides in the next ledger_append's transaction
+ * or makes its own. */
+int ledger_publish(struct ledger *ledger, uint64_t size, struct bytes note, struct casebus_error *err);
+
+/* View: a read transaction, to be held for less than two seconds. One thread. Bytes are valid until it is
+ * closed. */
+struct ledger_view;
+int ledger_view_open(struct ledger_view **viewp, struct ledger *ledger, struct casebus_error *err);
+struct ledger_view *ledger_view_close(struct ledger_view *view);
+/* Keeps the object, gives the snapshot back, and takes a fresh one. */
+int ledger_view_renew(struct ledger_view *view, struct casebus_error *err);
+uint64_t ledger_view_size(const struct ledger_view *view);
+/* CASEBUS_NOT_FOUND past the end. */
+int ledger_view_leaf(struct ledger_view *view, uint64_t position, struct bytes *leaf,
+                     struct casebus_error *err);
+/* Empty bytes when the entry has none. */
+int ledger_view_body(struct ledger_view *view, uint64_t position, struct bytes *body,
+                     struct casebus_error *err);
+/* A tree_read_fn: self is a struct ledger_view. */
+int ledger_view_hash(void *view, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],
+                     struct casebus_error *err);
+/* The newest published checkpoint at or below @size; CASEBUS_NOT_FOUND when there is none. */
+int ledger_view_checkpoint(struct ledger_view *view, uint64_t size, struct bytes *note,
+                           struct casebus_error *err);
+
+#endif

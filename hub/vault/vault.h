@@ -1,0 +1,36 @@
+/* Vault: the keys that can be destroyed. One slot per (case, person) and per material holds a random 32-byte
+ * key, wrapped under the hub's key-encryption key; a sealed body's single-use key is wrapped under its slot.
+ * Overwriting the slot makes every body under it unreadable for ever, while leaves and proofs stay.
+ *
+ * Two files, DIR/vault/a and DIR/vault/b, hold the same slots, each with a checksum. Slots are made and
+ * synced ahead, so that taking one needs no disk write. Which slots are taken is known from the bodies, not
+ * from the vault: after a crash the owner says so. */
+#ifndef VAULT_VAULT_H
+#define VAULT_VAULT_H
+
+#include "proto/crypto/suite.h"
+
+struct vault;
+
+/* Opens the vault, or makes it with @ahead slots (slots count from 1). @kek is copied into locked memory. A
+ * slot that is damaged in one copy is mended from the other and reported in *mended (may be NULL); damaged in
+ * both: known only when it is asked. */
+int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
+               unsigned *mended, struct casebus_error *err);
+struct vault *vault_close(struct vault *vault);
+/* Says that slots up to @slot are taken (after replay). */
+void vault_set_taken(struct vault *vault, uint64_t slot);
+uint64_t vault_taken(const struct vault *vault);
+/* Takes the next slot and tells its key. CASEBUS_BUSY when none is ready: vault_prepare is behind. Writer's
+ * thread only. */
+int vault_take(struct vault *vault, uint64_t *slotp, uint8_t key[KEY_SIZE], struct casebus_error *err);
+/* The key of a taken slot. CASEBUS_NOT_FOUND: erased. CASEBUS_DAMAGED: in both copies. Any thread. */
+int vault_key(struct vault *vault, uint64_t slot, uint8_t key[KEY_SIZE], struct casebus_error *err);
+/* Makes slots until @ahead are ready; syncs both copies. The keeper's thread. */
+int vault_prepare(struct vault *vault, struct casebus_error *err);
+/* How many slots are ready to be taken. Any thread. */
+uint64_t vault_ready(const struct vault *vault);
+/* Overwrites the slot in both copies, each synced; done again it is harmless. */
+int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err);
+
+#endif

@@ -1,0 +1,38 @@
+/* Entries: the ledger's leaves, and the sealed bodies beside them. Formulas: proto/casebus/v1/ledger.proto.
+ */
+#ifndef CODEC_ENTRY_H
+#define CODEC_ENTRY_H
+
+#include "proto/casebus/v1/ledger.pb-c.h"
+#include "proto/codec/codec.h"
+#include "proto/crypto/keys.h"
+
+#define ENTRY_MAX (32 * 1024) /* bytes of one leaf; an ordinary one has under 300 */
+
+/* Decodes and checks the form of a leaf (format, suite, content present, sizes of digests and ids). */
+Casebus__V1__LedgerEntry *entry_decode(struct bytes entry, struct arena *arena, struct casebus_error *err);
+Casebus__V1__SealedBody *body_decode(struct bytes body, struct arena *arena, struct casebus_error *err);
+
+/* Seals @items under a fresh single-use key (item 0 a header, then salt ‖ content of each part), as the
+ * verify workers do; the writer wraps the key later, when it knows the slot. */
+struct body_seal {
+    uint8_t key[KEY_SIZE]; /* cleared by body_wrap */
+    struct bytes *items;   /* sealed, in the arena */
+    size_t n_items;
+    uint8_t subject[DIGEST_SIZE];
+    uint8_t content_digest[DIGEST_SIZE];
+};
+int body_seal_items(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
+                    const struct bytes *items, size_t n_items, struct arena *arena, struct body_seal *seal,
+                    struct casebus_error *err);
+/* Wraps the key under the slot's key and packs the SealedBody into @arena. */
+int body_wrap(struct crypter *crypter, const char *origin, struct body_seal *seal, uint64_t slot,
+              const uint8_t slot_key[KEY_SIZE], struct arena *arena, struct bytes *body,
+              struct casebus_error *err);
+/* Opens item @index of a decoded body with the slot's key into @arena. CASEBUS_DAMAGED when it does not open.
+ */
+int body_open_item(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
+                   const Casebus__V1__SealedBody *body, const uint8_t slot_key[KEY_SIZE], size_t index,
+                   struct arena *arena, struct bytes *plain, struct casebus_error *err);
+
+#endif
