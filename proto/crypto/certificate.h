@@ -9,12 +9,13 @@
 
 #define CERTIFICATE_MAX 2048 /* bytes of DER */
 #define NODE_NAME_MAX   64   /* [a-z0-9][a-z0-9.-]*, at most 63 characters */
+#define ORIGIN_MAX      65   /* at most 64 characters: the common name's bound (RFC 5280 A.1) */
 
 struct certificate_info {
     char node[NODE_NAME_MAX];
     char department[64];
     char area[8];
-    char origin[256];
+    char origin[256]; /* valid ones are shorter than ORIGIN_MAX */
     uint8_t curve_key[CURVE_KEY_SIZE];
     struct public_key key;
     int64_t not_before; /* seconds since 1970 */

@@ -23,6 +23,9 @@ const struct suite *suite_get(enum suite_id id);
 const struct suite *suite_by_name(const char *name); /* "intl", "gm" */
 enum suite_id suite_id(const struct suite *suite);
 const char *suite_name(const struct suite *suite);
+/* digest = hash(parts joined), for what happens rarely and where no crypter is at hand; allocates. */
+void suite_hash(const struct suite *suite, const struct bytes *parts, size_t n_parts,
+                uint8_t digest[DIGEST_SIZE]);
 
 void random_bytes(void *out,
                   size_t size); /* from the operating system's generator by OpenSSL; aborts if it fails */

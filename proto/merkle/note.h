@@ -34,12 +34,19 @@ int note_vkey_format(char *out, size_t size, const char *name, const struct publ
 int note_verifier_init(struct note_verifier *verifier, const char *vkey, struct casebus_error *err);
 void note_verifier_deinit(struct note_verifier *verifier);
 
-/* Writes the signed note (text ‖ signature line), NUL-terminated. Returns its length, or -1 when it does not
- * fit. */
+/* Writes the signed note of @text (lines, each with its newline), NUL-terminated. Returns its length, or -1
+ * when it does not fit or @text or @key_name cannot stand in a note. */
+int note_sign(char *out, size_t size, const char *text, const char *key_name, const struct signing_key *key);
+/* Checks the form of @note and every signature in it that claims to be by @verifier; at least one has to be
+ * there. @text is set to the part of @note that was signed. */
+int note_check(struct bytes *text, struct bytes note, const struct note_verifier *verifier,
+               struct casebus_error *err);
+
+/* note_sign and note_check for a checkpoint's text. */
 int checkpoint_sign(char *out, size_t size, const struct checkpoint *checkpoint, const char *key_name,
                     const struct signing_key *key);
-/* Parses strictly and checks the signature by @verifier (other signature lines are allowed and ignored). The
- * origin must be the verifier's name. */
+/* Parses strictly (no extension lines) and checks the signature by @verifier (other signature lines are
+ * allowed and ignored). The origin must be the verifier's name. */
 int checkpoint_check(struct checkpoint *checkpoint, struct bytes note, const struct note_verifier *verifier,
                      struct casebus_error *err);
 /* Parses the text without asking who signed it. */

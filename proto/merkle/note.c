@@ -1,0 +1,347 @@
+/* Notes (C2SP signed-note) and checkpoints (C2SP tlog-checkpoint).
+ *
+ * One form only is taken: what a strict writer would have written. Base64 is checked by writing it again, so
+ * that two different notes never carry the same signature; a note of which any line is malformed is refused
+ * whole, also when the line is a stranger's. */
+#include "proto/merkle/note.h"
+
+#include "proto/base/texts.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#define KEY_TYPE_ED25519 0x01
+#define ED25519_SIZE     32
+#define DASH             "\xe2\x80\x94 " /* U+2014 and a space */
+#define DASH_SIZE        (sizeof DASH - 1)
+#define BASE64_MAX       NOTE_MAX /* characters; strangers' signatures may be long */
+
+#define SIGNED_SIZE (4 + SIGNATURE_SIZE)
+
+/* --- base64 (RFC 4648 section 4, padded) --------------------------------------------------------------- */
+
+#define BASE64_SIZE(n) (((n) + 2) / 3 * 4)
+
+/* Decodes @text to @out, which has room for 3 bytes for each 4 characters. Returns the bytes, or -1 when
+ * @text is not exactly what an encoder writes. */
+static int base64_decode(uint8_t *out, struct bytes text)
+{
+    uint8_t again[BASE64_MAX + 1];
+
+    if (text.size == 0 || text.size > BASE64_MAX || text.size % 4 != 0)
+        return -1;
+    int size = EVP_DecodeBlock(out, text.data, (int)text.size);
+    if (size < 0)
+        return -1;
+    size -= (text.data[text.size - 1] == '=') + (text.data[text.size - 2] == '=');
+    if (EVP_EncodeBlock(again, out, size) != (int)text.size || memcmp(again, text.data, text.size) != 0)
+        return -1;
+    return size;
+}
+
+/* --- key names and verifier keys ----------------------------------------------------------------------- */
+
+/* Size of the Unicode space at @p, or 0. @p is inside valid UTF-8. */
+static size_t space_at(const uint8_t *p, size_t left)
+{
+    static const char *const spaces[] = {
+        " ",      "\xc2\x85", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005",
+        "\u2006", "\u2007",   "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000",
+    };
+
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+        size_t size = strlen(spaces[i]);
+        if (size <= left && memcmp(p, spaces[i], size) == 0)
+            return size;
+    }
+    return 0;
+}
+
+static bool key_name_valid(struct bytes name)
+{
+    if (name.size == 0 || name.size >= KEY_NAME_MAX || !utf8_valid(name.data, name.size))
+        return false;
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] == '+' || name.data[i] < 0x20 || space_at(name.data + i, name.size - i))
+            return false;
+    return true;
+}
+
+/* SHA-256 whatever the hub's suite is: the C2SP formats fix it. */
+static uint32_t key_hash(struct bytes name, const struct public_key *key)
+{
+    static const uint8_t separator[] = {'\n', KEY_TYPE_ED25519};
+    struct bytes parts[] = {name, bytes_of(separator, sizeof separator), bytes_of(key->bytes, key->size)};
+    uint8_t digest[DIGEST_SIZE];
+
+    suite_hash(suite_get(SUITE_INTL), parts, 3, digest);
+    return get_u32be(digest);
+}
+
+static bool is_ed25519(const struct public_key *key)
+{
+    return key->suite == SUITE_INTL && key->size == ED25519_SIZE;
+}
+
+int note_vkey_format(char *out, size_t size, const char *name, const struct public_key *key)
+{
+    uint8_t typed[1 + ED25519_SIZE] = {KEY_TYPE_ED25519};
+    char text[BASE64_SIZE(sizeof typed) + 1];
+
+    if (!is_ed25519(key) || !key_name_valid(bytes_of_text(name)))
+        return -1;
+    memcpy(typed + 1, key->bytes, ED25519_SIZE);
+    EVP_EncodeBlock((uint8_t *)text, typed, sizeof typed);
+    int n = snprintf(out, size, "%s+%08" PRIx32 "+%s", name, key_hash(bytes_of_text(name), key), text);
+    return n >= 0 && (size_t)n < size ? n : -1;
+}
+
+/* "NAME+HEX8+BASE64": neither name nor hex holds a plus, base64 may. */
+static bool vkey_parse(struct note_verifier *verifier, const char *vkey)
+{
+    const char *first = strchr(vkey, '+');
+    const char *second = first ? strchr(first + 1, '+') : NULL;
+    uint8_t hash[4];
+    char hex[9] = {0};
+    uint8_t typed[BASE64_SIZE(1 + ED25519_SIZE) / 4 * 3];
+
+    if (!second || second - first != 9 || !key_name_valid(bytes_of(vkey, (size_t)(first - vkey))))
+        return false;
+    memcpy(hex, first + 1, 8);
+    if (strspn(hex, "0123456789abcdef") != 8 || !hex_decode(hash, sizeof hash, hex))
+        return false;
+    struct bytes text = bytes_of_text(second + 1);
+    if (text.size != BASE64_SIZE(1 + ED25519_SIZE) || base64_decode(typed, text) != 1 + ED25519_SIZE ||
+        typed[0] != KEY_TYPE_ED25519)
+        return false;
+
+    memcpy(verifier->name, vkey, (size_t)(first - vkey));
+    verifier->hash = get_u32be(hash);
+    verifier->key = (struct public_key){.suite = SUITE_INTL, .size = ED25519_SIZE};
+    memcpy(verifier->key.bytes, typed + 1, ED25519_SIZE);
+    return verifier->hash == key_hash(bytes_of_text(verifier->name), &verifier->key);
+}
+
+int note_verifier_init(struct note_verifier *verifier, const char *vkey, struct casebus_error *err)
+{
+    *verifier = (struct note_verifier){0};
+    if (vkey_parse(verifier, vkey))
+        verifier->verifier = verifier_new(&verifier->key);
+    if (verifier->verifier)
+        return 0;
+    *verifier = (struct note_verifier){0};
+    error_set(err, CASEBUS_KEY, _("'%.300s' is not a verifier key"), vkey);
+    return error_hint(err, _("A verifier key reads NAME+HASH+BASE64 and holds an Ed25519 key."));
+}
+
+void note_verifier_deinit(struct note_verifier *verifier)
+{
+    verifier->verifier = verifier_free(verifier->verifier);
+}
+
+/* --- writing ------------------------------------------------------------------------------------------- */
+
+/* Lines of UTF-8 that end in a newline, without other control characters. */
+static bool text_valid(struct bytes text)
+{
+    if (text.size == 0 || text.data[text.size - 1] != '\n' || !utf8_valid(text.data, text.size))
+        return false;
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] < 0x20 && text.data[i] != '\n')
+            return false;
+    return true;
+}
+
+int note_sign(char *out, size_t size, const char *text, const char *key_name, const struct signing_key *key)
+{
+    const struct public_key *public = signing_key_public(key);
+    struct bytes name = bytes_of_text(key_name);
+    uint8_t signature[SIGNED_SIZE];
+    char base64[BASE64_SIZE(SIGNED_SIZE) + 1];
+
+    if (!is_ed25519(public) || !key_name_valid(name) || !text_valid(bytes_of_text(text)))
+        return -1;
+    put_u32be(signature, key_hash(name, public));
+    signing_key_sign(key, bytes_of_text(text), signature + 4);
+    EVP_EncodeBlock((uint8_t *)base64, signature, sizeof signature);
+    int n = snprintf(out, size, "%s\n" DASH "%s %s\n", text, key_name, base64);
+    return n >= 0 && (size_t)n < size ? n : -1;
+}
+
+int checkpoint_sign(char *out, size_t size, const struct checkpoint *checkpoint, const char *key_name,
+                    const struct signing_key *key)
+{
+    char text[KEY_NAME_MAX + 80];
+    char root[BASE64_SIZE(DIGEST_SIZE) + 1];
+
+    if (checkpoint->size > INT64_MAX || checkpoint->origin[0] == '\0' || strchr(checkpoint->origin, '\n'))
+        return -1;
+    EVP_EncodeBlock((uint8_t *)root, checkpoint->root, DIGEST_SIZE);
+    snprintf(text, sizeof text, "%s\n%" PRIu64 "\n%s\n", checkpoint->origin, checkpoint->size, root);
+    return note_sign(out, size, text, key_name, key);
+}
+
+/* --- reading ------------------------------------------------------------------------------------------- */
+
+static int refuse(struct casebus_error *err, const char *what)
+{
+    return error_set(err, CASEBUS_MALFORMED, "%s", what);
+}
+
+/* Takes the line at the start of @rest (without its newline), which ends in one. */
+static struct bytes take_line(struct bytes *rest)
+{
+    const uint8_t *end = memchr(rest->data, '\n', rest->size);
+    struct bytes line = bytes_of(rest->data, (size_t)(end - rest->data));
+
+    *rest = bytes_of(end + 1, rest->size - line.size - 1);
+    return line;
+}
+
+/* Splits at the last empty line: text with its newline, and at least one signature line. */
+static int note_split(struct bytes note, struct bytes *text, struct bytes *signatures,
+                      struct casebus_error *err)
+{
+    if (note.size > NOTE_MAX)
+        return error_set(err, CASEBUS_TOO_LARGE, _("the note has %zu bytes; %d are allowed"), note.size,
+                         NOTE_MAX);
+    if (!text_valid(note))
+        return refuse(err, _("the note is not made of lines of UTF-8"));
+    for (size_t i = note.size - 1; i > 0; i--)
+        if (note.data[i] == '\n' && note.data[i - 1] == '\n') {
+            *text = bytes_of(note.data, i);
+            *signatures = bytes_of(note.data + i + 1, note.size - i - 1);
+            return signatures->size ? 0 : refuse(err, _("the note has no signature"));
+        }
+    return refuse(err, _("the note has no empty line before its signatures"));
+}
+
+struct signature_line {
+    struct bytes name;
+    uint32_t hash;
+    uint8_t bytes[BASE64_MAX / 4 * 3]; /* hash and signature */
+    size_t size;
+};
+
+static bool signature_parse(struct signature_line *out, struct bytes line)
+{
+    if (line.size < DASH_SIZE || memcmp(line.data, DASH, DASH_SIZE) != 0)
+        return false;
+    const uint8_t *name = line.data + DASH_SIZE;
+    const uint8_t *space = memchr(name, ' ', line.size - DASH_SIZE);
+    if (!space)
+        return false;
+    out->name = bytes_of(name, (size_t)(space - name));
+    int size = base64_decode(out->bytes, bytes_of(space + 1, (size_t)(line.data + line.size - space - 1)));
+    if (size <= 4 || !key_name_valid(out->name))
+        return false;
+    out->hash = get_u32be(out->bytes);
+    out->size = (size_t)size;
+    return true;
+}
+
+/* 1: it is by @verifier and holds; 0: it is somebody else's; -1: refused. */
+static int signature_check(struct bytes line, struct bytes text, const struct note_verifier *verifier,
+                           struct casebus_error *err)
+{
+    struct signature_line signature;
+
+    if (!signature_parse(&signature, line))
+        return refuse(err, _("the note has a malformed signature line"));
+    if (!verifier || signature.hash != verifier->hash ||
+        !bytes_equal(signature.name, bytes_of_text(verifier->name)))
+        return 0;
+    if (signature.size != SIGNED_SIZE || !verifier_check(verifier->verifier, text, signature.bytes + 4))
+        return error_set(err, CASEBUS_SIGNATURE, _("the note's signature by '%s' does not hold"),
+                         verifier->name);
+    return 1;
+}
+
+/* @verifier may be NULL: form only. */
+static int note_open(struct bytes *text, struct bytes note, const struct note_verifier *verifier,
+                     struct casebus_error *err)
+{
+    struct bytes signatures;
+    bool found = false;
+
+    if (note_split(note, text, &signatures, err) != 0)
+        return -1;
+    while (signatures.size) {
+        int r = signature_check(take_line(&signatures), *text, verifier, err);
+        if (r < 0)
+            return -1;
+        found |= r == 1;
+    }
+    if (verifier && !found)
+        return error_set(err, CASEBUS_SIGNATURE, _("the note is not signed by '%s' (key %08" PRIx32 ")"),
+                         verifier->name, verifier->hash);
+    return 0;
+}
+
+int note_check(struct bytes *text, struct bytes note, const struct note_verifier *verifier,
+               struct casebus_error *err)
+{
+    return note_open(text, note, verifier, err);
+}
+
+/* Decimal without sign and leading zeros, below 2^63. */
+static bool size_parse(uint64_t *size, struct bytes line)
+{
+    if (line.size == 0 || line.size > 19 || (line.size > 1 && line.data[0] == '0'))
+        return false;
+    *size = 0;
+    for (size_t i = 0; i < line.size; i++) {
+        if (line.data[i] < '0' || line.data[i] > '9')
+            return false;
+        *size = *size * 10 + (line.data[i] - '0');
+    }
+    return *size <= INT64_MAX;
+}
+
+static int checkpoint_read(struct checkpoint *checkpoint, struct bytes text, struct casebus_error *err)
+{
+    uint8_t root[BASE64_SIZE(DIGEST_SIZE) / 4 * 3];
+    struct bytes rest = text;
+    struct bytes line = take_line(&rest);
+
+    if (line.size == 0 || line.size >= sizeof checkpoint->origin)
+        return refuse(err, _("the checkpoint's origin is empty or too long"));
+    memcpy(checkpoint->origin, line.data, line.size);
+    if (rest.size == 0 || !size_parse(&checkpoint->size, take_line(&rest)))
+        return refuse(err, _("the checkpoint's tree size is not a number"));
+    line = rest.size ? take_line(&rest) : (struct bytes){0};
+    if (line.size != BASE64_SIZE(DIGEST_SIZE) || base64_decode(root, line) != DIGEST_SIZE)
+        return refuse(err, _("the checkpoint's root is not a hash in base64"));
+    memcpy(checkpoint->root, root, DIGEST_SIZE);
+    if (rest.size)
+        return refuse(err, _("the checkpoint has lines behind its root"));
+    return 0;
+}
+
+static int checkpoint_open(struct checkpoint *checkpoint, struct bytes note,
+                           const struct note_verifier *verifier, struct casebus_error *err)
+{
+    struct checkpoint read = {0};
+    struct bytes text;
+
+    *checkpoint = read;
+    if (note_open(&text, note, verifier, err) != 0 || checkpoint_read(&read, text, err) != 0)
+        return -1;
+    if (verifier && strcmp(read.origin, verifier->name) != 0)
+        return error_set(err, CASEBUS_HUB_IDENTITY, _("the checkpoint is of '%s', not of '%s'"), read.origin,
+                         verifier->name);
+    *checkpoint = read;
+    return 0;
+}
+
+int checkpoint_check(struct checkpoint *checkpoint, struct bytes note, const struct note_verifier *verifier,
+                     struct casebus_error *err)
+{
+    return checkpoint_open(checkpoint, note, verifier, err);
+}
+
+int checkpoint_parse(struct checkpoint *checkpoint, struct bytes note, struct casebus_error *err)
+{
+    return checkpoint_open(checkpoint, note, NULL, err);
+}
