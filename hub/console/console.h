@@ -1,0 +1,104 @@
+/* Console: the hub as people and programs see it: HTTP and JSON over a Unix socket.
+ *
+ * One thread, one epoll loop (libmicrohttpd), handlers that only read: a ledger or state snapshot is held for
+ * less than two seconds. The two things that change something (a barrier, an enrolment) are calls into the
+ * hub. The same handlers answer in process when no hub runs, so that the command `casebus` and the API share
+ * one code. The interface is described in docs/api.md. */
+#ifndef CONSOLE_CONSOLE_H
+#define CONSOLE_CONSOLE_H
+
+#include "hub/gate/registry.h"
+#include "hub/ledger/ledger.h"
+#include "hub/state/state.h"
+#include "hub/vault/vault.h"
+#include "proto/base/log.h"
+#include "proto/casebus/v1/ledger.pb-c.h"
+
+#include <jansson.h>
+
+#define HUB_PEERS_MAX      256 /* that status tells of */
+#define CONSOLE_TARGET_MAX 2048
+#define CONSOLE_BODY_MAX   (64 * 1024)
+
+/* One node as the bus sees it. */
+struct hub_peer {
+    char node[NODE_NAME_MAX];
+    bool connected;
+    char software[64];      /* as it said in Hello */
+    int64_t last_seen_us;   /* unix time of its last frame; 0: never since the hub started */
+    uint64_t in_flight;     /* bytes received from it and not yet answered */
+    uint64_t delivering;    /* bytes delivered to it and not yet credited */
+    uint64_t backlog;       /* deliveries decided for it and not yet confirmed */
+    uint64_t events;        /* events of it taken in since the hub started */
+    uint64_t deliveries;    /* sent to it since the hub started */
+    int64_t oldest_wait_us; /* hub time of the oldest delivery that it has not confirmed; 0: none waits */
+};
+
+/* Counters are since the hub started; sizes are of now. The hub fills in what it knows and leaves the rest
+ * zero. */
+struct hub_status {
+    int64_t started_at_us; /* unix time */
+    uint64_t uptime_s;
+    uint64_t groups;
+    uint64_t entries;
+    uint64_t batches_accepted, batches_refused;
+    uint64_t events_accepted, events_duplicate, events_refused;
+    uint64_t deliveries, confirms;
+    unsigned connected;      /* nodes with a session */
+    uint64_t journal_bytes;  /* not yet trimmed */
+    uint64_t committed_size; /* entries on disk in the journal: the newest tree */
+    uint64_t ledger_size;    /* of them in the ledger */
+    uint64_t state_applied;  /* of them reflected by the state on disk */
+    uint64_t state_memory;   /* bytes of state not yet written */
+    uint64_t vault_ready;    /* slots made ahead */
+    uint64_t checkpoint_size;
+    uint8_t checkpoint_root[DIGEST_SIZE]; /* of the last published checkpoint */
+    int64_t checkpoint_at_us;
+    struct hub_peer peers[HUB_PEERS_MAX];
+    size_t n_peers;
+};
+
+/* What the console needs of the hub. All pointers outlive the console. @vault may be NULL (bodies stay
+ * sealed). The functions are called from the console's thread; those that may be NULL are so when the hub is
+ * not running. */
+struct console_hub {
+    void *self;
+    const char *dir; /* holds keys/ */
+    const char *origin;
+    const char *endpoint; /* where nodes connect, told to new ones; may be NULL */
+    struct ledger *ledger;
+    struct state *state;
+    struct vault *vault;
+    struct registry *(*registry)(void *self); /* a new reference */
+    /* Returns when all that was committed so far is in ledger and state on disk. May be NULL. */
+    int (*barrier)(void *self, int timeout_ms, struct casebus_error *err);
+    /* Commits a NodeEnrolled act and returns when the node may connect. May be NULL. */
+    int (*enrol)(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
+                 const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err);
+    void (*status)(void *self, struct hub_status *status); /* @status is zeroed. May be NULL. */
+};
+
+struct console;
+
+/* Listens on @socket_path (mode 0600; a socket that nobody answers on is replaced). @hub is copied. */
+int console_start(struct console **consolep, const struct console_hub *hub, const char *socket_path,
+                  struct log *log, struct casebus_error *err);
+/* Lets requests under way end, removes the socket. NULL in, NULL out. */
+struct console *console_stop(struct console *console);
+
+struct console_request {
+    const char *method; /* "GET", "POST" */
+    const char *target; /* as in the request line: percent-encoded path and query */
+    struct bytes body;  /* JSON, or empty */
+};
+
+struct console_reply {
+    unsigned status; /* of HTTP */
+    json_t *body;    /* a reference of the caller's; an error is {"code", "sentence", "hint"} */
+};
+
+/* Answers @request in process: what console_start serves to others. @log may be NULL. */
+void console_handle(const struct console_hub *hub, const struct console_request *request,
+                    struct console_reply *reply, struct log *log);
+
+#endif
