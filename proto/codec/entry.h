@@ -7,20 +7,22 @@
 #include "proto/codec/codec.h"
 #include "proto/crypto/keys.h"
 
-#define ENTRY_MAX (32 * 1024) /* bytes of one leaf; an ordinary one has under 300 */
+#define ENTRY_MAX      (32 * 1024) /* bytes of one leaf; an ordinary one has under 300 */
+#define BODY_ITEMS_MAX 512         /* an event that was refused may have more parts than a good one */
 
 /* Decodes and checks the form of a leaf (format, suite, content present, sizes of digests and ids). */
 Casebus__V1__LedgerEntry *entry_decode(struct bytes entry, struct arena *arena, struct casebus_error *err);
 Casebus__V1__SealedBody *body_decode(struct bytes body, struct arena *arena, struct casebus_error *err);
 
 /* Seals @items under a fresh single-use key (item 0 a header, then salt ‖ content of each part), as the
- * verify workers do; the writer wraps the key later, when it knows the slot. */
+ * verify workers do; the writer wraps the key later, when it knows the slot. @seal->content_digest is not
+ * touched. CASEBUS_TOO_LARGE past BODY_ITEMS_MAX items. */
 struct body_seal {
     uint8_t key[KEY_SIZE]; /* cleared by body_wrap */
     struct bytes *items;   /* sealed, in the arena */
     size_t n_items;
     uint8_t subject[DIGEST_SIZE];
-    uint8_t content_digest[DIGEST_SIZE];
+    uint8_t content_digest[DIGEST_SIZE]; /* set by the caller before body_wrap; zeros: none */
 };
 int body_seal_items(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
                     const struct bytes *items, size_t n_items, struct arena *arena, struct body_seal *seal,

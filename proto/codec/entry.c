@@ -1,0 +1,305 @@
+/* Entries are what stands in the ledger for ever; bodies are what can be destroyed. An entry is checked for
+ * its form when it is made and when it is read back; acts of kinds that a later version adds pass here and
+ * are left alone by the exchange.
+ *
+ * A body is sealed in two steps, because two threads do it: a worker seals the items under a fresh key, the
+ * writer wraps that key under the vault slot that it chose. */
+#include "proto/codec/entry.h"
+
+#include "proto/base/texts.h"
+#include "proto/codec/check.h"
+#include "proto/crypto/certificate.h"
+
+#include <assert.h>
+
+#define ENTRY_FIELDS   8192
+#define BODY_MAX       (FRAME_MAX + BODY_ITEMS_MAX * 64)
+#define RECEIVERS_MAX  64
+#define CODE_MAX       64
+#define STATEMENT_MAX  1024
+#define WRAPPED_SIZE   (KEY_SIZE + SEAL_EXTRA)
+#define SOFTWARE_MAX   128
+#define LOG_KEY_MAX    512
+#define CHECKPOINT_MAX 4096
+#define ASSOCIATED_MAX (sizeof "casebus/v1/body" + ORIGIN_MAX + DIGEST_SIZE + 4)
+
+static int event_entry_check(const Casebus__V1__EventEntry *event, struct casebus_error *err)
+{
+    if (check_node("EventEntry.node", event->node, err) ||
+        check_size("EventEntry.event_hash", event->event_hash, DIGEST_SIZE, err) ||
+        check_size("EventEntry.case_id", event->case_id, CASE_ID_SIZE, err) ||
+        check_count("EventEntry.receiver", event->n_receiver, RECEIVERS_MAX, err))
+        return -1;
+    if (event->number == 0)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "EventEntry.number");
+    for (size_t i = 0; i < event->n_receiver; i++)
+        if (check_node("Receiver.node", event->receiver[i]->node, err))
+            return -1;
+    return 0;
+}
+
+static int outcome_check(const Casebus__V1__SealOutcome *outcome, struct casebus_error *err)
+{
+    if (outcome->index >= BATCH_MAX_EVENTS)
+        return error_set(err, CASEBUS_BAD_FIELD, _("%s is %u, past the end of any batch"),
+                         "SealOutcome.index", (unsigned)outcome->index);
+    if ((outcome->duplicate_of > 0) == (*outcome->code != '\0'))
+        return error_set(err, CASEBUS_BAD_FIELD,
+                         _("the outcome of member %u is not one of duplicate and refused"),
+                         (unsigned)outcome->index);
+    if (check_text_max("SealOutcome.code", outcome->code, CODE_MAX, err))
+        return -1;
+    return check_size("SealOutcome.event_hash", outcome->event_hash, DIGEST_SIZE, err);
+}
+
+static int seal_entry_check(const Casebus__V1__SealEntry *seal, struct casebus_error *err)
+{
+    if (check_size_max("SealEntry.statement", seal->statement, STATEMENT_MAX, err) ||
+        check_size("SealEntry.signature", seal->signature, SIGNATURE_SIZE, err) ||
+        check_count("SealEntry.outcome", seal->n_outcome, BATCH_MAX_EVENTS, err))
+        return -1;
+    for (size_t i = 0; i < seal->n_outcome; i++) {
+        if (outcome_check(seal->outcome[i], err))
+            return -1;
+        if (i > 0 && seal->outcome[i]->index <= seal->outcome[i - 1]->index)
+            return error_set(err, CASEBUS_BAD_FIELD, _("the outcomes of a seal are not in order"));
+    }
+    return 0;
+}
+
+static int ledger_opened_check(const Casebus__V1__LedgerOpened *opened, struct casebus_error *err)
+{
+    if (check_origin("LedgerOpened.origin", opened->origin, err) ||
+        check_text("LedgerOpened.log_key", opened->log_key, LOG_KEY_MAX, err) ||
+        check_size_max("LedgerOpened.authority", opened->authority, CERTIFICATE_MAX, err) ||
+        check_text_max("LedgerOpened.software", opened->software, SOFTWARE_MAX, err))
+        return -1;
+    if (opened->previous_checkpoint.len > CHECKPOINT_MAX)
+        return check_size_max("LedgerOpened.previous_checkpoint", opened->previous_checkpoint, CHECKPOINT_MAX,
+                              err);
+    return *opened->previous_origin
+               ? check_origin("LedgerOpened.previous_origin", opened->previous_origin, err)
+               : 0;
+}
+
+static int node_enrolled_check(const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
+{
+    if (check_size_max("NodeEnrolled.statement", enrolled->statement, STATEMENT_MAX, err) ||
+        check_size("NodeEnrolled.signature", enrolled->signature, SIGNATURE_SIZE, err))
+        return -1;
+    return check_size_max("NodeEnrolled.certificate", enrolled->certificate, CERTIFICATE_MAX, err);
+}
+
+static int quarantined_check(const Casebus__V1__Quarantined *quarantined, struct casebus_error *err)
+{
+    if (check_node("Quarantined.node", quarantined->node, err) ||
+        check_text("Quarantined.code", quarantined->code, CODE_MAX, err))
+        return -1;
+    return check_size("Quarantined.subject", quarantined->subject, DIGEST_SIZE, err);
+}
+
+static int deliveries_confirmed_check(const Casebus__V1__DeliveriesConfirmed *confirmed,
+                                      struct casebus_error *err)
+{
+    for (size_t i = 0; i < confirmed->n_confirm; i++)
+        if (check_size_max("SignedConfirm.statement", confirmed->confirm[i]->statement, STATEMENT_MAX, err) ||
+            check_size("SignedConfirm.signature", confirmed->confirm[i]->signature, SIGNATURE_SIZE, err))
+            return -1;
+    return 0;
+}
+
+static int act_entry_check(const Casebus__V1__ActEntry *act, struct casebus_error *err)
+{
+    switch (act->act_case) {
+    case CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED:
+        return ledger_opened_check(act->ledger_opened, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
+        return node_enrolled_check(act->node_enrolled, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED:
+        return quarantined_check(act->quarantined, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
+        return deliveries_confirmed_check(act->deliveries_confirmed, err);
+    default:
+        return 0;
+    }
+}
+
+static int entry_check(const Casebus__V1__LedgerEntry *entry, struct casebus_error *err)
+{
+    if (check_format("LedgerEntry.format", entry->format, err) ||
+        check_suite("LedgerEntry.suite", entry->suite, err) ||
+        check_time("LedgerEntry.hub_time_us", entry->hub_time_us, err))
+        return -1;
+    switch (entry->content_case) {
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT:
+        return event_entry_check(entry->event, err);
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_SEAL:
+        return seal_entry_check(entry->seal, err);
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT:
+        return act_entry_check(entry->act, err);
+    default:
+        return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "LedgerEntry.content");
+    }
+}
+
+Casebus__V1__LedgerEntry *entry_decode(struct bytes entry, struct arena *arena, struct casebus_error *err)
+{
+    static const struct codec_limits limits = {
+        .max_size = ENTRY_MAX, .max_fields = ENTRY_FIELDS, .max_depth = 6};
+    ProtobufCMessage *message =
+        codec_unpack(&casebus__v1__ledger_entry__descriptor, entry, &limits, arena, err);
+    Casebus__V1__LedgerEntry *decoded = (Casebus__V1__LedgerEntry *)message;
+
+    if (!decoded || entry_check(decoded, err))
+        return NULL;
+    return decoded;
+}
+
+/* --- bodies -------------------------------------------------------------------------------------------- */
+
+static int body_check(const Casebus__V1__SealedBody *body, struct casebus_error *err)
+{
+    if (check_format("SealedBody.format", body->format, err) ||
+        check_suite("SealedBody.suite", body->suite, err) ||
+        check_size("SealedBody.wrapped_key", body->wrapped_key, WRAPPED_SIZE, err) ||
+        check_count("SealedBody.item", body->n_item, BODY_ITEMS_MAX, err))
+        return -1;
+    if (body->n_item == 0)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "SealedBody.item");
+    for (size_t i = 0; i < body->n_item; i++)
+        if (body->item[i].len < SEAL_EXTRA)
+            return error_set(err, CASEBUS_BAD_FIELD, _("item %zu of a sealed body has only %zu bytes"), i,
+                             body->item[i].len);
+    return body->content_digest.len == 0
+               ? 0
+               : check_size("SealedBody.content_digest", body->content_digest, DIGEST_SIZE, err);
+}
+
+Casebus__V1__SealedBody *body_decode(struct bytes body, struct arena *arena, struct casebus_error *err)
+{
+    static const struct codec_limits limits = {
+        .max_size = BODY_MAX, .max_fields = BODY_ITEMS_MAX + 64, .max_depth = 1};
+    ProtobufCMessage *message =
+        codec_unpack(&casebus__v1__sealed_body__descriptor, body, &limits, arena, err);
+    Casebus__V1__SealedBody *decoded = (Casebus__V1__SealedBody *)message;
+
+    if (!decoded || body_check(decoded, err))
+        return NULL;
+    return decoded;
+}
+
+/* label 0x00 origin 0x00 subject, and room for an index behind it. */
+static struct bytes associated_data(uint8_t out[ASSOCIATED_MAX], const char *label, const char *origin,
+                                    const uint8_t subject[DIGEST_SIZE])
+{
+    size_t label_size = strlen(label) + 1;
+    size_t origin_size = strnlen(origin, ORIGIN_MAX) + 1;
+
+    assert(origin_size <= ORIGIN_MAX);
+    memcpy(out, label, label_size);
+    memcpy(out + label_size, origin, origin_size);
+    memcpy(out + label_size + origin_size, subject, DIGEST_SIZE);
+    return bytes_of(out, label_size + origin_size + DIGEST_SIZE);
+}
+
+static struct bytes item_data(uint8_t out[ASSOCIATED_MAX], const char *origin,
+                              const uint8_t subject[DIGEST_SIZE], uint32_t index)
+{
+    struct bytes data = associated_data(out, "casebus/v1/body", origin, subject);
+
+    put_u32be(out + data.size, index);
+    data.size += 4;
+    return data;
+}
+
+int body_seal_items(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
+                    const struct bytes *items, size_t n_items, struct arena *arena, struct body_seal *seal,
+                    struct casebus_error *err)
+{
+    assert(n_items > 0);
+    if (check_count("SealedBody.item", n_items, BODY_ITEMS_MAX, err))
+        return -1;
+    random_bytes(seal->key, sizeof seal->key);
+    memcpy(seal->subject, subject, DIGEST_SIZE);
+    seal->n_items = n_items;
+    seal->items = arena_alloc(arena, n_items * sizeof seal->items[0]);
+    if (!seal->items)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to seal a body"));
+    for (size_t i = 0; i < n_items; i++) {
+        uint8_t associated[ASSOCIATED_MAX];
+        uint8_t nonce[12] = {0};
+        uint8_t *out = arena_alloc(arena, items[i].size + SEAL_EXTRA);
+        if (!out)
+            return error_set(err, CASEBUS_NO_MEMORY, _("no memory to seal a body"));
+        put_u32be(nonce + 8, (uint32_t)i);
+        crypter_seal(crypter, seal->key, nonce, item_data(associated, origin, subject, (uint32_t)i), items[i],
+                     out);
+        seal->items[i] = bytes_of(out, items[i].size + SEAL_EXTRA);
+    }
+    return 0;
+}
+
+static bool digest_is_set(const uint8_t digest[DIGEST_SIZE])
+{
+    static const uint8_t none[DIGEST_SIZE];
+
+    return memcmp(digest, none, DIGEST_SIZE) != 0;
+}
+
+int body_wrap(struct crypter *crypter, const char *origin, struct body_seal *seal, uint64_t slot,
+              const uint8_t slot_key[KEY_SIZE], struct arena *arena, struct bytes *body,
+              struct casebus_error *err)
+{
+    uint8_t associated[ASSOCIATED_MAX];
+    uint8_t wrapped[WRAPPED_SIZE];
+    ProtobufCBinaryData *items = arena_alloc(arena, seal->n_items * sizeof items[0]);
+    Casebus__V1__SealedBody message = CASEBUS__V1__SEALED_BODY__INIT;
+
+    if (!items)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to pack a sealed body"));
+    crypter_seal(crypter, slot_key, NULL,
+                 associated_data(associated, "casebus/v1/wrap", origin, seal->subject),
+                 bytes_of(seal->key, KEY_SIZE), wrapped);
+    secret_clear(seal->key, sizeof seal->key);
+    for (size_t i = 0; i < seal->n_items; i++)
+        items[i] = (ProtobufCBinaryData){seal->items[i].size, (uint8_t *)(uintptr_t)seal->items[i].data};
+    message.format = 1;
+    message.suite = (Casebus__V1__Suite)suite_id(crypter_suite(crypter));
+    message.slot = slot;
+    message.wrapped_key = (ProtobufCBinaryData){sizeof wrapped, wrapped};
+    message.item = items;
+    message.n_item = seal->n_items;
+    if (digest_is_set(seal->content_digest))
+        message.content_digest = (ProtobufCBinaryData){DIGEST_SIZE, seal->content_digest};
+    *body = codec_pack(&message, arena);
+    if (!body->data)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to pack a sealed body"));
+    return 0;
+}
+
+int body_open_item(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
+                   const Casebus__V1__SealedBody *body, const uint8_t slot_key[KEY_SIZE], size_t index,
+                   struct arena *arena, struct bytes *plain, struct casebus_error *err)
+{
+    uint8_t associated[ASSOCIATED_MAX];
+    uint8_t key[KEY_SIZE];
+
+    if (index >= body->n_item)
+        return error_set(err, CASEBUS_NOT_FOUND, _("a sealed body has %zu items; there is no item %zu"),
+                         body->n_item, index);
+    size_t size = body->item[index].len - SEAL_EXTRA;
+    uint8_t *out = arena_alloc(arena, size);
+    if (!out)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open a sealed body"));
+    if (!crypter_open(crypter, slot_key, associated_data(associated, "casebus/v1/wrap", origin, subject),
+                      bytes_of_field(body->wrapped_key), key))
+        return error_set(err, CASEBUS_DAMAGED, _("the key of a sealed body does not open under slot %llu"),
+                         (unsigned long long)body->slot);
+    bool opened = crypter_open(crypter, key, item_data(associated, origin, subject, (uint32_t)index),
+                               bytes_of_field(body->item[index]), out);
+    secret_clear(key, sizeof key);
+    if (!opened)
+        return error_set(err, CASEBUS_DAMAGED, _("item %zu of a sealed body does not open"), index);
+    *plain = bytes_of(out, size);
+    return 0;
+}

@@ -1,0 +1,69 @@
+/* The form of enrolments and confirmations. */
+#include "proto/codec/statement.h"
+
+#include "proto/base/texts.h"
+
+#include "proto/codec/check.h"
+#include "proto/crypto/certificate.h"
+
+#define STATEMENT_MAX 1024
+
+static const struct codec_limits statement_limits = {
+    .max_size = STATEMENT_MAX, .max_fields = 64, .max_depth = 2};
+
+static int confirm_check(const Casebus__V1__ConfirmStatement *confirm, struct casebus_error *err)
+{
+    if (check_suite("ConfirmStatement.suite", confirm->suite, err) ||
+        check_origin("ConfirmStatement.origin", confirm->origin, err) ||
+        check_node("ConfirmStatement.node", confirm->node, err) ||
+        check_size("ConfirmStatement.key_id", confirm->key_id, KEY_ID_SIZE, err) ||
+        check_size("ConfirmStatement.running_hash", confirm->running_hash, DIGEST_SIZE, err) ||
+        check_time("ConfirmStatement.confirmed_at_us", confirm->confirmed_at_us, err))
+        return -1;
+    if (!confirm->last)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "ConfirmStatement.last");
+    /* A receiver may confirm before it has seen a checkpoint. */
+    if (confirm->checkpoint_size == 0 && confirm->checkpoint_root.len == 0)
+        return 0;
+    return check_size("ConfirmStatement.checkpoint_root", confirm->checkpoint_root, DIGEST_SIZE, err);
+}
+
+Casebus__V1__ConfirmStatement *confirm_decode(struct bytes statement, struct arena *arena,
+                                              struct casebus_error *err)
+{
+    ProtobufCMessage *message =
+        codec_unpack(&casebus__v1__confirm_statement__descriptor, statement, &statement_limits, arena, err);
+    Casebus__V1__ConfirmStatement *confirm = (Casebus__V1__ConfirmStatement *)message;
+
+    if (!confirm || check_context("ConfirmStatement", statement, CONFIRM_CONTEXT, err) ||
+        confirm_check(confirm, err))
+        return NULL;
+    return confirm;
+}
+
+static int enrolment_check(const Casebus__V1__EnrolmentStatement *enrolment, struct casebus_error *err)
+{
+    size_t key_size = enrolment->suite == CASEBUS__V1__SUITE__SUITE_GM ? 64 : 32;
+
+    if (check_suite("EnrolmentStatement.suite", enrolment->suite, err) ||
+        check_origin("EnrolmentStatement.origin", enrolment->origin, err) ||
+        check_node("EnrolmentStatement.node", enrolment->node, err) ||
+        check_text("EnrolmentStatement.department", enrolment->department, 63, err) ||
+        check_text_max("EnrolmentStatement.area", enrolment->area, 6, err) ||
+        check_size("EnrolmentStatement.public_key", enrolment->public_key, key_size, err))
+        return -1;
+    return check_size("EnrolmentStatement.curve_key", enrolment->curve_key, CURVE_KEY_SIZE, err);
+}
+
+Casebus__V1__EnrolmentStatement *enrolment_decode(struct bytes statement, struct arena *arena,
+                                                  struct casebus_error *err)
+{
+    ProtobufCMessage *message =
+        codec_unpack(&casebus__v1__enrolment_statement__descriptor, statement, &statement_limits, arena, err);
+    Casebus__V1__EnrolmentStatement *enrolment = (Casebus__V1__EnrolmentStatement *)message;
+
+    if (!enrolment || check_context("EnrolmentStatement", statement, ENROLMENT_CONTEXT, err) ||
+        enrolment_check(enrolment, err))
+        return NULL;
+    return enrolment;
+}
