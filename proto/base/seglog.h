@@ -6,14 +6,14 @@
  * database.
  *
  * A record has a number (from 1, without gaps), a kind (the owner's), a hash of the record before it and a
- * CRC-32C. Reading stops at the first record that is not whole. When nothing whole stands behind it, it was
- * torn by a crash and was never acknowledged: it is cut away. When a whole record with a higher number stands
- * behind it, the log is damaged: opening fails with CASEBUS_DAMAGED and a sentence that names file, offset
- * and number. A *closing* record, written by an idle or ending owner, makes sure that damage to the last real
- * record is told from a torn one.
+ * CRC-32C; it also says up to which number everything was on disk when it was appended. Reading stops at the
+ * first record that is not whole. When no later record calls it synced, it was torn by a crash and was never
+ * acknowledged: it is cut away. When one does, the log is damaged: opening fails with CASEBUS_DAMAGED and a
+ * sentence that names file, offset and number. A *closing* record, written by an idle or ending owner, makes
+ * sure that damage to the last real record is told from a torn one. It takes no number of its own.
  *
- * One thread at a time; several logs are independent. Directory layout: DIR/NNNNNNNN.seg, all of the same
- * size.
+ * One thread at a time, seglog_prepare and readers excepted; several logs are independent. Directory layout:
+ * DIR/NNNNNNNN.seg, and DIR/lock held by the one process that has the log open.
  */
 #ifndef BASE_SEGLOG_H
 #define BASE_SEGLOG_H
@@ -27,7 +27,7 @@ struct seglog;
 
 struct seglog_options {
     char magic[8];         /* what the log is for, such as "CBJRNL01"; another one there is refused */
-    uint64_t segment_size; /* bytes of a segment file; a record must fit into one */
+    uint64_t segment_size; /* bytes of a segment file, made whole pages; a record must fit into one */
     unsigned spare;        /* zero-filled segments kept ready ahead */
     uint64_t max_size;     /* bytes of all segments; appending past it is CASEBUS_DISK_FULL; 0: no bound */
 };
@@ -38,7 +38,8 @@ struct seglog_record {
     struct bytes payload; /* valid until the next call on the same reader or log */
 };
 
-/* Opens or creates the log in DIR. @log_id: 16 random bytes fixed at creation, told by seglog_id. */
+/* Opens or creates the log in DIR; CASEBUS_LOCKED when a process has it open. Its id, 16 random bytes fixed
+ * at creation, is told by seglog_id; it is not for strangers. */
 int seglog_open(struct seglog **logp, const char *dir, const struct seglog_options *options,
                 struct casebus_error *err);
 struct seglog *seglog_close(struct seglog *log); /* NULL in, NULL out; does not sync */
@@ -48,25 +49,30 @@ uint64_t seglog_last(const struct seglog *log);  /* highest number appended; 0 w
 
 #define SEGLOG_KIND_CLOSING UINT32_MAX /* carries no payload; skipped by readers */
 
-/* Appends one record (gathered from @parts); not durable before seglog_sync. After any failure of append or
- * sync the segment is retired; the records not yet synced are written again to a fresh one by seglog_sync's
- * retry (kept in memory until synced). If that fails too, the log refuses everything until it is opened
- * again. */
+/* Appends one record (gathered from @parts): in memory, not durable and not readable before seglog_sync,
+ * except that it syncs by itself what no longer fits into the segment or into 8 MiB. When it fails with
+ * CASEBUS_DISK_FULL or CASEBUS_TOO_LARGE, nothing was appended and the log goes on.
+ * After a failed write or sync the segment is retired and everything not yet synced is written to a fresh one
+ * within the same call. If that fails too, the log refuses everything until it is opened again. */
 int seglog_append(struct seglog *log, uint32_t kind, const struct iovec *parts, int n_parts, uint64_t *number,
                   struct casebus_error *err);
 int seglog_sync(struct seglog *log, struct casebus_error *err);
 /* Appends and syncs a closing record when the last record is not one. */
 int seglog_close_idle(struct seglog *log, struct casebus_error *err);
-/* Gives segments that hold only numbers below @number back for reuse. The newest record always stays
- * readable. */
+/* Gives segments that hold only numbers below @number back for reuse; syncs when it does. The newest record
+ * always stays readable, and a full disk or bound does not hinder it. */
 int seglog_trim(struct seglog *log, uint64_t number, struct casebus_error *err);
-/* Makes spare segments up to the option; slow (zero-filling), may be called by another thread than the
- * appender. */
+/* Makes spare segments up to the option, as far as the bound allows; slow (zero-filling), may be called by
+ * another thread than the appender, which ends before seglog_close. Removes what is spare far beyond it. */
 int seglog_prepare(struct seglog *log, struct casebus_error *err);
 /* Bytes in use by records that are not trimmed, for status. */
 uint64_t seglog_used(const struct seglog *log);
+/* Writes or syncs that failed since the open and were made good in another segment, for status. */
+unsigned seglog_faults(const struct seglog *log);
 
-/* Reads from @number on (or the first that is there). Independent of appends made after the open. */
+/* Reads from @number on (or the first that is there) what was synced before the open. After it, the reader
+ * does not touch the log: it may be used by another thread and outlive it, as long as nothing that it still
+ * has to read is trimmed and written over; that it names as an error. */
 struct seglog_reader;
 int seglog_reader_open(struct seglog_reader **readerp, struct seglog *log, uint64_t number,
                        struct casebus_error *err);
