@@ -1,0 +1,112 @@
+/* The pipeline's own rooms: workers, writer and keeper share this. */
+#ifndef PIPELINE_INTERNAL_H
+#define PIPELINE_INTERNAL_H
+
+#include "hub/pipeline/pipeline.h"
+#include "hub/pipeline/queue.h"
+#include "proto/merkle/note.h"
+#include "proto/merkle/tree.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define WORKERS_MAX         8
+#define GROUP_JOBS_MAX      64
+#define KEEP_POST_BYTES     (6u * 1024 * 1024)  /* the keeper is woken when so much is pending */
+#define KEEP_PENDING_MAX    (20u * 1024 * 1024) /* the writer waits when so much is pending */
+#define KEEP_INTERVAL_NS    1000000000ull       /* or so much time has passed */
+#define CONFIRM_INTERVAL_NS 10000000000ull      /* confirmations are merged for so long */
+
+/* What a thread outside asks the writer for, and waits for. */
+struct enrolment {
+    struct bytes node_enrolled;
+    struct casebus_error err;
+    int result;
+    bool done;
+    struct enrolment *next;
+};
+
+struct enrolled_list { /* serialised NodeEnrolled messages, as the registry is built from */
+    struct bytes *items;
+    size_t n, capacity;
+};
+
+/* Newest confirmation of each receiver that is not yet in the ledger. */
+struct pending_confirm {
+    char node[NODE_NAME_MAX];
+    struct bytes statement;
+    uint8_t signature[SIGNATURE_SIZE];
+    struct pending_confirm *next;
+};
+
+struct writer {
+    pthread_t thread;
+    struct crypter *crypter;
+    struct exchange_store store;
+    struct tree tree;
+    uint8_t root[DIGEST_SIZE];
+    uint64_t epoch, group_number;
+    int64_t hub_time_us;
+    uint8_t pool[4096]; /* random bytes for case ids, drawn in bulk */
+    size_t pool_used;
+    struct slot_key *slot_keys; /* cache */
+    struct registry *registry;
+    struct pending_confirm *confirms;
+    uint64_t confirms_due_ns, last_post_ns;
+    struct group *pending_first, *pending_last; /* durable, not yet handed to the keeper */
+    size_t pending_bytes;
+    bool idle_closed;
+};
+
+struct keeper {
+    pthread_t thread;
+    pthread_cond_t posted;
+    struct group *groups; /* being written, oldest first; NULL: nothing to do */
+    bool busy, stop;
+};
+
+struct pipeline {
+    struct pipeline_options options;
+    char origin[KEY_NAME_MAX];
+    char log_key[512];
+    uint8_t content_key[KEY_SIZE];
+    uint8_t authority[CERTIFICATE_MAX];
+    struct queue queue;
+    pthread_t workers[WORKERS_MAX];
+    unsigned n_workers;
+    struct writer writer;
+    struct keeper keeper;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    struct registry *registry;
+    struct enrolled_list enrolled;
+    struct enrolment *enrolments;
+    struct pipeline_counters counters;
+    bool flush_wanted, failed;
+    bool started_threads;
+};
+
+void *worker_main(void *pipeline);
+int writer_init(struct pipeline *pipeline, struct casebus_error *err);
+void writer_deinit(struct pipeline *pipeline);
+void *writer_main(void *pipeline);
+void *keeper_main(void *pipeline);
+/* Hands @groups (a list) to the keeper, which is not busy; the state has been frozen as of the last one. */
+void keeper_post(struct pipeline *pipeline, struct group *groups);
+/* A registry over @list and, if given, one more enrolment (which replaces an older one of the same node). */
+int enrolled_registry(struct pipeline *pipeline, const struct bytes *extra, struct registry **registryp,
+                      struct casebus_error *err);
+int enrolled_add(struct enrolled_list *list, struct bytes node_enrolled, struct casebus_error *err);
+/* Says that the hub has to end, once. */
+void pipeline_fail(struct pipeline *pipeline, const struct casebus_error *err);
+bool pipeline_failed(struct pipeline *pipeline);
+
+/* writer_batch.c: decides one batch and adds its entries to @group. */
+int writer_decide_batch(struct pipeline *pipeline, struct group *group, struct job *job,
+                        struct casebus_error *err);
+/* Adds one act, without a body. */
+int writer_add_act(struct pipeline *pipeline, struct group *group, const Casebus__V1__ActEntry *act,
+                   struct casebus_error *err);
+
+#endif

@@ -1,0 +1,279 @@
+/* Replay. Two passes: journal -> ledger (entries as they are, tree hashes made again, roots compared), ledger
+ * -> state (each entry applied, the header of an event opened from its sealed body). */
+#include "hub/pipeline/replay.h"
+
+#include "hub/exchange/exchange.h"
+#include "hub/pipeline/group.h"
+#include "proto/base/texts.h"
+#include "proto/codec/batch.h"
+#include "proto/codec/entry.h"
+#include "proto/codec/event.h"
+#include "proto/merkle/tree.h"
+
+#include <stdlib.h>
+
+#define STATE_ROUND_BYTES  (8u * 1024 * 1024) /* of the overlay, before it is written */
+#define VIEW_ROUND_ENTRIES 4096               /* a read transaction is renewed so often */
+
+struct replay {
+    const struct replay_options *options;
+    struct replay_result *result;
+    struct crypter *crypter;
+    struct exchange_store store;
+    struct arena arena;
+    int64_t entry_time_us; /* of the entry being applied */
+    uint64_t slot_seen;    /* highest vault slot of a body */
+};
+
+/* ---- journal to ledger ---- */
+
+static int group_to_ledger(struct replay *replay, struct tree *tree, const struct journal_group *record,
+                           struct casebus_error *err)
+{
+    if (record->first_position != tree->size)
+        return error_set(err, CASEBUS_DAMAGED,
+                         _("the journal's group %llu begins at entry %llu, but the ledger has %llu entries"),
+                         (unsigned long long)record->number, (unsigned long long)record->first_position,
+                         (unsigned long long)tree->size);
+    struct group *group = group_new(NULL);
+    struct ledger_row *rows = calloc(record->n_entries + 1, sizeof(*rows));
+    int r = -1;
+    if (!group || !rows || !group_reserve_hashes(group, record->n_entries)) {
+        error_set(err, CASEBUS_NO_MEMORY, _("no memory to replay the journal"));
+        goto out;
+    }
+    for (size_t i = 0; i < record->n_entries; i++) {
+        uint8_t leaf_hash[DIGEST_SIZE];
+        size_t before = group->n_hashes;
+        tree_leaf_hash(replay->crypter, record->entries[i].leaf, leaf_hash);
+        tree_append(tree, replay->crypter, leaf_hash, group_store_hash, group);
+        rows[i] = (struct ledger_row){record->entries[i].leaf, record->entries[i].body, group->hashes[before],
+                                      group->n_hashes - before};
+    }
+    uint8_t root[DIGEST_SIZE];
+    tree_root(tree, replay->crypter, root);
+    if (tree->size != record->tree_size || memcmp(root, record->root, DIGEST_SIZE) != 0) {
+        error_set(err, CASEBUS_DAMAGED, _("the journal's group %llu does not lead to the root that it names"),
+                  (unsigned long long)record->number);
+        goto out;
+    }
+    r = ledger_append(replay->options->ledger, record->first_position, rows, record->n_entries, err);
+    replay->result->from_journal += record->n_entries;
+    replay->result->last_hub_time_us = record->hub_time_us;
+out:
+    free(rows);
+    group_unref(group);
+    return r;
+}
+
+static int journal_to_ledger(struct replay *replay, struct casebus_error *err)
+{
+    struct ledger *ledger = replay->options->ledger;
+    struct ledger_view *view = NULL;
+    struct journal_reader *reader = NULL;
+    struct journal_group record;
+    struct tree tree;
+    if (ledger_view_open(&view, ledger, err))
+        return -1;
+    int r = tree_open(&tree, ledger_view_size(view), ledger_view_hash, view, err);
+    ledger_view_close(view);
+    if (r || journal_reader_open(&reader, replay->options->journal, tree.size, err))
+        return -1;
+    while ((r = journal_reader_next(reader, &replay->arena, &record, err)) == 1) {
+        if (record.tree_size <= tree.size)
+            continue; /* the ledger has it */
+        if (group_to_ledger(replay, &tree, &record, err)) {
+            r = -1;
+            break;
+        }
+    }
+    journal_reader_close(reader);
+    return r;
+}
+
+/* ---- ledger to state ---- */
+
+static int damaged(uint64_t position, struct casebus_error *err)
+{
+    return error_context(err, _("ledger entry %llu"), (unsigned long long)position);
+}
+
+/* Opens the header of an event and applies it. */
+static int apply_event(struct replay *replay, uint64_t position, const Casebus__V1__EventEntry *entry,
+                       struct bytes body_bytes, struct casebus_error *err)
+{
+    struct exchange_event event = {0};
+    uint8_t key[KEY_SIZE], hash[DIGEST_SIZE];
+    struct bytes header;
+    Casebus__V1__SealedBody *body = body_decode(body_bytes, &replay->arena, err);
+    if (!body)
+        return -1;
+    if (vault_key(replay->options->vault, body->slot, key, err))
+        return -1;
+    int r = body_open_item(replay->crypter, replay->options->origin, entry->event_hash.data, body, key, 0,
+                           &replay->arena, &header, err);
+    secret_clear(key, sizeof(key));
+    if (r)
+        return -1;
+    event_hash(replay->crypter, header, hash);
+    if (memcmp(hash, entry->event_hash.data, DIGEST_SIZE) != 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the sealed header is not the one that the entry names"));
+    event.header = event_header_decode(header, &replay->arena, err);
+    if (!event.header || event_header_digest(replay->crypter, header, event.header_digest, err))
+        return -1;
+    memcpy(event.event_hash, hash, DIGEST_SIZE);
+    memcpy(event.content_digest, body->content_digest.data, DIGEST_SIZE);
+    if (body->slot > replay->slot_seen)
+        replay->slot_seen = body->slot;
+    return exchange_apply_event(&replay->store, position, replay->entry_time_us, entry, &event, body->slot,
+                                err);
+}
+
+static int apply_seal(struct replay *replay, uint64_t position, const Casebus__V1__SealEntry *seal,
+                      struct casebus_error *err)
+{
+    struct bytes statement = {seal->statement.data, seal->statement.len};
+    uint8_t hash[DIGEST_SIZE];
+    Casebus__V1__BatchStatement *fields = statement_decode(statement, &replay->arena, err);
+    if (!fields)
+        return -1;
+    statement_hash(replay->crypter, statement, hash);
+    return exchange_apply_seal(&replay->store, position, replay->entry_time_us, seal, fields, hash, err);
+}
+
+static int apply_act(struct replay *replay, uint64_t position, int64_t hub_time_us,
+                     const Casebus__V1__ActEntry *act, struct bytes body_bytes, struct casebus_error *err)
+{
+    if (body_bytes.size) {
+        Casebus__V1__SealedBody *body = body_decode(body_bytes, &replay->arena, err);
+        if (!body)
+            return -1;
+        if (body->slot > replay->slot_seen)
+            replay->slot_seen = body->slot;
+    }
+    return exchange_apply_act(&replay->store, position, hub_time_us, act, err);
+}
+
+static int apply_entry(struct replay *replay, struct ledger_view *view, uint64_t position,
+                       struct casebus_error *err)
+{
+    struct bytes leaf, body;
+    arena_reset(&replay->arena);
+    if (ledger_view_leaf(view, position, &leaf, err) || ledger_view_body(view, position, &body, err))
+        return -1;
+    Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &replay->arena, err);
+    if (!entry)
+        return damaged(position, err);
+    replay->entry_time_us = replay->result->last_hub_time_us = entry->hub_time_us;
+    int r = -1;
+    switch (entry->content_case) {
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT:
+        r = apply_event(replay, position, entry->event, body, err);
+        break;
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_SEAL:
+        r = apply_seal(replay, position, entry->seal, err);
+        break;
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT:
+        r = apply_act(replay, position, entry->hub_time_us, entry->act, body, err);
+        break;
+    default:
+        error_set(err, CASEBUS_VERSION, _("an entry of a kind that this version does not know"));
+    }
+    return r ? damaged(position, err) : 0;
+}
+
+static int state_flush(struct replay *replay, uint64_t applied, struct casebus_error *err)
+{
+    uint8_t taken[8];
+    put_u64be(taken, replay->slot_seen);
+    if (replay->store.put(replay->store.self, TABLE_META, bytes_of_text("vault"),
+                          bytes_of(taken, sizeof(taken)), err))
+        return -1;
+    if (state_freeze(replay->options->state, applied) != 1)
+        return error_set(err, CASEBUS_INTERNAL, "the state's overlay could not be frozen");
+    return state_write(replay->options->state, NULL, err);
+}
+
+static int vault_mark_read(struct replay *replay, struct casebus_error *err)
+{
+    struct bytes value;
+    int r = replay->store.get(replay->store.self, TABLE_META, bytes_of_text("vault"), &value, err);
+    if (r < 0)
+        return -1;
+    if (r == 1 && value.size == 8)
+        replay->slot_seen = get_u64be(value.data);
+    return 0;
+}
+
+static int ledger_to_state(struct replay *replay, struct casebus_error *err)
+{
+    const struct replay_options *options = replay->options;
+    struct ledger_view *view = NULL;
+    uint64_t position = state_applied(options->state);
+    if (vault_mark_read(replay, err) || ledger_view_open(&view, options->ledger, err))
+        return -1;
+    uint64_t size = ledger_view_size(view), from = position;
+    int r = 0;
+    if (position > size)
+        r = error_set(err, CASEBUS_DAMAGED, _("the state reflects %llu entries, but the ledger has %llu"),
+                      (unsigned long long)position, (unsigned long long)size);
+    while (!r && position < size) {
+        r = apply_entry(replay, view, position++, err);
+        if (!r && position % VIEW_ROUND_ENTRIES == 0) {
+            r = ledger_view_renew(view, err);
+            if (!r && state_overlay_bytes(options->state) > STATE_ROUND_BYTES)
+                r = state_flush(replay, position, err);
+            if (options->on_progress)
+                options->on_progress(options->self, position - from, size - from);
+        }
+    }
+    ledger_view_close(view);
+    if (!r && position > from)
+        r = state_flush(replay, position, err);
+    state_rest(options->state);
+    replay->result->size = size;
+    replay->result->applied = position - from;
+    return r;
+}
+
+/* The hub's clock must not fall behind the newest entry. */
+static int last_time_read(struct replay *replay, struct casebus_error *err)
+{
+    struct ledger_view *view = NULL;
+    struct bytes leaf;
+    if (ledger_view_open(&view, replay->options->ledger, err))
+        return -1;
+    int r = 0;
+    uint64_t size = ledger_view_size(view);
+    arena_reset(&replay->arena);
+    if (size > 0 && !(r = ledger_view_leaf(view, size - 1, &leaf, err))) {
+        Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &replay->arena, err);
+        if (entry)
+            replay->result->last_hub_time_us = entry->hub_time_us;
+        else
+            r = damaged(size - 1, err);
+    }
+    ledger_view_close(view);
+    return r;
+}
+
+int replay_run(const struct replay_options *options, struct replay_result *result, struct casebus_error *err)
+{
+    struct replay replay = {.options = options, .result = result};
+    memset(result, 0, sizeof(*result));
+    replay.crypter = crypter_new(options->suite);
+    if (!replay.crypter)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to replay the ledger"));
+    arena_init(&replay.arena, 256 * 1024, 256u * 1024 * 1024);
+    replay.store = state_store(options->state);
+    int r = journal_to_ledger(&replay, err);
+    if (!r)
+        r = ledger_to_state(&replay, err);
+    if (!r)
+        r = last_time_read(&replay, err);
+    if (!r)
+        vault_set_taken(options->vault, replay.slot_seen);
+    arena_deinit(&replay.arena);
+    crypter_free(replay.crypter);
+    return r;
+}
