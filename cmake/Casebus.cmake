@@ -9,7 +9,7 @@ set(CASEBUS_SANITIZE "" CACHE STRING "Sanitizers to build with, such as address,
 
 add_library(casebus_flags INTERFACE)
 target_include_directories(casebus_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR})
-target_compile_definitions(casebus_flags INTERFACE _GNU_SOURCE CASEBUS_VERSION="${PROJECT_VERSION}"
+target_compile_definitions(casebus_flags INTERFACE _GNU_SOURCE CASEBUS_RELEASE="${PROJECT_VERSION}"
     CASEBUS_LOCALEDIR="${CMAKE_INSTALL_FULL_LOCALEDIR}")
 target_compile_options(casebus_flags INTERFACE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
     -Wpointer-arith -Wvla -Wformat=2 -Wno-format-nonliteral -fstack-protector-strong)

@@ -150,7 +150,7 @@ static int open_ledger_entry(struct pipeline *pipeline, struct group *group, str
     opened.origin = pipeline->origin;
     opened.log_key = pipeline->log_key;
     opened.authority = (ProtobufCBinaryData){pipeline->options.authority.size, pipeline->authority};
-    opened.software = (char *)"casebus-hub/" CASEBUS_VERSION;
+    opened.software = (char *)"casebus-hub/" CASEBUS_RELEASE;
     Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
     act.ledger_opened = &opened;
