@@ -10,6 +10,8 @@
 #include "proto/crypto/suite.h"
 #include "proto/merkle/tree.h"
 
+#define LEDGER_FORMAT 1
+
 struct ledger;
 
 struct ledger_row {
@@ -27,16 +29,23 @@ uint64_t stored_hash_count(uint64_t size);
 /* Opens DIR/ledger, or makes it for @origin. CASEBUS_DAMAGED names what does not fit (another origin, a
  * format from the future). */
 int ledger_open(struct ledger **ledgerp, const char *dir, const char *origin, struct casebus_error *err);
+/* Opens DIR/ledger to look at it, also while a hub is writing it: views see what was synced when they were
+ * opened or renewed; ledger_size stays what it was here. CASEBUS_NOT_FOUND when there is none. */
+int ledger_open_readonly(struct ledger **ledgerp, const char *dir, struct casebus_error *err);
 struct ledger *ledger_close(struct ledger *ledger);
 /* Entries that are in the ledger and synced. Any thread. */
 uint64_t ledger_size(const struct ledger *ledger);
+const char *ledger_origin(const struct ledger *ledger);
+/* Bounds the file to @max_bytes instead of 1 TiB. Called right after opening. */
+int ledger_limit(struct ledger *ledger, uint64_t max_bytes, struct casebus_error *err);
 /* Appends rows [first, first + n) in one synced transaction; @first must be the size. MAP_FULL and ENOSPC are
  * CASEBUS_DISK_FULL; after any other commit error the ledger answers CASEBUS_DAMAGED until it is opened
  * again. */
 int ledger_append(struct ledger *ledger, uint64_t first, const struct ledger_row *rows, size_t n,
                   struct casebus_error *err);
-/* Adds a published checkpoint (size of the tree, signed note); rides in the next ledger_append's transaction
- * or makes its own. */
+/* Adds a published checkpoint (size of the tree, signed note). One above the ledger's size waits and rides in
+ * the transaction of the ledger_append that reaches it (a newer one that waits takes its place); otherwise it
+ * makes its own. Same thread as ledger_append. */
 int ledger_publish(struct ledger *ledger, uint64_t size, struct bytes note, struct casebus_error *err);
 
 /* View: a read transaction, to be held for less than two seconds. One thread. Bytes are valid until it is

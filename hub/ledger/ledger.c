@@ -1,0 +1,582 @@
+/* The ledger's tables, all append-only:
+ *   meta         "format" -> u32 LE, "origin" -> text
+ *   leaves       position -> serialised LedgerEntry
+ *   bodies       position -> serialised SealedBody; no row for an entry without one
+ *   hashes       row -> up to 32 hashes of the tree, in stored order; only the last row is not full
+ *   checkpoints  size -> signed note
+ * Numbers are keys of MDB_INTEGERKEY, so that every append goes to the end of its table's last page.
+ *
+ * The size is not written anywhere: it is the number of leaves, and all tables are required to agree with it
+ * when the ledger is opened. */
+#include "hub/ledger/ledger.h"
+
+#include "hub/ledger/environment.h"
+#include "proto/base/texts.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define HASHES_PER_ROW 32
+#define ORIGIN_MAX     256
+
+enum { META, LEAVES, BODIES, HASHES, CHECKPOINTS, N_TABLES };
+
+static const struct environment_table ledger_tables[N_TABLES] = {
+    [META] = {"meta", 0},
+    [LEAVES] = {"leaves", MDB_INTEGERKEY},
+    [BODIES] = {"bodies", MDB_INTEGERKEY},
+    [HASHES] = {"hashes", MDB_INTEGERKEY},
+    [CHECKPOINTS] = {"checkpoints", MDB_INTEGERKEY},
+};
+
+struct ledger {
+    struct environment env;
+    atomic_uint_fast64_t size;
+    char origin[ORIGIN_MAX];
+    uint64_t waiting_size; /* of a checkpoint that waits for its append; 0: none */
+    struct buffer waiting_note;
+};
+
+struct ledger_view {
+    struct ledger *ledger;
+    MDB_txn *txn;
+    uint64_t size;
+};
+
+uint64_t stored_hash_count(uint64_t size)
+{
+    return 2 * size - (uint64_t)__builtin_popcountll(size);
+}
+
+/* (level, index) is stored when the last leaf of its subtree comes, after what that leaf completes below it.
+ */
+uint64_t stored_hash_index(unsigned level, uint64_t index)
+{
+    uint64_t last_leaf = ((index + 1) << level) - 1;
+    return stored_hash_count(last_leaf) + level;
+}
+
+/* How many hashes are stored for the leaf at @position. */
+static size_t hashes_of(uint64_t position)
+{
+    return 1 + (size_t)__builtin_ctzll(~position);
+}
+
+/* --- opening ------------------------------------------------------------------------------------------- */
+
+static int meta_put(MDB_txn *txn, MDB_dbi meta, const char *name, struct bytes content)
+{
+    MDB_val key = value_of(bytes_of_text(name));
+    MDB_val value = value_of(content);
+    return mdb_put(txn, meta, &key, &value, 0);
+}
+
+static int ledger_fill(void *self, MDB_txn *txn, const MDB_dbi *tables)
+{
+    uint8_t format[4];
+    put_u32le(format, LEDGER_FORMAT);
+    int rc = meta_put(txn, tables[META], "format", bytes_of(format, sizeof format));
+    return rc ? rc : meta_put(txn, tables[META], "origin", bytes_of_text(self));
+}
+
+/* Empty when it is missing. */
+static struct bytes meta_get(struct ledger *ledger, MDB_txn *txn, const char *name)
+{
+    MDB_val key = value_of(bytes_of_text(name));
+    MDB_val value;
+    if (mdb_get(txn, ledger->env.tables[META], &key, &value) != 0)
+        return bytes_of(NULL, 0);
+    return bytes_of_value(value);
+}
+
+static int check_format(struct ledger *ledger, MDB_txn *txn, struct casebus_error *err)
+{
+    struct bytes format = meta_get(ledger, txn, "format");
+    if (format.size == 4 && get_u32le(format.data) == LEDGER_FORMAT)
+        return 0;
+    if (format.size != 4 || get_u32le(format.data) == 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' does not tell its format"),
+                         ledger->env.path);
+    error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' has format %u; this program knows format %u"),
+              ledger->env.path, get_u32le(format.data), LEDGER_FORMAT);
+    return error_hint(err, _("use the version of casebus that wrote it, or a newer one"));
+}
+
+/* @origin: the one that is expected, or NULL. */
+static int check_origin(struct ledger *ledger, MDB_txn *txn, const char *origin, struct casebus_error *err)
+{
+    struct bytes found = meta_get(ledger, txn, "origin");
+    if (found.size == 0 || found.size >= sizeof ledger->origin || !utf8_valid(found.data, found.size))
+        return error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' does not tell its origin"),
+                         ledger->env.path);
+    memcpy(ledger->origin, found.data, found.size);
+    ledger->origin[found.size] = '\0';
+    if (!origin || strcmp(origin, ledger->origin) == 0)
+        return 0;
+    error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' belongs to '%s', not to '%s'"), ledger->env.path,
+              ledger->origin, origin);
+    return error_hint(err, _("give the hub the directory of its own origin"));
+}
+
+struct table_end {
+    uint64_t n_rows;
+    uint64_t next; /* last key + 1 */
+    struct bytes last;
+};
+
+static int table_end(struct ledger *ledger, MDB_txn *txn, int table, struct table_end *end)
+{
+    MDB_dbi dbi = ledger->env.tables[table];
+    MDB_stat status;
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+
+    *end = (struct table_end){0};
+    int rc = mdb_stat(txn, dbi, &status);
+    if (rc || status.ms_entries == 0)
+        return rc;
+    rc = mdb_cursor_open(txn, dbi, &cursor);
+    if (rc)
+        return rc;
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    if (rc == 0 && key.mv_size != sizeof(uint64_t))
+        rc = MDB_CORRUPTED;
+    if (rc == 0) {
+        uint64_t last;
+        memcpy(&last, key.mv_data, sizeof last);
+        *end = (struct table_end){status.ms_entries, last + 1, bytes_of_value(value)};
+    }
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+static bool hashes_fit(const struct table_end *hashes, uint64_t size)
+{
+    uint64_t count = stored_hash_count(size);
+    if (count == 0)
+        return hashes->n_rows == 0;
+    uint64_t in_last = (count - 1) % HASHES_PER_ROW + 1;
+    return hashes->n_rows == (count - 1) / HASHES_PER_ROW + 1 && hashes->next == hashes->n_rows &&
+           hashes->last.size == in_last * DIGEST_SIZE;
+}
+
+/* Sets the ledger's size, when all tables agree with it. */
+static int check_ends(struct ledger *ledger, MDB_txn *txn, struct casebus_error *err)
+{
+    struct table_end leaves, bodies, hashes;
+    int rc;
+    if ((rc = table_end(ledger, txn, LEAVES, &leaves)) || (rc = table_end(ledger, txn, BODIES, &bodies)) ||
+        (rc = table_end(ledger, txn, HASHES, &hashes)))
+        return environment_error(&ledger->env, rc, err);
+    if (leaves.next != leaves.n_rows)
+        return error_set(err, CASEBUS_DAMAGED,
+                         _("the ledger '%s' ends with entry %llu but holds %llu entries"), ledger->env.path,
+                         (unsigned long long)leaves.next, (unsigned long long)leaves.n_rows);
+    if (!hashes_fit(&hashes, leaves.n_rows))
+        return error_set(err, CASEBUS_DAMAGED, _("the tree in '%s' does not fit its %llu entries"),
+                         ledger->env.path, (unsigned long long)leaves.n_rows);
+    if (bodies.next > leaves.next)
+        return error_set(err, CASEBUS_DAMAGED, _("'%s' holds the body of entry %llu but only %llu entries"),
+                         ledger->env.path, (unsigned long long)(bodies.next - 1),
+                         (unsigned long long)leaves.n_rows);
+    atomic_store(&ledger->size, leaves.n_rows);
+    return 0;
+}
+
+static int ledger_check(struct ledger *ledger, const char *origin, struct casebus_error *err)
+{
+    MDB_txn *txn;
+    if (environment_begin(&ledger->env, MDB_RDONLY, &txn, err) != 0)
+        return -1;
+    int r = check_format(ledger, txn, err);
+    if (r == 0)
+        r = check_origin(ledger, txn, origin, err);
+    if (r == 0)
+        r = check_ends(ledger, txn, err);
+    mdb_txn_abort(txn);
+    return r;
+}
+
+static int open_any(struct ledger **ledgerp, const char *dir, const char *origin, struct casebus_error *err)
+{
+    struct environment_options options = {.name = "ledger",
+                                          .tables = ledger_tables,
+                                          .n_tables = N_TABLES,
+                                          .fill = ledger_fill,
+                                          .self = (void *)(uintptr_t)origin,
+                                          .readonly = !origin};
+    struct ledger *ledger = calloc(1, sizeof *ledger);
+    if (!ledger)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the ledger in '%s'"), dir);
+    buffer_init(&ledger->waiting_note, 64 * 1024);
+    if (environment_open(&ledger->env, dir, &options, err) != 0 || ledger_check(ledger, origin, err) != 0) {
+        ledger_close(ledger);
+        return -1;
+    }
+    *ledgerp = ledger;
+    return 0;
+}
+
+int ledger_open(struct ledger **ledgerp, const char *dir, const char *origin, struct casebus_error *err)
+{
+    if (origin[0] == '\0' || strlen(origin) >= ORIGIN_MAX)
+        return error_set(err, CASEBUS_ARGUMENT, _("the origin '%s' must have 1 to %d bytes"), origin,
+                         ORIGIN_MAX - 1);
+    return open_any(ledgerp, dir, origin, err);
+}
+
+int ledger_open_readonly(struct ledger **ledgerp, const char *dir, struct casebus_error *err)
+{
+    return open_any(ledgerp, dir, NULL, err);
+}
+
+struct ledger *ledger_close(struct ledger *ledger)
+{
+    if (!ledger)
+        return NULL;
+    environment_close(&ledger->env);
+    buffer_deinit(&ledger->waiting_note);
+    free(ledger);
+    return NULL;
+}
+
+uint64_t ledger_size(const struct ledger *ledger)
+{
+    return atomic_load_explicit(&ledger->size, memory_order_acquire);
+}
+
+const char *ledger_origin(const struct ledger *ledger)
+{
+    return ledger->origin;
+}
+
+int ledger_limit(struct ledger *ledger, uint64_t max_bytes, struct casebus_error *err)
+{
+    return environment_limit(&ledger->env, max_bytes, err);
+}
+
+/* --- appending ----------------------------------------------------------------------------------------- */
+
+/* Writes hashes behind each other into rows; a row is put when it is full or at the end. */
+struct hash_writer {
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    uint64_t row;
+    bool replaces; /* the row is there and gets longer */
+    size_t n;
+    uint8_t hashes[HASHES_PER_ROW][DIGEST_SIZE];
+};
+
+static int hash_writer_begin(struct hash_writer *writer, struct ledger *ledger, MDB_txn *txn, uint64_t first)
+{
+    MDB_dbi dbi = ledger->env.tables[HASHES];
+    uint64_t count = stored_hash_count(first);
+    MDB_val value;
+
+    writer->txn = txn;
+    writer->row = count / HASHES_PER_ROW;
+    writer->n = count % HASHES_PER_ROW;
+    writer->replaces = writer->n > 0;
+    if (writer->replaces) {
+        MDB_val key = {sizeof writer->row, &writer->row};
+        int rc = mdb_get(txn, dbi, &key, &value);
+        if (rc || value.mv_size != writer->n * DIGEST_SIZE)
+            return rc ? rc : MDB_CORRUPTED;
+        memcpy(writer->hashes, value.mv_data, value.mv_size);
+    }
+    return mdb_cursor_open(txn, dbi, &writer->cursor);
+}
+
+static int hash_writer_put_row(struct hash_writer *writer)
+{
+    MDB_val key = {sizeof writer->row, &writer->row};
+    MDB_val value = {writer->n * DIGEST_SIZE, writer->hashes};
+    int rc = mdb_cursor_put(writer->cursor, &key, &value, writer->replaces ? 0 : MDB_APPEND);
+    writer->row++;
+    writer->n = 0;
+    writer->replaces = false;
+    return rc;
+}
+
+static int hash_writer_add(struct hash_writer *writer, const uint8_t *hashes, size_t n)
+{
+    for (int rc; n > 0;) {
+        size_t room = HASHES_PER_ROW - writer->n;
+        size_t taken = n < room ? n : room;
+        memcpy(writer->hashes[writer->n], hashes, taken * DIGEST_SIZE);
+        writer->n += taken;
+        hashes += taken * DIGEST_SIZE;
+        n -= taken;
+        if (writer->n == HASHES_PER_ROW && (rc = hash_writer_put_row(writer)) != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int append_bytes(MDB_cursor *cursor, uint64_t position, struct bytes content)
+{
+    MDB_val key = {sizeof position, &position};
+    MDB_val value = value_of(content);
+    return mdb_cursor_put(cursor, &key, &value, MDB_APPEND);
+}
+
+static int append_leaves(struct ledger *ledger, MDB_txn *txn, uint64_t first, const struct ledger_row *rows,
+                         size_t n)
+{
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn, ledger->env.tables[LEAVES], &cursor);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = append_bytes(cursor, first + i, rows[i].leaf);
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+static int append_bodies(struct ledger *ledger, MDB_txn *txn, uint64_t first, const struct ledger_row *rows,
+                         size_t n)
+{
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn, ledger->env.tables[BODIES], &cursor);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        if (rows[i].body.size > 0)
+            rc = append_bytes(cursor, first + i, rows[i].body);
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+static int append_hashes(struct ledger *ledger, MDB_txn *txn, uint64_t first, const struct ledger_row *rows,
+                         size_t n)
+{
+    struct hash_writer writer;
+    int rc = hash_writer_begin(&writer, ledger, txn, first);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = hash_writer_add(&writer, rows[i].hashes, rows[i].n_hashes);
+    if (rc == 0 && writer.n > 0)
+        rc = hash_writer_put_row(&writer);
+    mdb_cursor_close(writer.cursor);
+    return rc;
+}
+
+static int put_checkpoint(struct ledger *ledger, MDB_txn *txn, uint64_t size, struct bytes note)
+{
+    MDB_val key = {sizeof size, &size};
+    MDB_val value = value_of(note);
+    return mdb_put(txn, ledger->env.tables[CHECKPOINTS], &key, &value, 0);
+}
+
+static bool checkpoint_rides(const struct ledger *ledger, uint64_t new_size)
+{
+    return ledger->waiting_size > 0 && ledger->waiting_size <= new_size;
+}
+
+static int append_all(struct ledger *ledger, MDB_txn *txn, uint64_t first, const struct ledger_row *rows,
+                      size_t n)
+{
+    int rc;
+    if ((rc = append_leaves(ledger, txn, first, rows, n)) ||
+        (rc = append_bodies(ledger, txn, first, rows, n)) ||
+        (rc = append_hashes(ledger, txn, first, rows, n)))
+        return rc;
+    if (!checkpoint_rides(ledger, first + n))
+        return 0;
+    return put_checkpoint(ledger, txn, ledger->waiting_size,
+                          bytes_of(ledger->waiting_note.data, ledger->waiting_note.size));
+}
+
+static int check_rows(const struct ledger *ledger, uint64_t first, const struct ledger_row *rows, size_t n,
+                      struct casebus_error *err)
+{
+    if (first != ledger_size(ledger))
+        return error_set(err, CASEBUS_INTERNAL, _("entry %llu cannot follow %llu entries in the ledger"),
+                         (unsigned long long)first, (unsigned long long)ledger_size(ledger));
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].leaf.size == 0 || rows[i].n_hashes != hashes_of(first + i))
+            return error_set(err, CASEBUS_INTERNAL,
+                             _("entry %llu comes to the ledger without its leaf or hashes"),
+                             (unsigned long long)(first + i));
+    return 0;
+}
+
+int ledger_append(struct ledger *ledger, uint64_t first, const struct ledger_row *rows, size_t n,
+                  struct casebus_error *err)
+{
+    MDB_txn *txn;
+    if (check_rows(ledger, first, rows, n, err) != 0)
+        return -1;
+    if (n == 0)
+        return 0;
+    if (environment_begin(&ledger->env, 0, &txn, err) != 0)
+        return -1;
+    int rc = append_all(ledger, txn, first, rows, n);
+    if (rc)
+        return environment_abort(&ledger->env, txn, rc, err);
+    if (environment_commit(&ledger->env, txn, err) != 0)
+        return -1;
+    if (checkpoint_rides(ledger, first + n))
+        ledger->waiting_size = 0;
+    atomic_store_explicit(&ledger->size, first + n, memory_order_release);
+    return 0;
+}
+
+int ledger_publish(struct ledger *ledger, uint64_t size, struct bytes note, struct casebus_error *err)
+{
+    MDB_txn *txn;
+    if (size > ledger_size(ledger)) {
+        buffer_reset(&ledger->waiting_note);
+        ledger->waiting_size = 0;
+        if (!buffer_append(&ledger->waiting_note, note.data, note.size))
+            return error_set(err, CASEBUS_TOO_LARGE, _("a checkpoint of %zu bytes is too large"), note.size);
+        ledger->waiting_size = size;
+        return 0;
+    }
+    if (environment_begin(&ledger->env, 0, &txn, err) != 0)
+        return -1;
+    int rc = put_checkpoint(ledger, txn, size, note);
+    if (rc)
+        return environment_abort(&ledger->env, txn, rc, err);
+    return environment_commit(&ledger->env, txn, err);
+}
+
+/* --- looking ------------------------------------------------------------------------------------------- */
+
+static int view_measure(struct ledger_view *view, struct casebus_error *err)
+{
+    struct table_end leaves;
+    int rc = table_end(view->ledger, view->txn, LEAVES, &leaves);
+    if (rc)
+        return environment_error(&view->ledger->env, rc, err);
+    view->size = leaves.next;
+    return 0;
+}
+
+int ledger_view_open(struct ledger_view **viewp, struct ledger *ledger, struct casebus_error *err)
+{
+    struct ledger_view *view = calloc(1, sizeof *view);
+    if (!view)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to look into '%s'"), ledger->env.path);
+    view->ledger = ledger;
+    if (environment_begin(&ledger->env, MDB_RDONLY, &view->txn, err) != 0 || view_measure(view, err) != 0) {
+        ledger_view_close(view);
+        return -1;
+    }
+    *viewp = view;
+    return 0;
+}
+
+struct ledger_view *ledger_view_close(struct ledger_view *view)
+{
+    if (!view)
+        return NULL;
+    if (view->txn)
+        mdb_txn_abort(view->txn);
+    free(view);
+    return NULL;
+}
+
+int ledger_view_renew(struct ledger_view *view, struct casebus_error *err)
+{
+    mdb_txn_reset(view->txn);
+    view->size = 0;
+    if (environment_renew(&view->ledger->env, view->txn, err) != 0)
+        return -1;
+    return view_measure(view, err);
+}
+
+uint64_t ledger_view_size(const struct ledger_view *view)
+{
+    return view->size;
+}
+
+static int past_end(const struct ledger_view *view, uint64_t position, struct casebus_error *err)
+{
+    return error_set(err, CASEBUS_NOT_FOUND, _("there is no entry %llu: the ledger has %llu"),
+                     (unsigned long long)position, (unsigned long long)view->size);
+}
+
+/* An error of LMDB. */
+static int view_get(struct ledger_view *view, int table, uint64_t number, struct bytes *content)
+{
+    MDB_val key = {sizeof number, &number};
+    MDB_val value;
+    int rc = mdb_get(view->txn, view->ledger->env.tables[table], &key, &value);
+    if (rc == 0)
+        *content = bytes_of_value(value);
+    return rc;
+}
+
+int ledger_view_leaf(struct ledger_view *view, uint64_t position, struct bytes *leaf,
+                     struct casebus_error *err)
+{
+    if (position >= view->size)
+        return past_end(view, position, err);
+    int rc = view_get(view, LEAVES, position, leaf);
+    return rc ? environment_error(&view->ledger->env, rc, err) : 0;
+}
+
+int ledger_view_body(struct ledger_view *view, uint64_t position, struct bytes *body,
+                     struct casebus_error *err)
+{
+    if (position >= view->size)
+        return past_end(view, position, err);
+    *body = bytes_of(NULL, 0);
+    int rc = view_get(view, BODIES, position, body);
+    return rc && rc != MDB_NOTFOUND ? environment_error(&view->ledger->env, rc, err) : 0;
+}
+
+int ledger_view_hash(void *self, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],
+                     struct casebus_error *err)
+{
+    struct ledger_view *view = self;
+    struct bytes row;
+
+    if (level >= TREE_LEVELS || index >= view->size >> level)
+        return error_set(err, CASEBUS_NOT_FOUND, _("the tree of %llu entries has no hash %llu at level %u"),
+                         (unsigned long long)view->size, (unsigned long long)index, level);
+    uint64_t at = stored_hash_index(level, index);
+    size_t offset = at % HASHES_PER_ROW * DIGEST_SIZE;
+    int rc = view_get(view, HASHES, at / HASHES_PER_ROW, &row);
+    if (rc == 0 && row.size < offset + DIGEST_SIZE)
+        rc = MDB_CORRUPTED;
+    if (rc)
+        return environment_error(&view->ledger->env, rc, err);
+    memcpy(hash, row.data + offset, DIGEST_SIZE);
+    return 0;
+}
+
+/* Moves to the greatest key that is not above @size. */
+static int cursor_seek_back(MDB_cursor *cursor, uint64_t size, MDB_val *value)
+{
+    MDB_val key = {sizeof size, &size};
+    int rc = mdb_cursor_get(cursor, &key, value, MDB_SET_RANGE);
+    if (rc == MDB_NOTFOUND)
+        return mdb_cursor_get(cursor, &key, value, MDB_LAST);
+    if (rc == 0 && memcmp(key.mv_data, &size, sizeof size) != 0)
+        return mdb_cursor_get(cursor, &key, value, MDB_PREV);
+    return rc;
+}
+
+int ledger_view_checkpoint(struct ledger_view *view, uint64_t size, struct bytes *note,
+                           struct casebus_error *err)
+{
+    MDB_cursor *cursor;
+    MDB_val value;
+    int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[CHECKPOINTS], &cursor);
+    if (rc)
+        return environment_error(&view->ledger->env, rc, err);
+    rc = cursor_seek_back(cursor, size, &value);
+    mdb_cursor_close(cursor);
+    if (rc == MDB_NOTFOUND)
+        return error_set(err, CASEBUS_NOT_FOUND, _("no checkpoint is published at or below size %llu"),
+                         (unsigned long long)size);
+    if (rc)
+        return environment_error(&view->ledger->env, rc, err);
+    *note = bytes_of_value(value);
+    return 0;
+}
