@@ -17,18 +17,31 @@ struct state;
 #define STATE_FORMAT 1
 
 int state_open(struct state **statep, const char *dir, struct casebus_error *err); /* DIR/state */
+/* Opens DIR/state to look at it (views only), also while a hub is writing it. CASEBUS_NOT_FOUND when there is
+ * none. */
+int state_open_readonly(struct state **statep, const char *dir, struct casebus_error *err);
 struct state *state_close(struct state *state);
+/* Bounds the file to @max_bytes instead of 1 TiB. Called right after opening. */
+int state_limit(struct state *state, uint64_t max_bytes, struct casebus_error *err);
 /* How many ledger entries the state on disk reflects. */
 uint64_t state_applied(const struct state *state);
 
-/* The store for the exchange: self is the state. */
+/* The store for the exchange: self is the state. What get tells stays valid until the next put to the same
+ * table, state_freeze or state_rest. */
 struct exchange_store state_store(struct state *state);
+/* Memory of what is not yet on disk, and of what is but was not given back yet (state_freeze and state_rest
+ * give back). Any thread. */
 size_t state_overlay_bytes(const struct state *state);
-/* Freezes the overlay as of @applied entries. 1: frozen, state_write is due; 0: the one before is still being
- * written, nothing changed. */
+/* A group's boundary: freezes the overlay as of @applied entries. 1: frozen, state_write is due; 0: the one
+ * before is still being written, or there is nothing new. */
 int state_freeze(struct state *state, uint64_t applied);
-/* Writes the frozen overlay. Keeper's thread. @applied_p (may be NULL): what is reflected now. */
+/* The writer goes idle: gives its read transaction and what was written back; the next get takes a fresh one.
+ */
+void state_rest(struct state *state);
+/* Writes the frozen overlay, if there is one. Keeper's thread. @applied_p (may be NULL): what is reflected
+ * now. After CASEBUS_DISK_FULL it can be tried again. */
 int state_write(struct state *state, uint64_t *applied_p, struct casebus_error *err);
+/* True while a frozen overlay waits for state_write or is being written. Any thread. */
 bool state_frozen(const struct state *state);
 
 /* View: a read transaction of what is on disk, under two seconds. */
