@@ -539,8 +539,7 @@ static int check_request(const struct certificate_info *info, const struct autho
 {
     struct public_key public;
 
-    if (!public_key_from(&public, authority->pkey) ||
-        memcmp(&public, signing_key_public(key), sizeof public) != 0)
+    if (!public_key_from(&public, authority->pkey) || !public_key_equal(&public, signing_key_public(key)))
         return error_set(err, CASEBUS_KEY, _("the authority's key does not belong to its certificate"));
     if (!node_name_valid(info->node)) {
         error_set(err, CASEBUS_ARGUMENT, _("'%.*s' is not usable as a node's name"), NODE_NAME_MAX,

@@ -26,6 +26,10 @@ const struct public_key *signing_key_public(const struct signing_key *key);
 /* Cannot fail for a key that was loaded or generated. Thread-safe. */
 void signing_key_sign(const struct signing_key *key, struct bytes message, uint8_t signature[SIGNATURE_SIZE]);
 
+static inline bool public_key_equal(const struct public_key *a, const struct public_key *b)
+{
+    return a->suite == b->suite && bytes_equal(bytes_of(a->bytes, a->size), bytes_of(b->bytes, b->size));
+}
 /* First 16 bytes of hash(suite id byte ‖ public key bytes). */
 void public_key_id(const struct public_key *key, uint8_t id[KEY_ID_SIZE]);
 

@@ -17,10 +17,10 @@
 #define PETER_SEED "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
 #define PETER_TEXT                                                                                           \
     "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-#define PETER_NOTE                                                                                           \
-    PETER_TEXT                                                                                               \
-        "\n\u2014 PeterNeumann "                                                                             \
-        "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+#define PETER_LINE                                                                                           \
+    "\u2014 PeterNeumann "                                                                                   \
+    "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+#define PETER_NOTE PETER_TEXT "\n" PETER_LINE
 
 #define ORIGIN "js.example/exchange/1"
 
