@@ -19,30 +19,30 @@ struct case_record {
     uint64_t revision;
     int64_t occurred_at_us;
     uint8_t header_digest[16]; /* what the statement says, without what is random in it; breaks ties */
-    uint32_t detail;           /* kind-specific: finish kind + 1, rating level, special kind ... */
+    uint32_t detail;           /* of the kind: finish kind + 1, rating level, special kind; 0: not told */
     uint8_t operation;         /* values of the schema's enums */
     uint8_t kind;
     uint8_t precision;
     uint8_t flags;
 };
 
-#define RECORD_BACKFILL 1
-#define RECORD_CONFLICTED                                                                                    \
-    2 /* another statement with the same revision and operation but other content was seen */
+#define RECORD_BACKFILL   1
+#define RECORD_CONFLICTED 2 /* another statement has the same revision and operation, but other content */
 
-enum case_status {                   /* stable values and names */
-                   CASE_NOTHING = 0, /* no record tells a stage yet (such as only steps) */
-                   CASE_APPLIED = 1,
-                   CASE_RECEIVED = 2,
-                   CASE_SUPPLEMENT = 3, /* waits for the applicant */
-                   CASE_ACCEPTED = 4,
-                   CASE_REFUSED = 5, /* not accepted */
-                   CASE_STOPPED = 6, /* a special procedure runs */
-                   CASE_DECIDED = 7,
-                   CASE_FINISHED = 8,
-                   CASE_DELIVERED = 9,
-                   CASE_WITHDRAWN = 10,
-                   CASE_ANNULLED = 11
+/* Stable values and names. */
+enum case_status {
+    CASE_NOTHING = 0, /* no record tells a stage yet (such as only steps) */
+    CASE_APPLIED = 1,
+    CASE_RECEIVED = 2,
+    CASE_SUPPLEMENT = 3, /* waits for the applicant */
+    CASE_ACCEPTED = 4,
+    CASE_REFUSED = 5, /* not accepted */
+    CASE_STOPPED = 6, /* a special procedure runs */
+    CASE_DECIDED = 7,
+    CASE_FINISHED = 8,
+    CASE_DELIVERED = 9,
+    CASE_WITHDRAWN = 10,
+    CASE_ANNULLED = 11
 };
 
 struct case_state {
@@ -56,10 +56,10 @@ struct case_state {
     uint16_t findings;         /* bits below; stable */
 };
 
-#define FINDING_SECOND_SUPPLEMENT    1 /* more than one supplement notice */
-#define FINDING_SPECIAL_NOT_BEGUN    2
-#define FINDING_FINISH_WHILE_STOPPED 4
-#define FINDING_ACCEPT_AFTER_FINISH  8
+#define FINDING_SECOND_SUPPLEMENT    1  /* more than one supplement notice */
+#define FINDING_SPECIAL_NOT_BEGUN    2  /* more special procedures ended than began */
+#define FINDING_FINISH_WHILE_STOPPED 4  /* finished while a special procedure was certainly open */
+#define FINDING_ACCEPT_AFTER_FINISH  8  /* certainly after: a date counts as its whole day */
 #define FINDING_CONFLICT             16 /* clashing statements of one record */
 
 const char *case_status_name(enum case_status status);  /* "accepted" */
@@ -67,7 +67,13 @@ const char *case_status_title(enum case_status status); /* for people, in the la
 
 /* True when statement @a of a record wins over @b. Total order: never depends on arrival. */
 bool record_wins(const struct case_record *a, const struct case_record *b);
-/* Puts a statement into the set: replaces the record of its key if it wins. @n grows by at most one. */
+/* The record of @key, or NULL. */
+struct case_record *case_find(struct case_record *records, uint32_t n, const uint8_t key[RECORD_KEY_SIZE]);
+/* Takes the record of @key out of the set, if it is there. */
+void case_remove(struct case_record *records, uint32_t *n, const uint8_t key[RECORD_KEY_SIZE]);
+/* Puts a statement into the set: replaces the record of its key if it wins. @n grows by at most one.
+ * CASEBUS_CASE_FULL past @capacity. A clash of two statements for the first place marks the record
+ * RECORD_CONFLICTED; a newer revision heals it. */
 int case_put(struct case_record *records, uint32_t *n, uint32_t capacity, const struct case_record *record,
              struct casebus_error *err);
 /* Folds @n records (sorted in place) into @state. Pure. */

@@ -23,12 +23,18 @@ struct exchange_event {
     uint8_t event_hash[DIGEST_SIZE];
     uint8_t header_digest[DIGEST_SIZE];
     uint8_t content_digest[DIGEST_SIZE];
+    uint8_t record_key[RECORD_KEY_SIZE];
 };
+/* Fills in @event from a decoded @header, its exact bytes and the keyed digest of its content (of the gate,
+ * or of the sealed body at replay). @header must live as long as @event. */
+int exchange_event_init(struct exchange_event *event, struct crypter *crypter,
+                        const Casebus__V1__EventHeader *header, struct bytes header_bytes,
+                        const uint8_t content_digest[DIGEST_SIZE], struct casebus_error *err);
 
-/* What the world contributes; comes in with the group. */
+/* What the world contributes to one decision. */
 struct exchange_moment {
     int64_t hub_time_us;
-    uint8_t fresh_case_id[16]; /* random; used if a new case is opened */
+    uint8_t fresh_case_id[16]; /* random, another one for each event; used if a new case is opened */
 };
 
 /* Where a stream stands. */
@@ -62,26 +68,32 @@ struct exchange_decision {
     size_t n_receivers;
 };
 
-/* The nodes as the exchange sees them: in the order of their names. */
+/* The nodes as the exchange sees them: in the order of their names (strcmp). At most RECEIVERS_MAX of them
+ * receive all. */
 struct exchange_node {
     const char *name;
     bool publish;
     bool receive_all;
-    uint32_t receive_part_kinds; /* bit per PartKind value */
+    uint32_t receive_part_kinds; /* of part_kind_bit */
 };
+/* The bit of a PartKind in a set of them; 0 for a kind that this version does not know: never granted. */
+uint32_t part_kind_bit(Casebus__V1__PartKind kind);
 
+/* What shall become of @event, which @node published. Returns 0 with a verdict; -1 only when the store fails.
+ * Within a batch, each accepted event is applied before the next one is decided. */
 int exchange_decide(const struct exchange_store *store, const struct exchange_node *nodes, size_t n_nodes,
                     const char *node, const struct exchange_event *event,
                     const struct exchange_moment *moment, struct exchange_decision *decision,
                     struct casebus_error *err);
 
-/* Apply. @position is the entry's. @event is what the sealed body holds (its digests computed as the gate
- * does), @slot the vault slot of that body. Each works on entries that were decided before and fails only
- * when the store does or the ledger contradicts itself (CASEBUS_DAMAGED). */
-int exchange_apply_event(const struct exchange_store *store, uint64_t position,
+/* Apply. @position and @hub_time_us are the entry's. @event is what the sealed body holds, @slot the vault
+ * slot of that body. Each works on entries that were decided before and fails only when the store does or the
+ * ledger contradicts itself (CASEBUS_DAMAGED). A seal may be applied before or after its members: they touch
+ * different rows. Uses up to 600 KiB of stack. */
+int exchange_apply_event(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                          const Casebus__V1__EventEntry *entry, const struct exchange_event *event,
                          uint64_t slot, struct casebus_error *err);
-int exchange_apply_seal(const struct exchange_store *store, uint64_t position,
+int exchange_apply_seal(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                         const Casebus__V1__SealEntry *seal, const Casebus__V1__BatchStatement *statement,
                         const uint8_t statement_hash[DIGEST_SIZE], struct casebus_error *err);
 int exchange_apply_act(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,

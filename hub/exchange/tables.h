@@ -5,20 +5,74 @@
 
 #include "hub/exchange/case.h"
 #include "hub/exchange/store.h"
+#include "proto/crypto/suite.h"
 
-#define TABLE_KEY_MAX 256
+#define TABLE_KEY_MAX    256
+#define NODE_TEXT_MAX    64 /* a node's name with its NUL */
+#define CASE_NUMBER_MAX  64
+#define CASE_ALIASES_MAX 16 /* that are remembered: the first ones in the order of their bytes */
+#define CASE_ROW_MAX     (96 + (1 + CASE_ALIASES_MAX) * (CASE_NUMBER_MAX + 1) + CASE_RECORDS_MAX * 64)
 
 /* A case as TABLE_CASES holds it. */
 struct case_row {
-    char number[65];
+    char number[CASE_NUMBER_MAX + 1];
     uint64_t slot;
     int64_t opened_at_us; /* hub time of its first entry */
     struct case_state state;
     uint32_t n_records;
+    struct bytes aliases; /* other numbers that were asserted, sorted, each with its NUL; points into the
+                             value */
 };
-/* Reads the row; @records (may be NULL) gets up to @capacity records. */
+/* Reads the row; @records (may be NULL) gets them, CASEBUS_DAMAGED when there are more than @capacity. */
 int case_row_decode(struct bytes value, struct case_row *row, struct case_record *records, uint32_t capacity,
                     struct casebus_error *err);
+
+/* Writes a row into @out (CASE_ROW_MAX); returns its size. */
+size_t case_row_encode(uint8_t *out, const struct case_row *row, const struct case_record *records);
+
+/* A statement of a record, told from others by the keyed digest of its content. */
+struct record_statement {
+    uint64_t revision;
+    uint64_t position;
+    uint8_t content_digest[16];
+    uint8_t operation;
+};
+
+#define RECORD_STATEMENTS_MAX 8
+#define RECORD_ROW_MAX        512
+
+/* A record as TABLE_RECORDS holds it: whose it is, which statement counts, and which ones would be repeats.
+ */
+struct record_row {
+    char owner[NODE_TEXT_MAX];
+    uint8_t case_id[16];       /* of the statement that counts */
+    uint8_t header_digest[16]; /* of the same */
+    struct record_statement newest;
+    struct record_statement seen[RECORD_STATEMENTS_MAX]; /* the greatest ones, falling */
+    uint32_t n_seen;
+};
+int record_row_decode(struct bytes value, struct record_row *row, struct casebus_error *err);
+size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_ROW_MAX */
+
+#define STREAM_ROW_SIZE   40
+#define BATCH_ROW_SIZE    44
+#define RECEIVER_ROW_SIZE 48
+#define NODE_ROW_SIZE     41 /* before the enrolment */
+
+struct stream_row {
+    uint64_t last;
+    uint8_t last_statement[DIGEST_SIZE];
+};
+int stream_row_decode(struct bytes value, struct stream_row *row, struct casebus_error *err);
+size_t stream_row_encode(uint8_t *out, const struct stream_row *row);
+
+struct batch_row {
+    uint64_t seal_position;
+    uint32_t count;
+    uint8_t statement_hash[DIGEST_SIZE];
+};
+int batch_row_decode(struct bytes value, struct batch_row *row, struct casebus_error *err);
+size_t batch_row_encode(uint8_t *out, const struct batch_row *row);
 
 struct receiver_row {
     uint64_t last_position; /* last delivery decided */
@@ -30,6 +84,7 @@ struct receiver_row {
     uint64_t n_confirmed; /* not counted yet: 0 */
 };
 int receiver_row_decode(struct bytes value, struct receiver_row *row, struct casebus_error *err);
+size_t receiver_row_encode(uint8_t *out, const struct receiver_row *row);
 
 struct node_row {
     struct bytes enrolled; /* serialised NodeEnrolled, points into the value */
@@ -38,12 +93,16 @@ struct node_row {
     int64_t last_hub_time_us;
 };
 int node_row_decode(struct bytes value, struct node_row *row, struct casebus_error *err);
+/* @out: NODE_ROW_SIZE + row->enrolled.size bytes, not overlapping the enrolment. */
+size_t node_row_encode(uint8_t *out, const struct node_row *row);
 
 /* Keys into @out (TABLE_KEY_MAX); return the length. */
 size_t inbox_key(uint8_t *out, const char *node, uint64_t position, uint32_t ordinal);
 bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal);
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream);
 size_t batch_key(uint8_t *out, const char *node, uint64_t stream, uint64_t first);
+size_t receiver_key(uint8_t *out, const char *node); /* TABLE_RECEIVERS and TABLE_NODES */
+/* First half of H("casebus/v1/record" 0x00 namespace 0x00 id). */
 void record_key(const char *record_namespace, const char *record_id, struct crypter *crypter,
                 uint8_t out[16]);
 

@@ -1,0 +1,297 @@
+/* Applying an event and a seal. The ledger has the last word here: nothing is decided, nothing is refused;
+ * what does not fit together is damage. A case is read, changed and put back whole. */
+#include "hub/exchange/exchange_private.h"
+#include "proto/base/texts.h"
+
+/* One case on the workbench. */
+struct bench {
+    struct case_row row;
+    uint8_t aliases[CASE_ALIASES_MAX * (CASE_NUMBER_MAX + 1)];
+    struct case_record records[CASE_RECORDS_MAX];
+    uint8_t encoded[CASE_ROW_MAX];
+};
+
+static int bench_load(struct bench *bench, const struct exchange_store *store, const uint8_t case_id[16],
+                      struct casebus_error *err)
+{
+    struct bytes value;
+    int r = store->get(store->self, TABLE_CASES, case_key(case_id), &value, err);
+    if (r < 0)
+        return -1;
+    if (r == 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the state names a case that it does not hold"));
+    if (case_row_decode(value, &bench->row, bench->records, CASE_RECORDS_MAX, err) < 0)
+        return -1;
+    if (bench->row.aliases.size > sizeof bench->aliases)
+        return error_set(err, CASEBUS_DAMAGED, _("case '%s' has too many aliases"), bench->row.number);
+    if (bench->row.aliases.size > 0)
+        memcpy(bench->aliases, bench->row.aliases.data, bench->row.aliases.size);
+    bench->row.aliases.data = bench->aliases;
+    return 0;
+}
+
+static int bench_store(struct bench *bench, const struct exchange_store *store, const uint8_t case_id[16],
+                       struct casebus_error *err)
+{
+    case_fold(bench->records, bench->row.n_records, &bench->row.state);
+    size_t size = case_row_encode(bench->encoded, &bench->row, bench->records);
+    return store->put(store->self, TABLE_CASES, case_key(case_id), bytes_of(bench->encoded, size), err);
+}
+
+/* Keeps the set sorted and bounded: past the bound the greatest falls out, whatever came when. */
+static void bench_add_alias(struct bench *bench, const char *alias)
+{
+    size_t size = strlen(alias) + 1, at = 0, n = 0;
+    if (size == 1 || size > CASE_NUMBER_MAX + 1 || strcmp(alias, bench->row.number) == 0)
+        return;
+    for (; at < bench->row.aliases.size; n++) {
+        const char *there = (const char *)bench->aliases + at;
+        int order = strcmp(alias, there);
+        if (order == 0)
+            return;
+        if (order < 0)
+            break;
+        at += strlen(there) + 1;
+    }
+    uint8_t merged[sizeof bench->aliases + CASE_NUMBER_MAX + 1];
+    size_t behind = bench->row.aliases.size - at;
+    memcpy(merged, bench->aliases, at);
+    memcpy(merged + at, alias, size);
+    memcpy(merged + at + size, bench->aliases + at, behind);
+    size_t total = at + size + behind, kept = 0;
+    for (n = 0; n < CASE_ALIASES_MAX && kept < total; n++)
+        kept += strlen((const char *)merged + kept) + 1;
+    memcpy(bench->aliases, merged, kept);
+    bench->row.aliases = bytes_of(bench->aliases, kept);
+}
+
+/* Puts the case that the event names on the bench; opens it if nobody named it before. */
+static int bench_open(struct bench *bench, const struct exchange_store *store,
+                      const Casebus__V1__EventHeader *header, const uint8_t case_id[16], uint64_t slot,
+                      int64_t hub_time_us, struct casebus_error *err)
+{
+    const char *number = header->case_number;
+    uint8_t known_id[16];
+    int known = case_id_get(store, number, known_id, err);
+    if (known < 0)
+        return -1;
+    if (known && memcmp(known_id, case_id, sizeof known_id) != 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the ledger gives case '%s' a second id"), number);
+    if (known)
+        return bench_load(bench, store, case_id, err);
+    size_t size = strlen(number);
+    if (size == 0 || size > CASE_NUMBER_MAX)
+        return error_set(err, CASEBUS_DAMAGED, _("the ledger holds an event without a usable case number"));
+    bench->row = (struct case_row){.slot = slot, .opened_at_us = hub_time_us};
+    memcpy(bench->row.number, number, size);
+    bench->row.aliases = bytes_of(bench->aliases, 0);
+    return store->put(store->self, TABLE_CASE_NUMBERS, bytes_of_text(number), case_key(case_id), err);
+}
+
+static int apply_to_named_case(const struct exchange_store *store, const Casebus__V1__EventHeader *header,
+                               const uint8_t case_id[16], uint64_t slot, int64_t hub_time_us,
+                               const struct case_record *record, struct casebus_error *err)
+{
+    struct bench bench;
+    if (bench_open(&bench, store, header, case_id, slot, hub_time_us, err) < 0)
+        return -1;
+    for (size_t i = 0; i < header->n_case_alias; i++)
+        bench_add_alias(&bench, header->case_alias[i]);
+    if (record && case_put(bench.records, &bench.row.n_records, CASE_RECORDS_MAX, record, NULL) < 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the ledger puts too many records into case '%s'"),
+                         header->case_number);
+    return bench_store(&bench, store, case_id, err);
+}
+
+/* The other case: @record leaves it, or marks a clash in it. */
+static int apply_to_old_case(const struct exchange_store *store, const uint8_t case_id[16],
+                             const struct case_record *record, bool leaves, struct casebus_error *err)
+{
+    struct bench bench;
+    if (bench_load(&bench, store, case_id, err) < 0)
+        return -1;
+    if (leaves)
+        case_remove(bench.records, &bench.row.n_records, record->key);
+    else if (case_put(bench.records, &bench.row.n_records, CASE_RECORDS_MAX, record, err) < 0)
+        return -1;
+    return bench_store(&bench, store, case_id, err);
+}
+
+/* P4: which case a record is in follows from the statement that counts, not from the one that came last. */
+static int apply_to_cases(const struct exchange_store *store, const struct exchange_event *event,
+                          const struct record_row *known, const uint8_t case_id[16], uint64_t position,
+                          uint64_t slot, int64_t hub_time_us, struct casebus_error *err)
+{
+    struct case_record record = record_of_event(event, position);
+    enum record_effect effect = known ? record_effect(known, event) : EFFECT_REPLACES;
+    if (known && record_clashes(known, event))
+        record.flags |= RECORD_CONFLICTED;
+    bool elsewhere = known && memcmp(known->case_id, case_id, 16) != 0;
+    if (elsewhere && effect != EFFECT_NONE &&
+        apply_to_old_case(store, known->case_id, &record, effect == EFFECT_REPLACES, err) < 0)
+        return -1;
+    bool here = effect == EFFECT_REPLACES || (effect == EFFECT_CLASHES && !elsewhere);
+    return apply_to_named_case(store, event->header, case_id, slot, hub_time_us, here ? &record : NULL, err);
+}
+
+/* ---- the record's own row ---- */
+
+static int compare_seen(const struct record_statement *a, const struct record_statement *b)
+{
+    if (a->revision != b->revision)
+        return a->revision < b->revision ? -1 : 1;
+    if (a->operation != b->operation)
+        return a->operation < b->operation ? -1 : 1;
+    return memcmp(a->content_digest, b->content_digest, sizeof a->content_digest);
+}
+
+static void remember(struct record_row *row, const struct record_statement *statement)
+{
+    uint32_t at = 0;
+    while (at < row->n_seen && compare_seen(&row->seen[at], statement) > 0)
+        at++;
+    if (at == RECORD_STATEMENTS_MAX)
+        return;
+    uint32_t behind = row->n_seen - at;
+    if (row->n_seen == RECORD_STATEMENTS_MAX)
+        behind--;
+    else
+        row->n_seen++;
+    memmove(&row->seen[at + 1], &row->seen[at], behind * sizeof *row->seen);
+    row->seen[at] = *statement;
+}
+
+static int apply_to_record(const struct exchange_store *store, const Casebus__V1__EventEntry *entry,
+                           const struct exchange_event *event, struct record_row *row, bool known,
+                           uint64_t position, struct casebus_error *err)
+{
+    struct record_statement statement = statement_of_event(event, position);
+    bool counts = !known || record_effect(row, event) == EFFECT_REPLACES;
+    if (!known) {
+        *row = (struct record_row){0};
+        memcpy(row->owner, entry->node, strlen(entry->node) + 1);
+    }
+    if (counts) {
+        row->newest = statement;
+        memcpy(row->case_id, entry->case_id.data, sizeof row->case_id);
+        memcpy(row->header_digest, event->header_digest, sizeof row->header_digest);
+    }
+    remember(row, &statement);
+    uint8_t encoded[RECORD_ROW_MAX];
+    size_t size = record_row_encode(encoded, row);
+    return store->put(store->self, TABLE_RECORDS, bytes_of(event->record_key, RECORD_KEY_SIZE),
+                      bytes_of(encoded, size), err);
+}
+
+/* ---- receivers ---- */
+
+static bool name_fits(const char *name)
+{
+    return name[0] && strlen(name) < NODE_TEXT_MAX;
+}
+
+static int apply_to_receiver(const struct exchange_store *store, const char *node, uint64_t position,
+                             uint32_t ordinal, struct casebus_error *err)
+{
+    if (!name_fits(node))
+        return error_set(err, CASEBUS_DAMAGED, _("the ledger names a receiver that cannot be one"));
+    uint8_t key[TABLE_KEY_MAX];
+    size_t size = inbox_key(key, node, position, ordinal);
+    if (store->put(store->self, TABLE_INBOX, bytes_of(key, size), bytes_of("", 0), err) < 0)
+        return -1;
+    struct receiver_row row = {0};
+    struct bytes value;
+    size = receiver_key(key, node);
+    int r = store->get(store->self, TABLE_RECEIVERS, bytes_of(key, size), &value, err);
+    if (r < 0 || (r > 0 && receiver_row_decode(value, &row, err) < 0))
+        return -1;
+    row.last_position = position;
+    row.last_ordinal = ordinal;
+    row.has_last = true;
+    row.n_decided++;
+    uint8_t encoded[RECEIVER_ROW_SIZE];
+    receiver_row_encode(encoded, &row);
+    return store->put(store->self, TABLE_RECEIVERS, bytes_of(key, size), bytes_of(encoded, sizeof encoded),
+                      err);
+}
+
+int exchange_apply_event(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
+                         const Casebus__V1__EventEntry *entry, const struct exchange_event *event,
+                         uint64_t slot, struct casebus_error *err)
+{
+    if (!name_fits(entry->node) || entry->case_id.len != 16)
+        return error_set(err, CASEBUS_DAMAGED, _("an event of the ledger names no node or no case"));
+    struct record_row row;
+    int known = record_row_get(store, event->record_key, &row, err);
+    if (known < 0)
+        return -1;
+    if (known && strcmp(row.owner, entry->node) != 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the ledger gives a record a second owner, '%s'"),
+                         entry->node);
+    if (apply_to_cases(store, event, known ? &row : NULL, entry->case_id.data, position, slot, hub_time_us,
+                       err) < 0 ||
+        apply_to_record(store, entry, event, &row, known, position, err) < 0)
+        return -1;
+    for (size_t i = 0; i < entry->n_receiver; i++)
+        if (apply_to_receiver(store, entry->receiver[i]->node, position, (uint32_t)i, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- seals ---- */
+
+static int apply_to_stream(const struct exchange_store *store, uint64_t position,
+                           const Casebus__V1__BatchStatement *statement,
+                           const uint8_t statement_hash[DIGEST_SIZE], struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX], encoded[BATCH_ROW_SIZE];
+    struct stream_row stream = {.last = statement->first + statement->count - 1};
+    memcpy(stream.last_statement, statement_hash, DIGEST_SIZE);
+    size_t key_size = stream_key(key, statement->node, statement->stream);
+    size_t size = stream_row_encode(encoded, &stream);
+    if (store->put(store->self, TABLE_STREAMS, bytes_of(key, key_size), bytes_of(encoded, size), err) < 0)
+        return -1;
+    struct batch_row batch = {.seal_position = position, .count = statement->count};
+    memcpy(batch.statement_hash, statement_hash, DIGEST_SIZE);
+    key_size = batch_key(key, statement->node, statement->stream, statement->first);
+    size = batch_row_encode(encoded, &batch);
+    return store->put(store->self, TABLE_BATCHES, bytes_of(key, key_size), bytes_of(encoded, size), err);
+}
+
+#define NODE_VALUE_MAX (16 * 1024)
+
+static int apply_to_node(const struct exchange_store *store, const Casebus__V1__SealEntry *seal,
+                         const Casebus__V1__BatchStatement *statement, int64_t hub_time_us,
+                         struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX], encoded[NODE_VALUE_MAX];
+    size_t size = receiver_key(key, statement->node);
+    struct bytes value;
+    struct node_row row;
+    int r = store->get(store->self, TABLE_NODES, bytes_of(key, size), &value, err);
+    if (r < 0 || (r > 0 && node_row_decode(value, &row, err) < 0))
+        return -1;
+    if (r == 0 || value.size > sizeof encoded)
+        return error_set(err, CASEBUS_DAMAGED,
+                         _("the ledger holds a batch of node '%s', which is not enrolled"), statement->node);
+    uint64_t n_duplicate = 0;
+    for (size_t i = 0; i < seal->n_outcome; i++)
+        n_duplicate += seal->outcome[i]->duplicate_of > 0;
+    row.n_duplicate += n_duplicate;
+    row.n_refused += seal->n_outcome - n_duplicate;
+    row.n_accepted += statement->count - seal->n_outcome;
+    row.last_hub_time_us = hub_time_us;
+    return store->put(store->self, TABLE_NODES, bytes_of(key, size),
+                      bytes_of(encoded, node_row_encode(encoded, &row)), err);
+}
+
+int exchange_apply_seal(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
+                        const Casebus__V1__SealEntry *seal, const Casebus__V1__BatchStatement *statement,
+                        const uint8_t statement_hash[DIGEST_SIZE], struct casebus_error *err)
+{
+    if (!name_fits(statement->node) || seal->n_outcome > statement->count || statement->count == 0)
+        return error_set(err, CASEBUS_DAMAGED, _("a seal of the ledger does not fit its batch"));
+    if (apply_to_stream(store, position, statement, statement_hash, err) < 0)
+        return -1;
+    return apply_to_node(store, seal, statement, hub_time_us, err);
+}

@@ -1,0 +1,139 @@
+/* Applying an act of the hub. Acts are rare, so these may allocate. */
+#include "hub/exchange/exchange_private.h"
+#include "proto/base/texts.h"
+#include "proto/casebus/v1/session.pb-c.h"
+#include "proto/codec/codec.h"
+
+#define ACT_MAX (32 * 1024)
+
+static const struct codec_limits act_limits = {.max_size = ACT_MAX, .max_fields = 256, .max_depth = 4};
+
+static struct bytes bytes_of_data(ProtobufCBinaryData data)
+{
+    return bytes_of(data.data, data.len);
+}
+
+static int put_meta(const struct exchange_store *store, const char *name, const char *value,
+                    struct casebus_error *err)
+{
+    return store->put(store->self, TABLE_META, bytes_of_text(name), bytes_of_text(value), err);
+}
+
+static int as_damage(struct casebus_error *err, uint64_t position)
+{
+    error_context(err, _("ledger entry %llu"), (unsigned long long)position);
+    if (err)
+        err->code = CASEBUS_DAMAGED;
+    return -1;
+}
+
+/* A node that is enrolled again keeps its counters. */
+static int put_node(const struct exchange_store *store, const char *node, struct bytes enrolled,
+                    uint64_t position, struct arena *arena, struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX];
+    size_t size = receiver_key(key, node);
+    struct node_row row = {0};
+    struct bytes value;
+    int r = store->get(store->self, TABLE_NODES, bytes_of(key, size), &value, err);
+    if (r < 0 || (r > 0 && node_row_decode(value, &row, err) < 0))
+        return -1;
+    row.enrolled = enrolled;
+    row.position = position;
+    uint8_t *encoded = arena_alloc(arena, NODE_ROW_SIZE + enrolled.size);
+    if (!encoded)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to enrol node '%s'"), node);
+    return store->put(store->self, TABLE_NODES, bytes_of(key, size),
+                      bytes_of(encoded, node_row_encode(encoded, &row)), err);
+}
+
+static int apply_enrolment(const struct exchange_store *store, uint64_t position,
+                           const Casebus__V1__NodeEnrolled *enrolled, struct arena *arena,
+                           struct casebus_error *err)
+{
+    Casebus__V1__EnrolmentStatement *statement = (Casebus__V1__EnrolmentStatement *)codec_unpack(
+        &casebus__v1__enrolment_statement__descriptor, bytes_of_data(enrolled->statement), &act_limits, arena,
+        err);
+    if (!statement)
+        return as_damage(err, position);
+    if (!statement->node[0] || strlen(statement->node) >= NODE_TEXT_MAX) {
+        error_set(err, CASEBUS_DAMAGED, _("an enrolment names no usable node"));
+        return as_damage(err, position);
+    }
+    struct bytes packed = codec_pack(enrolled, arena);
+    if (!packed.data)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to enrol node '%s'"), statement->node);
+    return put_node(store, statement->node, packed, position, arena, err);
+}
+
+static bool delivery_after(const struct receiver_row *row, uint64_t position, uint32_t ordinal)
+{
+    if (!row->has_confirmed || position != row->confirmed_position)
+        return !row->has_confirmed || position > row->confirmed_position;
+    return ordinal > row->confirmed_ordinal;
+}
+
+static int apply_confirm(const struct exchange_store *store, const Casebus__V1__ConfirmStatement *statement,
+                         struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX], encoded[RECEIVER_ROW_SIZE];
+    size_t size = receiver_key(key, statement->node);
+    struct receiver_row row = {0};
+    struct bytes value;
+    int r = store->get(store->self, TABLE_RECEIVERS, bytes_of(key, size), &value, err);
+    if (r < 0 || (r > 0 && receiver_row_decode(value, &row, err) < 0))
+        return -1;
+    if (!delivery_after(&row, statement->last->position, statement->last->ordinal))
+        return 0;
+    row.has_confirmed = true;
+    row.confirmed_position = statement->last->position;
+    row.confirmed_ordinal = statement->last->ordinal;
+    receiver_row_encode(encoded, &row);
+    return store->put(store->self, TABLE_RECEIVERS, bytes_of(key, size), bytes_of(encoded, sizeof encoded),
+                      err);
+}
+
+static int apply_confirms(const struct exchange_store *store, uint64_t position,
+                          const Casebus__V1__DeliveriesConfirmed *confirmed, struct arena *arena,
+                          struct casebus_error *err)
+{
+    for (size_t i = 0; i < confirmed->n_confirm; i++) {
+        arena_reset(arena);
+        Casebus__V1__ConfirmStatement *statement = (Casebus__V1__ConfirmStatement *)codec_unpack(
+            &casebus__v1__confirm_statement__descriptor, bytes_of_data(confirmed->confirm[i]->statement),
+            &act_limits, arena, err);
+        if (!statement)
+            return as_damage(err, position);
+        if (!statement->node[0] || strlen(statement->node) >= NODE_TEXT_MAX || !statement->last) {
+            error_set(err, CASEBUS_DAMAGED, _("a confirmation names no node or no delivery"));
+            return as_damage(err, position);
+        }
+        if (apply_confirm(store, statement, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int exchange_apply_act(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
+                       const Casebus__V1__ActEntry *act, struct casebus_error *err)
+{
+    (void)hub_time_us; /* no act of this version keeps it */
+    struct arena arena;
+    arena_init(&arena, ACT_MAX, 4 * ACT_MAX);
+    int r = 0;
+    switch (act->act_case) {
+    case CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED:
+        r = put_meta(store, "origin", act->ledger_opened->origin, err);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
+        r = apply_enrolment(store, position, act->node_enrolled, &arena, err);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
+        r = apply_confirms(store, position, act->deliveries_confirmed, &arena, err);
+        break;
+    default: /* changes nothing here */
+        break;
+    }
+    arena_deinit(&arena);
+    return r;
+}

@@ -1,0 +1,162 @@
+/* Deciding: what shall become of one event. Only looks; whatever it finds is written into the ledger and then
+ * applied. The hub refuses what it cannot hold or what is not the sender's to say; what is merely odd becomes
+ * a finding of the case. */
+#include "hub/exchange/exchange_private.h"
+#include "proto/base/texts.h"
+
+#include <stdlib.h>
+
+#define FUTURE_US INT64_C(86400000000) /* a day: clocks may be wrong, dates count from local midnight */
+
+uint32_t part_kind_bit(Casebus__V1__PartKind kind)
+{
+    if (kind == CASEBUS__V1__PART_KIND__PART_KIND_OTHER)
+        return UINT32_C(1) << 31;
+    return kind > 0 && kind < 31 ? UINT32_C(1) << kind : 0;
+}
+
+static int refuse(struct exchange_decision *decision)
+{
+    decision->verdict = VERDICT_REFUSED;
+    return 0;
+}
+
+static int compare_names(const void *name, const void *node)
+{
+    return strcmp(name, ((const struct exchange_node *)node)->name);
+}
+
+static bool may_publish(const struct exchange_node *nodes, size_t n_nodes, const char *node)
+{
+    const struct exchange_node *found =
+        n_nodes > 0 ? bsearch(node, nodes, n_nodes, sizeof *nodes, compare_names) : NULL;
+    return found && found->publish;
+}
+
+/* False with a refusal when the event cannot be taken from anybody. */
+static bool header_acceptable(const Casebus__V1__EventHeader *header, int64_t hub_time_us,
+                              struct casebus_error *refusal)
+{
+    size_t number_size = strlen(header->case_number);
+    if (number_size == 0)
+        error_set(refusal, CASEBUS_MISSING_FIELD, _("the event names no case: case_number is empty"));
+    else if (number_size > CASE_NUMBER_MAX)
+        error_set(refusal, CASEBUS_BAD_FIELD, _("case_number has %zu bytes; %d are allowed"), number_size,
+                  CASE_NUMBER_MAX);
+    else if (header->occurred_at_us > hub_time_us && header->occurred_at_us - FUTURE_US > hub_time_us) {
+        error_set(refusal, CASEBUS_FUTURE,
+                  _("the event of record '%s' is dated more than a day after the hub's clock"),
+                  header->record_id);
+        error_hint(refusal, _("check the clock and the time zone of the source"));
+    } else
+        return true;
+    return false;
+}
+
+static void choose_receivers(const struct exchange_node *nodes, size_t n_nodes, const char *sender,
+                             const Casebus__V1__EventHeader *header, struct exchange_decision *decision)
+{
+    decision->n_receivers = 0;
+    for (size_t i = 0; i < n_nodes && decision->n_receivers < RECEIVERS_MAX; i++) {
+        const struct exchange_node *node = &nodes[i];
+        if (!node->receive_all || strcmp(node->name, sender) == 0)
+            continue;
+        uint32_t mask = 0;
+        for (size_t part = 0; part < header->n_commitment && part < 32; part++)
+            if (node->receive_part_kinds & part_kind_bit(header->commitment[part]->kind))
+                mask |= UINT32_C(1) << part;
+        decision->receivers[decision->n_receivers++] =
+            (struct exchange_receiver){.node = node->name, .part_mask = mask};
+    }
+}
+
+/* Finds the case or takes the fresh id for a new one. @n_records: how many it holds. */
+static int choose_case(const struct exchange_store *store, const char *number,
+                       const struct exchange_moment *moment, struct exchange_decision *decision,
+                       uint32_t *n_records, struct casebus_error *err)
+{
+    *n_records = 0;
+    decision->slot = 0;
+    int r = case_id_get(store, number, decision->case_id, err);
+    if (r < 0)
+        return -1;
+    if (r == 0) {
+        memcpy(decision->case_id, moment->fresh_case_id, sizeof decision->case_id);
+        return 0;
+    }
+    struct bytes value;
+    struct case_row row;
+    r = store->get(store->self, TABLE_CASES, case_key(decision->case_id), &value, err);
+    if (r == 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the state names a case '%s' that it does not hold"),
+                         number);
+    if (r < 0 || case_row_decode(value, &row, NULL, 0, err) < 0)
+        return -1;
+    decision->slot = row.slot;
+    *n_records = row.n_records;
+    return 0;
+}
+
+/* Whether the case gains a record by @event: a first statement, or one that moves the record here. */
+static bool adds_record(const struct record_row *row, const struct exchange_event *event,
+                        const uint8_t case_id[16])
+{
+    if (!row)
+        return true;
+    return record_effect(row, event) == EFFECT_REPLACES && memcmp(row->case_id, case_id, 16) != 0;
+}
+
+/* 1: goes on; 0: decided already. */
+static int decide_record(const struct record_row *row, const char *node, const struct exchange_event *event,
+                         struct exchange_decision *decision)
+{
+    const Casebus__V1__EventHeader *header = event->header;
+    if (strcmp(row->owner, node) != 0) {
+        error_set(&decision->refusal, CASEBUS_RECORD_OWNER,
+                  _("record '%s' of '%s' was first published by another node"), header->record_id,
+                  header->record_namespace);
+        error_hint(&decision->refusal, _("use a record namespace of your own"));
+        return refuse(decision);
+    }
+    const struct record_statement *repeated = record_repeated(row, event);
+    if (!repeated)
+        return 1;
+    decision->verdict = VERDICT_DUPLICATE;
+    decision->duplicate_of = repeated->position;
+    return 0;
+}
+
+int exchange_decide(const struct exchange_store *store, const struct exchange_node *nodes, size_t n_nodes,
+                    const char *node, const struct exchange_event *event,
+                    const struct exchange_moment *moment, struct exchange_decision *decision,
+                    struct casebus_error *err)
+{
+    const Casebus__V1__EventHeader *header = event->header;
+    decision->n_receivers = 0;
+    decision->refusal.code = CASEBUS_OK;
+    if (!may_publish(nodes, n_nodes, node)) {
+        error_set(&decision->refusal, CASEBUS_NOT_ALLOWED, _("node '%s' may not publish"), node);
+        return refuse(decision);
+    }
+    if (!header_acceptable(header, moment->hub_time_us, &decision->refusal))
+        return refuse(decision);
+
+    struct record_row row;
+    int known = record_row_get(store, event->record_key, &row, err);
+    if (known < 0)
+        return -1;
+    if (known && decide_record(&row, node, event, decision) == 0)
+        return 0;
+
+    uint32_t n_records;
+    if (choose_case(store, header->case_number, moment, decision, &n_records, err) < 0)
+        return -1;
+    if (n_records >= CASE_RECORDS_MAX && adds_record(known ? &row : NULL, event, decision->case_id)) {
+        error_set(&decision->refusal, CASEBUS_CASE_FULL, _("case '%s' holds %u records already"),
+                  header->case_number, n_records);
+        return refuse(decision);
+    }
+    choose_receivers(nodes, n_nodes, node, header, decision);
+    decision->verdict = VERDICT_ACCEPTED;
+    return 0;
+}

@@ -1,0 +1,38 @@
+/* What decide and apply share. */
+#ifndef EXCHANGE_PRIVATE_H
+#define EXCHANGE_PRIVATE_H
+
+#include "hub/exchange/exchange.h"
+#include "hub/exchange/tables.h"
+
+/* @event as a record of its case. */
+struct case_record record_of_event(const struct exchange_event *event, uint64_t position);
+/* @event as a statement of its record. */
+struct record_statement statement_of_event(const struct exchange_event *event, uint64_t position);
+
+/* What a statement does to a record that is known already. */
+enum record_effect {
+    EFFECT_REPLACES = 1, /* it counts from now on */
+    EFFECT_CLASHES = 2,  /* it does not count, but says otherwise what counts: the record is conflicted */
+    EFFECT_NONE = 3      /* it came too late */
+};
+enum record_effect record_effect(const struct record_row *row, const struct exchange_event *event);
+/* Whether @event says something else in the place (revision, operation) of the statement that counts. */
+bool record_clashes(const struct record_row *row, const struct exchange_event *event);
+/* The statement of @row that @event repeats, or NULL. */
+const struct record_statement *record_repeated(const struct record_row *row,
+                                               const struct exchange_event *event);
+
+/* 1: found and decoded; 0: not there; -1. */
+int record_row_get(const struct exchange_store *store, const uint8_t key[RECORD_KEY_SIZE],
+                   struct record_row *row, struct casebus_error *err);
+/* The case that has @number. 1 / 0 / -1. */
+int case_id_get(const struct exchange_store *store, const char *number, uint8_t case_id[16],
+                struct casebus_error *err);
+
+static inline struct bytes case_key(const uint8_t case_id[16])
+{
+    return bytes_of(case_id, 16);
+}
+
+#endif

@@ -1,0 +1,341 @@
+/* Rows are fixed little-endian layouts: a row is read on every event, so it costs a few loads and no parsing.
+ * Decoding checks sizes all the same; the state may be damaged on disk, and is then made again. */
+#include "hub/exchange/tables.h"
+
+#include "proto/base/texts.h"
+
+#define ROW_FORMAT        1
+#define CASE_FIXED_SIZE   96
+#define CASE_RECORD_SIZE  64
+#define RECORD_FIXED_SIZE 68 /* before the owner */
+#define STATEMENT_SIZE    33
+
+static int damaged(struct casebus_error *err, const char *what)
+{
+    error_set(err, CASEBUS_DAMAGED, _("the state holds a row for a %s that cannot be read"), what);
+    return error_hint(err, _("stop the hub and run: casebus-hub rebuild DIR"));
+}
+
+/* ---- keys ---- */
+
+static size_t put_node(uint8_t *out, const char *node)
+{
+    size_t size = strnlen(node, NODE_TEXT_MAX - 1);
+    memcpy(out, node, size);
+    out[size] = 0;
+    return size + 1;
+}
+
+size_t receiver_key(uint8_t *out, const char *node)
+{
+    return put_node(out, node) - 1;
+}
+
+size_t inbox_key(uint8_t *out, const char *node, uint64_t position, uint32_t ordinal)
+{
+    size_t size = put_node(out, node);
+    put_u64be(out + size, position);
+    put_u32be(out + size + 8, ordinal);
+    return size + 12;
+}
+
+bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal)
+{
+    size_t size = strlen(node) + 1;
+    if (key.size != size + 12 || memcmp(key.data, node, size) != 0)
+        return false;
+    *position = get_u64be(key.data + size);
+    *ordinal = get_u32be(key.data + size + 8);
+    return true;
+}
+
+size_t stream_key(uint8_t *out, const char *node, uint64_t stream)
+{
+    size_t size = put_node(out, node);
+    put_u64be(out + size, stream);
+    return size + 8;
+}
+
+size_t batch_key(uint8_t *out, const char *node, uint64_t stream, uint64_t first)
+{
+    size_t size = stream_key(out, node, stream);
+    put_u64be(out + size, first);
+    return size + 8;
+}
+
+void record_key(const char *record_namespace, const char *record_id, struct crypter *crypter, uint8_t out[16])
+{
+    static const char context[] = "casebus/v1/record"; /* hashed with its NUL, as is the namespace */
+    struct bytes parts[] = {bytes_of(context, sizeof context),
+                            bytes_of(record_namespace, strlen(record_namespace) + 1),
+                            bytes_of_text(record_id)};
+    uint8_t digest[DIGEST_SIZE];
+    crypter_hash(crypter, parts, 3, digest);
+    memcpy(out, digest, RECORD_KEY_SIZE);
+}
+
+/* ---- cases ---- */
+
+/*  0 format  1 status  2 finish kind + 1  3 length of number  4 findings(2)  6 length of aliases(2)
+ *  8 records  12 live ones  16 deleted  20 conflicts  24 slot(8)  32 opened(8)  40 seven times(8 each)
+ * 96 number, aliases, records */
+static const uint8_t *times_decode(const uint8_t *p, struct case_state *state)
+{
+    int64_t *times[] = {&state->applied_at_us, &state->received_at_us, &state->accepted_at_us,
+                        &state->decided_at_us, &state->finished_at_us, &state->first_at_us,
+                        &state->last_at_us};
+    for (size_t i = 0; i < 7; i++, p += 8)
+        *times[i] = (int64_t)get_u64le(p);
+    return p;
+}
+
+static uint8_t *times_encode(uint8_t *p, const struct case_state *state)
+{
+    const int64_t times[] = {state->applied_at_us, state->received_at_us, state->accepted_at_us,
+                             state->decided_at_us, state->finished_at_us, state->first_at_us,
+                             state->last_at_us};
+    for (size_t i = 0; i < 7; i++, p += 8)
+        put_u64le(p, (uint64_t)times[i]);
+    return p;
+}
+
+static void case_record_decode(const uint8_t *p, struct case_record *record)
+{
+    memcpy(record->key, p, RECORD_KEY_SIZE);
+    record->position = get_u64le(p + 16);
+    record->revision = get_u64le(p + 24);
+    record->occurred_at_us = (int64_t)get_u64le(p + 32);
+    memcpy(record->header_digest, p + 40, sizeof record->header_digest);
+    record->detail = get_u32le(p + 56);
+    record->operation = p[60];
+    record->kind = p[61];
+    record->precision = p[62];
+    record->flags = p[63];
+}
+
+static void case_record_encode(uint8_t *p, const struct case_record *record)
+{
+    memcpy(p, record->key, RECORD_KEY_SIZE);
+    put_u64le(p + 16, record->position);
+    put_u64le(p + 24, record->revision);
+    put_u64le(p + 32, (uint64_t)record->occurred_at_us);
+    memcpy(p + 40, record->header_digest, sizeof record->header_digest);
+    put_u32le(p + 56, record->detail);
+    p[60] = record->operation;
+    p[61] = record->kind;
+    p[62] = record->precision;
+    p[63] = record->flags;
+}
+
+static bool aliases_well_formed(struct bytes aliases)
+{
+    return aliases.size == 0 || aliases.data[aliases.size - 1] == 0;
+}
+
+int case_row_decode(struct bytes value, struct case_row *row, struct case_record *records, uint32_t capacity,
+                    struct casebus_error *err)
+{
+    const uint8_t *p = value.data;
+    if (value.size < CASE_FIXED_SIZE || p[0] != ROW_FORMAT || p[3] > CASE_NUMBER_MAX)
+        return damaged(err, _("case"));
+    size_t number_size = p[3], aliases_size = get_u16le(p + 6);
+    row->n_records = get_u32le(p + 8);
+    uint64_t size =
+        CASE_FIXED_SIZE + number_size + aliases_size + (uint64_t)row->n_records * CASE_RECORD_SIZE;
+    if (size != value.size || (records && row->n_records > capacity))
+        return damaged(err, _("case"));
+    row->state = (struct case_state){.status = (enum case_status)p[1],
+                                     .finish_kind_plus1 = p[2],
+                                     .findings = get_u16le(p + 4),
+                                     .n_records = get_u32le(p + 12),
+                                     .n_deleted = get_u32le(p + 16),
+                                     .n_conflicts = get_u32le(p + 20)};
+    row->slot = get_u64le(p + 24);
+    row->opened_at_us = (int64_t)get_u64le(p + 32);
+    p = times_decode(p + 40, &row->state);
+    memcpy(row->number, p, number_size);
+    row->number[number_size] = 0;
+    row->aliases = bytes_of(p + number_size, aliases_size);
+    p += number_size + aliases_size;
+    for (uint32_t i = 0; records && i < row->n_records; i++, p += CASE_RECORD_SIZE)
+        case_record_decode(p, &records[i]);
+    return aliases_well_formed(row->aliases) ? 0 : damaged(err, _("case"));
+}
+
+size_t case_row_encode(uint8_t *out, const struct case_row *row, const struct case_record *records)
+{
+    const struct case_state *state = &row->state;
+    size_t number_size = strlen(row->number);
+    out[0] = ROW_FORMAT;
+    out[1] = (uint8_t)state->status;
+    out[2] = state->finish_kind_plus1;
+    out[3] = (uint8_t)number_size;
+    put_u16le(out + 4, state->findings);
+    put_u16le(out + 6, (uint16_t)row->aliases.size);
+    put_u32le(out + 8, row->n_records);
+    put_u32le(out + 12, state->n_records);
+    put_u32le(out + 16, state->n_deleted);
+    put_u32le(out + 20, state->n_conflicts);
+    put_u64le(out + 24, row->slot);
+    put_u64le(out + 32, (uint64_t)row->opened_at_us);
+    uint8_t *p = times_encode(out + 40, state);
+    memcpy(p, row->number, number_size);
+    p += number_size;
+    if (row->aliases.size > 0)
+        memcpy(p, row->aliases.data, row->aliases.size);
+    p += row->aliases.size;
+    for (uint32_t i = 0; i < row->n_records; i++, p += CASE_RECORD_SIZE)
+        case_record_encode(p, &records[i]);
+    return (size_t)(p - out);
+}
+
+/* ---- records ---- */
+
+static const uint8_t *seen_decode(const uint8_t *p, struct record_statement *statement)
+{
+    statement->revision = get_u64le(p);
+    statement->position = get_u64le(p + 8);
+    memcpy(statement->content_digest, p + 16, sizeof statement->content_digest);
+    statement->operation = p[32];
+    return p + STATEMENT_SIZE;
+}
+
+static uint8_t *seen_encode(uint8_t *p, const struct record_statement *statement)
+{
+    put_u64le(p, statement->revision);
+    put_u64le(p + 8, statement->position);
+    memcpy(p + 16, statement->content_digest, sizeof statement->content_digest);
+    p[32] = statement->operation;
+    return p + STATEMENT_SIZE;
+}
+
+/* 0 format  1 length of owner  2 statements seen  3 case id(16)  19 header digest(16)  35 newest(33)
+ * 68 owner, statements */
+int record_row_decode(struct bytes value, struct record_row *row, struct casebus_error *err)
+{
+    const uint8_t *p = value.data;
+    if (value.size < RECORD_FIXED_SIZE || p[0] != ROW_FORMAT || p[1] >= NODE_TEXT_MAX ||
+        p[2] > RECORD_STATEMENTS_MAX ||
+        value.size != RECORD_FIXED_SIZE + p[1] + (size_t)p[2] * STATEMENT_SIZE)
+        return damaged(err, _("record"));
+    size_t owner_size = p[1];
+    row->n_seen = p[2];
+    memcpy(row->case_id, p + 3, sizeof row->case_id);
+    memcpy(row->header_digest, p + 19, sizeof row->header_digest);
+    p = seen_decode(p + 35, &row->newest);
+    memcpy(row->owner, p, owner_size);
+    row->owner[owner_size] = 0;
+    p += owner_size;
+    for (uint32_t i = 0; i < row->n_seen; i++)
+        p = seen_decode(p, &row->seen[i]);
+    return 0;
+}
+
+size_t record_row_encode(uint8_t *out, const struct record_row *row)
+{
+    size_t owner_size = strlen(row->owner);
+    out[0] = ROW_FORMAT;
+    out[1] = (uint8_t)owner_size;
+    out[2] = (uint8_t)row->n_seen;
+    memcpy(out + 3, row->case_id, sizeof row->case_id);
+    memcpy(out + 19, row->header_digest, sizeof row->header_digest);
+    uint8_t *p = seen_encode(out + 35, &row->newest);
+    memcpy(p, row->owner, owner_size);
+    p += owner_size;
+    for (uint32_t i = 0; i < row->n_seen; i++)
+        p = seen_encode(p, &row->seen[i]);
+    return (size_t)(p - out);
+}
+
+/* ---- streams, batches, receivers, nodes ---- */
+
+int stream_row_decode(struct bytes value, struct stream_row *row, struct casebus_error *err)
+{
+    if (value.size != STREAM_ROW_SIZE)
+        return damaged(err, _("stream"));
+    row->last = get_u64le(value.data);
+    memcpy(row->last_statement, value.data + 8, DIGEST_SIZE);
+    return 0;
+}
+
+size_t stream_row_encode(uint8_t *out, const struct stream_row *row)
+{
+    put_u64le(out, row->last);
+    memcpy(out + 8, row->last_statement, DIGEST_SIZE);
+    return STREAM_ROW_SIZE;
+}
+
+int batch_row_decode(struct bytes value, struct batch_row *row, struct casebus_error *err)
+{
+    if (value.size != BATCH_ROW_SIZE)
+        return damaged(err, _("batch"));
+    row->seal_position = get_u64le(value.data);
+    row->count = get_u32le(value.data + 8);
+    memcpy(row->statement_hash, value.data + 12, DIGEST_SIZE);
+    return 0;
+}
+
+size_t batch_row_encode(uint8_t *out, const struct batch_row *row)
+{
+    put_u64le(out, row->seal_position);
+    put_u32le(out + 8, row->count);
+    memcpy(out + 12, row->statement_hash, DIGEST_SIZE);
+    return BATCH_ROW_SIZE;
+}
+
+int receiver_row_decode(struct bytes value, struct receiver_row *row, struct casebus_error *err)
+{
+    const uint8_t *p = value.data;
+    if (value.size != RECEIVER_ROW_SIZE)
+        return damaged(err, _("receiver"));
+    *row = (struct receiver_row){.last_position = get_u64le(p),
+                                 .confirmed_position = get_u64le(p + 8),
+                                 .n_decided = get_u64le(p + 16),
+                                 .n_confirmed = get_u64le(p + 24),
+                                 .last_ordinal = get_u32le(p + 32),
+                                 .confirmed_ordinal = get_u32le(p + 36),
+                                 .has_last = p[40] != 0,
+                                 .has_confirmed = p[41] != 0};
+    return 0;
+}
+
+size_t receiver_row_encode(uint8_t *out, const struct receiver_row *row)
+{
+    put_u64le(out, row->last_position);
+    put_u64le(out + 8, row->confirmed_position);
+    put_u64le(out + 16, row->n_decided);
+    put_u64le(out + 24, row->n_confirmed);
+    put_u32le(out + 32, row->last_ordinal);
+    put_u32le(out + 36, row->confirmed_ordinal);
+    memset(out + 40, 0, 8);
+    out[40] = row->has_last;
+    out[41] = row->has_confirmed;
+    return RECEIVER_ROW_SIZE;
+}
+
+int node_row_decode(struct bytes value, struct node_row *row, struct casebus_error *err)
+{
+    const uint8_t *p = value.data;
+    if (value.size < NODE_ROW_SIZE || p[0] != ROW_FORMAT)
+        return damaged(err, _("node"));
+    *row = (struct node_row){.position = get_u64le(p + 1),
+                             .n_accepted = get_u64le(p + 9),
+                             .n_duplicate = get_u64le(p + 17),
+                             .n_refused = get_u64le(p + 25),
+                             .last_hub_time_us = (int64_t)get_u64le(p + 33),
+                             .enrolled = bytes_of(p + NODE_ROW_SIZE, value.size - NODE_ROW_SIZE)};
+    return 0;
+}
+
+size_t node_row_encode(uint8_t *out, const struct node_row *row)
+{
+    out[0] = ROW_FORMAT;
+    put_u64le(out + 1, row->position);
+    put_u64le(out + 9, row->n_accepted);
+    put_u64le(out + 17, row->n_duplicate);
+    put_u64le(out + 25, row->n_refused);
+    put_u64le(out + 33, (uint64_t)row->last_hub_time_us);
+    if (row->enrolled.size > 0)
+        memcpy(out + NODE_ROW_SIZE, row->enrolled.data, row->enrolled.size);
+    return NODE_ROW_SIZE + row->enrolled.size;
+}
