@@ -1,28 +1,15 @@
-/* Keys and their files.
- *
- * A private key's file is PKCS#8 in PEM, mode 0600. It is written under a temporary name and linked into
- * place, so that it is there whole or not at all and never replaces another one; it is refused when others
- * than its owner can read it, checked on the open descriptor. Key bytes that pass through memory of ours are
- * wiped. */
+/* Keys: a signing key is an OpenSSL key and its public half, kept side by side; a verifier is a public key
+ * that OpenSSL has taken in and that was found to be usable. */
 #include "proto/crypto/keys.h"
 
-#include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/algorithms.h"
+#include "proto/crypto/secret_file.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define KEY_FILE_MAX 4096
 
 struct signing_key {
     const struct suite *suite;
@@ -101,53 +88,7 @@ void signing_key_sign(const struct signing_key *key, struct bytes message, uint8
     crypto_must(key->suite->signing->sign(key->pkey, message, signature));
 }
 
-/* --- reading ------------------------------------------------------------------------------------------- */
-
-static int key_file_open(const char *path, struct casebus_error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat st;
-
-    if (fd < 0) {
-        int reason = errno;
-        error_set_errno(err, reason, _("the key file '%s' cannot be opened"), path);
-        if (err && reason == ENOENT)
-            err->code = CASEBUS_KEY;
-        return -1;
-    }
-    if (fstat(fd, &st) != 0)
-        error_set_errno(err, errno, _("the key file '%s' cannot be examined"), path);
-    else if (!S_ISREG(st.st_mode))
-        error_set(err, CASEBUS_KEY, _("the key file '%s' is not an ordinary file"), path);
-    else if (st.st_mode & 077) {
-        error_set(err, CASEBUS_KEY, _("the key file '%s' is open to others than its owner (mode %04o)"), path,
-                  (unsigned)st.st_mode & 07777);
-        error_hint(err, _("Run: chmod 600 '%s'. If strangers may have read it, make a new key."), path);
-    } else if (st.st_size > KEY_FILE_MAX)
-        error_set(err, CASEBUS_KEY, _("the key file '%s' is larger than a key can be"), path);
-    else
-        return fd;
-    close(fd);
-    return -1;
-}
-
-/* Returns the bytes read, at most @size, or -1. */
-static ssize_t read_whole(int fd, uint8_t *out, size_t size)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t n = read(fd, out + done, size - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
+/* --- files --------------------------------------------------------------------------------------------- */
 
 /* OpenSSL would ask at the terminal for a passphrase. */
 static int no_passphrase(char *out, int size, int writing, void *self)
@@ -169,18 +110,12 @@ static EVP_PKEY *pem_parse(const uint8_t *pem, size_t size)
 int signing_key_load(struct signing_key **keyp, const struct suite *suite, const char *path,
                      struct casebus_error *err)
 {
-    uint8_t pem[KEY_FILE_MAX];
-    int fd = key_file_open(path, err);
+    uint8_t pem[SECRET_FILE_MAX];
+    size_t size;
 
-    if (fd < 0)
+    if (secret_file_load(path, pem, &size, err) != 0)
         return -1;
-    ssize_t size = read_whole(fd, pem, sizeof pem);
-    int reason = errno;
-    close(fd);
-    if (size < 0)
-        return error_set_errno(err, reason, _("the key file '%s' cannot be read"), path);
-
-    EVP_PKEY *pkey = pem_parse(pem, (size_t)size);
+    EVP_PKEY *pkey = pem_parse(pem, size);
     secret_clear(pem, sizeof pem);
     if (!pkey)
         return error_set(err, CASEBUS_KEY, _("the file '%s' holds no private key (PKCS#8 in PEM)"), path);
@@ -194,61 +129,6 @@ int signing_key_load(struct signing_key **keyp, const struct suite *suite, const
     return 0;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------- */
-
-static int write_whole(int fd, const char *data, size_t size)
-{
-    while (size) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        data += n;
-        size -= (size_t)n;
-    }
-    return fsync(fd);
-}
-
-static int link_refused(int reason, const char *path, struct casebus_error *err)
-{
-    if (reason != EEXIST)
-        return error_set_errno(err, reason, _("the key file '%s' cannot be made"), path);
-    error_set(err, CASEBUS_EXISTS, _("the key file '%s' exists already"), path);
-    return error_hint(err, _("A key is never replaced; move the old one away first."));
-}
-
-/* @temporary ends in XXXXXX. mkostemp makes it with mode 0600. */
-static int write_and_link(char *temporary, const char *path, const char *data, size_t size,
-                          struct casebus_error *err)
-{
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    int r = 0;
-
-    if (fd < 0)
-        return error_set_errno(err, errno, _("the key file '%s' cannot be made"), path);
-    if (write_whole(fd, data, size) != 0)
-        r = error_set_errno(err, errno, _("the key file '%s' cannot be written"), path);
-    else if (link(temporary, path) != 0)
-        r = link_refused(errno, path, err);
-    close(fd);
-    unlink(temporary);
-    return r;
-}
-
-static int file_write_new(const char *path, const char *data, size_t size, struct casebus_error *err)
-{
-    char temporary[PATH_MAX];
-    char dir[PATH_MAX];
-
-    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
-        return error_set(err, CASEBUS_FILE, _("the path '%s' is too long"), path);
-    if (write_and_link(temporary, path, data, size, err) != 0)
-        return -1;
-    snprintf(dir, sizeof dir, "%s", path);
-    return dir_sync(dirname(dir), err);
-}
-
 int signing_key_save(const struct signing_key *key, const char *path, struct casebus_error *err)
 {
     BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when it is freed */
@@ -260,7 +140,7 @@ int signing_key_save(const struct signing_key *key, const char *path, struct cas
         r = error_set(err, CASEBUS_INTERNAL, _("OpenSSL could not write a signing key"));
     } else {
         long size = BIO_get_mem_data(bio, &pem);
-        r = file_write_new(path, pem, (size_t)size, err);
+        r = secret_file_save(path, bytes_of(pem, (size_t)size), err);
     }
     BIO_free(bio);
     return r;

@@ -40,8 +40,8 @@ struct verifier *verifier_free(struct verifier *verifier);
 bool verifier_check(const struct verifier *verifier, struct bytes message,
                     const uint8_t signature[SIGNATURE_SIZE]);
 
-/* CURVE key pair of ZeroMQ: file holds the secret in Z85 and a newline, mode 0600 (zmq_curve_keypair makes
- * pairs). */
+/* CURVE key pair of ZeroMQ: file (proto/crypto/secret_file.h) holds the secret in Z85 and a newline, mode
+ * 0600 (zmq_curve_keypair makes pairs). */
 #define CURVE_KEY_SIZE 32
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -301,6 +302,48 @@ static void test_key_id_is_a_hash_over_suite_and_key(void **state)
     assert_memory_equal(id, digest, sizeof id);
 }
 
+/* Many at once, for ThreadSanitizer to look at. */
+struct sharer {
+    const struct signing_key *key;
+    const struct verifier *verifier;
+    bool ok;
+};
+
+static void *share(void *self)
+{
+    struct sharer *sharer = self;
+    uint8_t signature[SIGNATURE_SIZE];
+    struct bytes text = bytes_of_text("shared");
+
+    sharer->ok = true;
+    for (int i = 0; i < 50; i++) {
+        signing_key_sign(sharer->key, text, signature);
+        sharer->ok &= verifier_check(sharer->verifier, text, signature);
+    }
+    return NULL;
+}
+
+static void test_threads_share_a_key_and_a_verifier(void **state)
+{
+    struct signing_key *key;
+    struct sharer sharers[4];
+    pthread_t threads[4];
+
+    (void)state;
+    assert_int_equal(signing_key_generate(&key, intl(), NULL), 0);
+    struct verifier *verifier = verifier_new(signing_key_public(key));
+    for (int i = 0; i < 4; i++) {
+        sharers[i] = (struct sharer){.key = key, .verifier = verifier};
+        assert_int_equal(pthread_create(&threads[i], NULL, share, &sharers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(sharers[i].ok);
+    }
+    verifier_free(verifier);
+    signing_key_free(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +353,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_saved_key_is_loaded_and_never_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_others_can_read_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_without_a_usable_key_is_refused, setup, teardown),
+        cmocka_unit_test(test_threads_share_a_key_and_a_verifier),
         cmocka_unit_test(test_key_id_is_a_hash_over_suite_and_key),
     };
 
