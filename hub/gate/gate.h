@@ -22,9 +22,9 @@ struct gate_member {
 };
 
 struct gate_batch {
-    struct arena arena; /* owns all that is below */
-    const Casebus__V1__Batch *batch;
-    const Casebus__V1__BatchStatement *statement;
+    struct arena arena;                           /* owns all that is below */
+    const Casebus__V1__Batch *batch;              /* NULL: could not be read */
+    const Casebus__V1__BatchStatement *statement; /* NULL: could not be read */
     uint8_t statement_hash[DIGEST_SIZE];
     struct gate_member *members;
     size_t n_members;
@@ -37,11 +37,13 @@ struct gate;
 /* @content_key: the hub's key for content digests. @origin is copied. */
 struct gate *gate_new(const struct suite *suite, const char *origin, const uint8_t content_key[KEY_SIZE]);
 struct gate *gate_free(struct gate *gate);
-/* Checks @frame, which @node sent (NULL when it is not in the registry). @batch is inited by gate_batch_init;
- * everything it points to lives in its arena, except that wire bytes are copied there as well, so @frame may
- * go. Never fails: a fault of ours is a refusal with CASEBUS_INTERNAL. */
 void gate_batch_init(struct gate_batch *batch);
-void gate_batch_deinit(struct gate_batch *batch);
+void gate_batch_deinit(struct gate_batch *batch); /* fine on a zeroed batch */
+/* Checks @frame, which @node sent (NULL when it is not in the registry). @batch was inited once and may be
+ * used again and again: what it held before is gone. Everything it points to lives in its arena, wire bytes
+ * too, so @frame may go. Never fails: a fault of ours is a refusal with CASEBUS_INTERNAL or
+ * CASEBUS_NO_MEMORY. With a refusal of the whole batch, batch and statement are set as far as they could be
+ * read. */
 void gate_check(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,
                 struct gate_batch *batch);
 

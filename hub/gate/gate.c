@@ -1,0 +1,299 @@
+/* The checks stand in the order of their cost: whose bytes, what form, meant for whom, signed, and only then
+ * one by one. What is wrong with the batch refuses the batch, and its frame is sealed for quarantine as it
+ * came; what is wrong with one event refuses that event, since a signature over its hash is good whatever its
+ * bytes are, and its neighbours go on. */
+#include "hub/gate/gate.h"
+
+#include "hub/exchange/tables.h"
+#include "proto/base/texts.h"
+#include "proto/codec/event.h"
+#include "proto/codec/frame.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* A full batch of ordinary events fits into one block, which is kept for the next batch. */
+#define ARENA_BLOCK (768 * 1024)
+/* Decoded small events can be many times their bytes; a hostile frame ends here. */
+#define ARENA_MAX (16 * 1024 * 1024)
+
+struct gate {
+    const struct suite *suite;
+    struct crypter *crypter;
+    char origin[ORIGIN_MAX];
+    uint8_t content_key[KEY_SIZE];
+};
+
+struct gate *gate_new(const struct suite *suite, const char *origin, const uint8_t content_key[KEY_SIZE])
+{
+    assert(origin_valid(origin));
+    struct gate *gate = calloc(1, sizeof *gate);
+    struct crypter *crypter = crypter_new(suite);
+    if (!gate || !crypter) {
+        crypter_free(crypter);
+        free(gate);
+        return NULL;
+    }
+    gate->suite = suite;
+    gate->crypter = crypter;
+    memcpy(gate->origin, origin, strlen(origin) + 1);
+    memcpy(gate->content_key, content_key, KEY_SIZE);
+    return gate;
+}
+
+struct gate *gate_free(struct gate *gate)
+{
+    if (!gate)
+        return NULL;
+    crypter_free(gate->crypter);
+    secret_clear(gate->content_key, sizeof gate->content_key);
+    free(gate);
+    return NULL;
+}
+
+void gate_batch_init(struct gate_batch *batch)
+{
+    *batch = (struct gate_batch){0};
+    arena_init(&batch->arena, ARENA_BLOCK, ARENA_MAX);
+}
+
+static void gate_batch_reset(struct gate_batch *batch)
+{
+    struct arena arena = batch->arena;
+    arena_reset(&arena);
+    *batch = (struct gate_batch){.arena = arena};
+}
+
+void gate_batch_deinit(struct gate_batch *batch)
+{
+    arena_deinit(&batch->arena);
+}
+
+static struct bytes bytes_of_data(ProtobufCBinaryData data)
+{
+    return bytes_of(data.data, data.len);
+}
+
+/* ---- the batch ---- */
+
+static int read_batch(struct gate_batch *batch, struct bytes frame_bytes, struct casebus_error *err)
+{
+    Casebus__V1__Frame *frame = frame_decode(frame_bytes, &batch->arena, err);
+    if (!frame)
+        return -1;
+    if (frame->body_case != CASEBUS__V1__FRAME__BODY_PUBLISH || !frame->publish->batch)
+        return error_set(err, CASEBUS_MALFORMED, _("the frame holds no batch"));
+    batch->batch = frame->publish->batch;
+    batch->statement = statement_decode(bytes_of_data(batch->batch->statement), &batch->arena, err);
+    return batch->statement ? 0 : -1;
+}
+
+static int check_sender(const struct registry_node *node, int64_t now_us, struct casebus_error *err)
+{
+    if (!node) {
+        error_set(err, CASEBUS_UNKNOWN_NODE, _("the sender is not enrolled at this hub"));
+        return error_hint(err, _("on the hub, run: casebus node add NAME"));
+    }
+    if (!node->publish)
+        return error_set(err, CASEBUS_NOT_ALLOWED, _("node '%s' may not publish"), node->info.node);
+    int64_t now = now_us / 1000000;
+    if (now < node->info.not_before || now > node->info.not_after) {
+        error_set(err, CASEBUS_CERTIFICATE, _("the certificate of node '%s' is not valid now"),
+                  node->info.node);
+        return error_hint(err, _("renew it on the hub, or check the clocks"));
+    }
+    return 0;
+}
+
+static int check_address(const struct gate *gate, const struct registry_node *node,
+                         const Casebus__V1__BatchStatement *statement, struct casebus_error *err)
+{
+    if ((unsigned)statement->suite != (unsigned)suite_id(gate->suite))
+        return error_set(err, CASEBUS_BAD_VERSION, _("the batch uses another suite than this hub's '%s'"),
+                         suite_name(gate->suite));
+    if (strcmp(statement->origin, gate->origin) != 0)
+        return error_set(err, CASEBUS_HUB_IDENTITY, _("the batch is meant for hub '%s'; this is '%s'"),
+                         statement->origin, gate->origin);
+    if (strcmp(statement->node, node->info.node) != 0)
+        return error_set(err, CASEBUS_NOT_ALLOWED, _("node '%s' sent a batch of node '%s'"), node->info.node,
+                         statement->node);
+    if (memcmp(statement->key_id.data, node->key_id, KEY_ID_SIZE) != 0)
+        return error_set(err, CASEBUS_KEY, _("the batch is signed with another key than node '%s' has"),
+                         node->info.node);
+    return 0;
+}
+
+static size_t event_size(const Casebus__V1__Event *event)
+{
+    size_t size = event->header.len;
+    for (size_t i = 0; i < event->n_part; i++)
+        size += event->part[i]->salt.len + event->part[i]->content.len;
+    return size;
+}
+
+static int check_sizes(const Casebus__V1__Batch *wire, const Casebus__V1__BatchStatement *statement,
+                       struct casebus_error *err)
+{
+    if (wire->n_event != statement->count)
+        return error_set(err, CASEBUS_MALFORMED, _("the batch holds %zu events and was signed for %u"),
+                         wire->n_event, (unsigned)statement->count);
+    size_t size = 0, max = wire->n_event == 1 ? EVENT_MAX : BATCH_MAX_BYTES;
+    for (size_t i = 0; i < wire->n_event; i++) {
+        if (wire->event[i]->n_part > PARTS_MAX)
+            return error_set(err, CASEBUS_TOO_LARGE,
+                             _("event %zu of the batch has %zu parts; at most %d are allowed"), i,
+                             wire->event[i]->n_part, PARTS_MAX);
+        size += event_size(wire->event[i]);
+    }
+    if (size > max)
+        return error_set(err, CASEBUS_TOO_LARGE,
+                         _("the events of the batch have %zu bytes; at most %zu are allowed"), size, max);
+    return 0;
+}
+
+static int check_signature(struct gate *gate, const struct registry_node *node, struct gate_batch *batch,
+                           struct casebus_error *err)
+{
+    const Casebus__V1__Batch *wire = batch->batch;
+    struct bytes statement = bytes_of_data(wire->statement);
+    if (wire->signature.len != SIGNATURE_SIZE ||
+        !verifier_check(node->verifier, statement, wire->signature.data))
+        return error_set(err, CASEBUS_SIGNATURE,
+                         _("the signature of the batch does not verify for node '%s'"), node->info.node);
+    statement_hash(gate->crypter, statement, batch->statement_hash);
+    return 0;
+}
+
+/* Hashes every event, readable or not, and compares with what was signed. */
+static int check_root(struct gate *gate, struct gate_batch *batch, struct casebus_error *err)
+{
+    const Casebus__V1__Batch *wire = batch->batch;
+    uint8_t hashes[BATCH_MAX_EVENTS][DIGEST_SIZE], root[DIGEST_SIZE];
+    for (size_t i = 0; i < wire->n_event; i++)
+        event_hash(gate->crypter, bytes_of_data(wire->event[i]->header), hashes[i]);
+    events_root(gate->crypter, (const uint8_t(*)[DIGEST_SIZE])hashes, wire->n_event, root);
+    if (memcmp(root, batch->statement->events_root.data, DIGEST_SIZE) != 0)
+        return error_set(err, CASEBUS_SIGNATURE,
+                         _("the events of the batch are not those that node '%s' signed"),
+                         batch->statement->node);
+    batch->members = arena_alloc(&batch->arena, wire->n_event * sizeof *batch->members);
+    if (!batch->members)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the events of a batch"));
+    batch->n_members = wire->n_event;
+    for (size_t i = 0; i < wire->n_event; i++) {
+        struct gate_member *member = &batch->members[i];
+        member->event = (struct exchange_event){0};
+        member->wire = wire->event[i];
+        member->seal = (struct body_seal){0};
+        member->refusal.code = CASEBUS_OK;
+        memcpy(member->event.event_hash, hashes[i], DIGEST_SIZE);
+    }
+    return 0;
+}
+
+/* ---- one event ---- */
+
+static int read_event(struct gate *gate, struct gate_member *member, struct arena *arena,
+                      struct casebus_error *err)
+{
+    struct exchange_event *event = &member->event;
+    struct bytes header_bytes = bytes_of_data(member->wire->header);
+    const Casebus__V1__EventHeader *header = event_header_decode(header_bytes, arena, err);
+    if (!header || event_parts_check(gate->crypter, header, member->wire, err) < 0 ||
+        event_header_digest(gate->crypter, header_bytes, event->header_digest, err) < 0)
+        return -1;
+    event_content_digest(gate->crypter, gate->content_key, event->header_digest, header, member->wire,
+                         event->content_digest);
+    record_key(header->record_namespace, header->record_id, gate->crypter, event->record_key);
+    event->header = header;
+    return 0;
+}
+
+/* Header, then salt ‖ content of each part; what a body holds. */
+static int seal_event(struct gate *gate, struct gate_member *member, struct arena *arena,
+                      struct casebus_error *err)
+{
+    const Casebus__V1__Event *wire = member->wire;
+    struct bytes items[1 + PARTS_MAX];
+    items[0] = bytes_of_data(wire->header);
+    for (size_t i = 0; i < wire->n_part; i++) {
+        const Casebus__V1__Part *part = wire->part[i];
+        size_t size = part->salt.len + part->content.len;
+        uint8_t *joined = arena_alloc(arena, size);
+        if (!joined)
+            return error_set(err, CASEBUS_NO_MEMORY, _("no memory to seal an event"));
+        if (part->salt.len > 0)
+            memcpy(joined, part->salt.data, part->salt.len);
+        if (part->content.len > 0)
+            memcpy(joined + part->salt.len, part->content.data, part->content.len);
+        items[1 + i] = bytes_of(joined, size);
+    }
+    return body_seal_items(gate->crypter, gate->origin, member->event.event_hash, items, 1 + wire->n_part,
+                           arena, &member->seal, err);
+}
+
+static int check_event(struct gate *gate, struct gate_member *member, struct arena *arena,
+                       struct casebus_error *err)
+{
+    bool passed = read_event(gate, member, arena, &member->refusal) == 0;
+    if (!passed && member->refusal.code == CASEBUS_NO_MEMORY) {
+        *err = member->refusal;
+        return -1;
+    }
+    if (seal_event(gate, member, arena, err) < 0)
+        return -1;
+    if (passed)
+        memcpy(member->seal.content_digest, member->event.content_digest, DIGEST_SIZE);
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+static int check_all(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,
+                     struct gate_batch *batch, struct casebus_error *err)
+{
+    if (read_batch(batch, frame, err) < 0 || check_sender(node, now_us, err) < 0 ||
+        check_address(gate, node, batch->statement, err) < 0 ||
+        check_sizes(batch->batch, batch->statement, err) < 0 || check_signature(gate, node, batch, err) < 0 ||
+        check_root(gate, batch, err) < 0)
+        return -1;
+    for (size_t i = 0; i < batch->n_members; i++)
+        if (check_event(gate, &batch->members[i], &batch->arena, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int seal_frame(struct gate *gate, struct bytes frame, struct gate_batch *batch)
+{
+    if (frame.size > FRAME_MAX) /* the bus takes none; the hash is of all of it */
+        frame.size = FRAME_MAX;
+    return body_seal_items(gate->crypter, gate->origin, batch->frame_hash, &frame, 1, &batch->arena,
+                           &batch->refused_seal, NULL);
+}
+
+static void refuse_batch(struct gate *gate, struct bytes frame, struct gate_batch *batch)
+{
+    batch->members = NULL;
+    batch->n_members = 0;
+    batch->refused_seal = (struct body_seal){0};
+    crypter_hash1(gate->crypter, frame, batch->frame_hash);
+    if (seal_frame(gate, frame, batch) == 0)
+        return;
+    /* What was decoded fills the arena: keep the reason and the bytes, let the rest go. */
+    struct casebus_error refusal = batch->refusal;
+    uint8_t frame_hash[DIGEST_SIZE];
+    memcpy(frame_hash, batch->frame_hash, DIGEST_SIZE);
+    gate_batch_reset(batch);
+    batch->refusal = refusal;
+    memcpy(batch->frame_hash, frame_hash, DIGEST_SIZE);
+    if (seal_frame(gate, frame, batch) < 0)
+        batch->refused_seal = (struct body_seal){0};
+}
+
+void gate_check(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,
+                struct gate_batch *batch)
+{
+    gate_batch_reset(batch);
+    if (check_all(gate, node, frame, now_us, batch, &batch->refusal) < 0)
+        refuse_batch(gate, frame, batch);
+}
