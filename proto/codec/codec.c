@@ -103,19 +103,26 @@ static int walk_varint(struct walk *walk, const ProtobufCMessageDescriptor *mess
                      message->short_name, field->name);
 }
 
-/* Most texts are ASCII: eight bytes at a time, as long as no byte is NUL or has its high bit set. */
-static bool text_valid(struct bytes text)
+/* Eight bytes of ASCII: none has its high bit set, none is NUL. */
+static bool word_is_ascii(const uint8_t *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     const uint64_t highs = ones << 7;
+    uint64_t word;
+
+    memcpy(&word, at, 8);
+    return !(word & highs) && !((word - ones) & ~word & highs);
+}
+
+/* Most texts are ASCII: looked at eight bytes at a time until one of them is not. */
+static bool text_valid(struct bytes text)
+{
     size_t i = 0;
 
-    for (; i + 8 <= text.size; i += 8) {
-        uint64_t word;
-        memcpy(&word, text.data + i, 8);
-        if ((word & highs) || ((word - ones) & ~word & highs))
-            break;
-    }
+    while (i + 8 <= text.size && word_is_ascii(text.data + i))
+        i += 8;
+    if (i > 0 && text.size - i < 8 && word_is_ascii(text.data + text.size - 8))
+        return true;
     return utf8_valid(text.data + i, text.size - i);
 }
 
