@@ -1,0 +1,169 @@
+/* JSON that several handlers share. */
+#include "hub/console/answers.h"
+
+#include "proto/base/texts.h"
+
+void set_time(json_t *object, const char *name, int64_t us)
+{
+    json_object_set_new(object, name, us ? json_integer(us) : json_null());
+}
+
+void set_number(json_t *object, const char *name, uint64_t number)
+{
+    json_object_set_new(object, name, number_json(number));
+}
+
+void set_text(json_t *object, const char *name, const char *text)
+{
+    json_object_set_new(object, name, text && *text ? json_string(text) : json_null());
+}
+
+void set_bool(json_t *object, const char *name, bool value)
+{
+    json_object_set_new(object, name, json_boolean(value));
+}
+
+json_t *part_kinds_json(uint32_t kinds)
+{
+    static const Casebus__V1__PartKind all[] = {
+        CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY, CASEBUS__V1__PART_KIND__PART_KIND_CONTACT,
+        CASEBUS__V1__PART_KIND__PART_KIND_FORM, CASEBUS__V1__PART_KIND__PART_KIND_OPINION,
+        CASEBUS__V1__PART_KIND__PART_KIND_OTHER};
+    json_t *names = json_array();
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (kinds & part_kind_bit(all[i]))
+            json_array_append_new(names, json_string(part_kind_name(all[i])));
+    return names;
+}
+
+const struct hub_peer *hub_peer_find(const struct hub_status *status, const char *node)
+{
+    for (size_t i = 0; status && i < status->n_peers; i++)
+        if (strcmp(status->peers[i].node, node) == 0)
+            return &status->peers[i];
+    return NULL;
+}
+
+const char *event_what(const Casebus__V1__EventHeader *header)
+{
+    switch (header->fields_case) {
+    case CASEBUS__V1__EVENT_HEADER__FIELDS_STEP:
+        return *header->step->action ? header->step->action : header->step->step;
+    case CASEBUS__V1__EVENT_HEADER__FIELDS_SPECIAL:
+        return header->special->name;
+    case CASEBUS__V1__EVENT_HEADER__FIELDS_DECIDE:
+        return header->decide->result_code;
+    case CASEBUS__V1__EVENT_HEADER__FIELDS_REFUSE_ACCEPT:
+        return header->refuse_accept->reason_code;
+    case CASEBUS__V1__EVENT_HEADER__FIELDS_MATTER:
+        return header->matter->assigned_to;
+    default:
+        return header->source_code;
+    }
+}
+
+/* Content of a part as its message, when it is one; as hex otherwise. */
+static json_t *content_json(struct reader *reader, Casebus__V1__PartKind kind, struct bytes content)
+{
+    static const struct codec_limits limits = {PART_MAX, 2048, 3};
+    const ProtobufCMessageDescriptor *descriptor = NULL;
+    if (kind == CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY)
+        descriptor = &casebus__v1__identity_part__descriptor;
+    else if (kind == CASEBUS__V1__PART_KIND__PART_KIND_CONTACT)
+        descriptor = &casebus__v1__contact_part__descriptor;
+    else if (kind == CASEBUS__V1__PART_KIND__PART_KIND_FORM)
+        descriptor = &casebus__v1__form_part__descriptor;
+    else if (kind == CASEBUS__V1__PART_KIND__PART_KIND_OPINION)
+        descriptor = &casebus__v1__opinion_part__descriptor;
+    ProtobufCMessage *message =
+        descriptor ? codec_unpack(descriptor, content, &limits, &reader->arena, NULL) : NULL;
+    return message ? message_json(message, NULL) : hex_json(content.data, content.size);
+}
+
+static int part_json(struct reader *reader, const struct reader_entry *event, size_t index, bool content,
+                     json_t *part, struct casebus_error *err)
+{
+    const Casebus__V1__PartCommitment *commitment = event->header->commitment[index];
+    set_number(part, "index", index);
+    set_text(part, "kind", part_kind_name(commitment->kind));
+    set_number(part, "size", commitment->size);
+    if (!content)
+        return 0;
+    struct bytes plain;
+    if (reader_part(reader, event, index, &plain, err))
+        return -1;
+    json_object_set_new(part, "content", content_json(reader, commitment->kind, plain));
+    return 0;
+}
+
+static int parts_json(struct reader *reader, const struct reader_entry *event, bool content, json_t *parts,
+                      struct casebus_error *err)
+{
+    for (size_t i = 0; i < event->header->n_commitment; i++) {
+        json_t *part = json_object();
+        json_array_append_new(parts, part);
+        if (part_json(reader, event, i, content, part, err))
+            return -1;
+    }
+    return 0;
+}
+
+static json_t *receivers_json(const Casebus__V1__EventEntry *entry)
+{
+    json_t *receivers = json_array();
+    for (size_t i = 0; i < entry->n_receiver; i++) {
+        json_t *parts = json_array();
+        for (unsigned bit = 0; bit < 32; bit++)
+            if (entry->receiver[i]->part_mask & 1u << bit)
+                json_array_append_new(parts, json_integer((json_int_t)bit));
+        json_array_append_new(receivers,
+                              json_pack("{s:s, s:o}", "node", entry->receiver[i]->node, "parts", parts));
+    }
+    return receivers;
+}
+
+static void entry_fields(json_t *json, const struct reader_entry *read)
+{
+    const Casebus__V1__EventEntry *entry = read->entry->event;
+    set_number(json, "position", read->position);
+    set_time(json, "hub_time_us", read->entry->hub_time_us);
+    set_text(json, "node", entry->node);
+    json_object_set_new(json, "stream", stream_json(entry->stream));
+    set_number(json, "number", entry->number);
+    json_object_set_new(json, "event_id", hex_json(entry->event_hash.data, entry->event_hash.len));
+    json_object_set_new(json, "case_id", hex_json(entry->case_id.data, entry->case_id.len));
+    json_object_set_new(json, "receivers", receivers_json(entry));
+    set_text(json, "content", body_fate_name(read->fate));
+}
+
+static int header_fields(struct reader *reader, const struct reader_entry *read, bool parts, json_t *json,
+                         struct casebus_error *err)
+{
+    static const char *const skip[] = {"random", "commitment", NULL};
+    json_object_set_new(json, "header", message_json(&read->header->base, skip));
+    set_text(json, "what", event_what(read->header));
+    json_t *list = json_array();
+    json_object_set_new(json, "parts", list);
+    return parts_json(reader, read, parts, list, err);
+}
+
+int event_json(struct reader *reader, uint64_t position, bool parts, json_t **out, struct casebus_error *err)
+{
+    struct reader_entry read;
+    if (reader_event(reader, position, &read, err))
+        return -1;
+    if (read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT) {
+        error_set(err, CASEBUS_NOT_FOUND, _("entry %llu of the ledger is no event"),
+                  (unsigned long long)position);
+        return error_hint(err, _("see it with: casebus ledger dump --from %llu --limit 1"),
+                          (unsigned long long)position);
+    }
+    json_t *json = json_object();
+    entry_fields(json, &read);
+    if (read.header && header_fields(reader, &read, parts, json, err)) {
+        json_decref(json);
+        return -1;
+    }
+    *out = json;
+    return 0;
+}

@@ -1,0 +1,25 @@
+/* Answers: the parts of JSON that several handlers share. */
+#ifndef CONSOLE_ANSWERS_H
+#define CONSOLE_ANSWERS_H
+
+#include "hub/console/handlers.h"
+#include "hub/console/message_json.h"
+#include "hub/console/reader.h"
+
+/* An event: its entry and, as far as it can be opened, its header. With @parts, the content of its parts,
+ * too. A new reference in @out. */
+int event_json(struct reader *reader, uint64_t position, bool parts, json_t **out, struct casebus_error *err);
+/* What the event says happened, in the sender's own word: a step's action, a source's code ... May be "". */
+const char *event_what(const Casebus__V1__EventHeader *header);
+/* Names of the part kinds whose bits are set. */
+json_t *part_kinds_json(uint32_t kinds);
+/* One peer of status; @status may be NULL. NULL when it is not known. */
+const struct hub_peer *hub_peer_find(const struct hub_status *status, const char *node);
+
+/* Sets a time, or null for "never". */
+void set_time(json_t *object, const char *name, int64_t us);
+void set_number(json_t *object, const char *name, uint64_t number);
+void set_text(json_t *object, const char *name, const char *text);
+void set_bool(json_t *object, const char *name, bool value);
+
+#endif

@@ -1,0 +1,374 @@
+/* POST /v1/nodes: enrols a node.
+ *
+ * The node says who it is in a statement that it signs itself; the console checks statement and signature,
+ * issues the certificate with the hub's authority, and the hub commits all of it as an entry of the ledger.
+ * The answer is all that the node has to know of the hub. The same statement again gets the same answer, so
+ * that whoever lost it may ask again. */
+#include "hub/console/answers.h"
+#include "proto/base/clock.h"
+#include "proto/base/files.h"
+#include "proto/base/texts.h"
+#include "proto/codec/statement.h"
+#include "proto/crypto/secret_file.h"
+#include "proto/merkle/note.h"
+
+#include <limits.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdlib.h>
+#include <zmq.h>
+
+#define STATEMENT_MAX    1024
+#define CERTIFICATE_DAYS (3 * 365)
+
+struct enrolment {
+    struct arena arena;
+    struct bytes statement;
+    struct bytes signature;
+    Casebus__V1__EnrolmentStatement *fields;
+    Casebus__V1__Grants grants;
+    uint32_t part_kinds[8];
+    uint8_t authority[CERTIFICATE_MAX];
+    size_t authority_size;
+    uint8_t certificate[CERTIFICATE_MAX];
+    size_t certificate_size;
+};
+
+/* ---- what was asked ---- */
+
+static int base64_field(struct enrolment *enrolment, const json_t *body, const char *name, size_t max,
+                        struct bytes *out, struct casebus_error *err)
+{
+    const char *text = json_string_value(json_object_get(body, name));
+    if (!text)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("the enrolment has no '%s'"), name);
+    size_t length = strlen(text);
+    if (length == 0 || length % 4 != 0 || length / 4 * 3 > max + 2)
+        return error_set(err, CASEBUS_BAD_FIELD,
+                         _("'%s' of the enrolment is not base64 of at most %zu bytes"), name, max);
+    uint8_t *data = arena_alloc(&enrolment->arena, length / 4 * 3);
+    if (!data)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+    int n = EVP_DecodeBlock(data, (const unsigned char *)text, (int)length);
+    size_t padding = (text[length - 1] == '=') + (text[length - 2] == '=');
+    if (n < 0 || (size_t)n - padding > max)
+        return error_set(err, CASEBUS_BAD_FIELD,
+                         _("'%s' of the enrolment is not base64 of at most %zu bytes"), name, max);
+    *out = bytes_of(data, (size_t)n - padding);
+    return 0;
+}
+
+static int bool_field(const json_t *grants, const char *name, protobuf_c_boolean *out,
+                      struct casebus_error *err)
+{
+    const json_t *value = json_object_get(grants, name);
+    if (value && !json_is_boolean(value))
+        return error_set(err, CASEBUS_BAD_FIELD, _("grant '%s' is neither true nor false"), name);
+    *out = json_is_true(value);
+    return 0;
+}
+
+static int parts_field(struct enrolment *enrolment, const json_t *parts, struct casebus_error *err)
+{
+    size_t n = json_array_size(parts);
+    if (parts &&
+        (!json_is_array(parts) || n > sizeof enrolment->part_kinds / sizeof enrolment->part_kinds[0]))
+        return error_set(err, CASEBUS_BAD_FIELD, _("grant 'receive_parts' is not a short list"));
+    for (size_t i = 0; i < n; i++) {
+        const char *name = json_string_value(json_array_get(parts, i));
+        Casebus__V1__PartKind kind = name ? part_kind_parse(name) : 0;
+        if (!kind)
+            return error_set(err, CASEBUS_BAD_FIELD, _("'%s' is no kind of part"), name ? name : "");
+        enrolment->part_kinds[i] = kind;
+    }
+    enrolment->grants.receive_part_kind = enrolment->part_kinds;
+    enrolment->grants.n_receive_part_kind = n;
+    return 0;
+}
+
+static int grants_read(struct enrolment *enrolment, const json_t *grants, struct casebus_error *err)
+{
+    static const char *const known[] = {"publish", "receive_all", "receive_parts"};
+    const char *name;
+    json_t *value;
+    casebus__v1__grants__init(&enrolment->grants);
+    if (!json_is_object(grants))
+        return error_set(err, CASEBUS_MISSING_FIELD, _("the enrolment has no 'grants'"));
+    json_object_foreach((json_t *)(uintptr_t)grants, name, value)
+    {
+        if (strcmp(name, known[0]) != 0 && strcmp(name, known[1]) != 0 && strcmp(name, known[2]) != 0)
+            return error_set(err, CASEBUS_BAD_FIELD, _("there is no grant '%s'"), name);
+    }
+    if (bool_field(grants, "publish", &enrolment->grants.publish, err) ||
+        bool_field(grants, "receive_all", &enrolment->grants.receive_all, err) ||
+        parts_field(enrolment, json_object_get(grants, "receive_parts"), err))
+        return -1;
+    if (enrolment->grants.n_receive_part_kind && !enrolment->grants.receive_all)
+        return error_set(err, CASEBUS_BAD_FIELD, _("parts are granted to a node that receives nothing"));
+    return 0;
+}
+
+/* ---- whether it may be ---- */
+
+/* The form was checked by the codec; these are this hub's own rules. */
+static int fields_check(const struct call *call, const Casebus__V1__EnrolmentStatement *fields,
+                        struct casebus_error *err)
+{
+    if (strcmp(fields->origin, call->hub->origin) != 0)
+        return error_set(err, CASEBUS_HUB_IDENTITY, _("the statement is for hub '%s'; this is '%s'"),
+                         fields->origin, call->hub->origin);
+    if (fields->suite != CASEBUS__V1__SUITE__SUITE_INTL || fields->public_key.len != 32)
+        return error_set(err, CASEBUS_KEY, _("the node's key is not of suite intl"));
+    if (fields->curve_key.len != CURVE_KEY_SIZE)
+        return error_set(err, CASEBUS_KEY, _("the node's CURVE key has not %d bytes"), CURVE_KEY_SIZE);
+    if (!node_name_valid(fields->node)) {
+        error_set(err, CASEBUS_BAD_FIELD, _("'%s' cannot be a node's name"), fields->node);
+        return error_hint(err, _("a to z, digits, '.' and '-', at most 63 characters"));
+    }
+    if (!*fields->department || strlen(fields->department) > 63)
+        return error_set(err, CASEBUS_BAD_FIELD, _("the department has to have 1 to 63 bytes"));
+    if (strlen(fields->area) != 6 || strspn(fields->area, "0123456789") != 6)
+        return error_set(err, CASEBUS_BAD_FIELD, _("area '%s' has not six digits (GB/T 2260)"), fields->area);
+    return 0;
+}
+
+static int signature_check(const struct enrolment *enrolment, struct casebus_error *err)
+{
+    struct public_key key = {.suite = SUITE_INTL, .size = (uint8_t)enrolment->fields->public_key.len};
+    memcpy(key.bytes, enrolment->fields->public_key.data, key.size);
+    struct verifier *verifier = verifier_new(&key);
+    bool good = verifier && enrolment->signature.size == SIGNATURE_SIZE &&
+                verifier_check(verifier, enrolment->statement, enrolment->signature.data);
+    verifier_free(verifier);
+    if (!good)
+        return error_set(err, CASEBUS_SIGNATURE,
+                         _("the enrolment of '%s' is not signed with the key that it names"),
+                         enrolment->fields->node);
+    return 0;
+}
+
+static int enrolment_read(struct call *call, struct enrolment *enrolment, struct casebus_error *err)
+{
+    const json_t *body = call->request->body;
+    if (!body)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("the enrolment has no body"));
+    if (base64_field(enrolment, body, "statement", STATEMENT_MAX, &enrolment->statement, err) ||
+        base64_field(enrolment, body, "signature", SIGNATURE_SIZE, &enrolment->signature, err) ||
+        grants_read(enrolment, json_object_get(body, "grants"), err))
+        return -1;
+    enrolment->fields = enrolment_decode(enrolment->statement, &enrolment->arena, err);
+    if (!enrolment->fields)
+        return -1;
+    return fields_check(call, enrolment->fields, err) || signature_check(enrolment, err) ? -1 : 0;
+}
+
+/* ---- the hub's side ---- */
+
+static int key_path(const struct call *call, const char *name, char *out, struct casebus_error *err)
+{
+    char keys[PATH_MAX];
+    if (path_join(keys, sizeof keys, call->hub->dir, "keys") || path_join(out, PATH_MAX, keys, name))
+        return error_set(err, CASEBUS_ARGUMENT, _("the path of '%s' is too long"), call->hub->dir);
+    return 0;
+}
+
+static int authority_load(const struct call *call, struct enrolment *enrolment, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    return key_path(call, "authority.pem", path, err) ||
+                   certificate_load(path, enrolment->authority, &enrolment->authority_size, err)
+               ? -1
+               : 0;
+}
+
+static int certificate_make(const struct call *call, struct enrolment *enrolment, struct casebus_error *err)
+{
+    const Casebus__V1__EnrolmentStatement *fields = enrolment->fields;
+    struct certificate_info info = {.key = {.suite = SUITE_INTL, .size = (uint8_t)fields->public_key.len}};
+    snprintf(info.node, sizeof info.node, "%s", fields->node);
+    snprintf(info.department, sizeof info.department, "%s", fields->department);
+    snprintf(info.area, sizeof info.area, "%s", fields->area);
+    snprintf(info.origin, sizeof info.origin, "%s", fields->origin);
+    memcpy(info.curve_key, fields->curve_key.data, CURVE_KEY_SIZE);
+    memcpy(info.key.bytes, fields->public_key.data, fields->public_key.len);
+    info.not_before = clock_unix_us() / 1000000 - 3600; /* a node's clock may be behind */
+    info.not_after = info.not_before + (int64_t)CERTIFICATE_DAYS * 86400;
+
+    char path[PATH_MAX];
+    struct signing_key *key = NULL;
+    if (key_path(call, "authority.key", path, err) ||
+        signing_key_load(&key, suite_get(SUITE_INTL), path, err))
+        return -1;
+    int r = certificate_issue(key, bytes_of(enrolment->authority, enrolment->authority_size), &info,
+                              enrolment->certificate, &enrolment->certificate_size, err);
+    signing_key_free(key);
+    return r;
+}
+
+static bool same_identity(const struct registry_node *node, const Casebus__V1__EnrolmentStatement *fields)
+{
+    return strcmp(node->info.node, fields->node) == 0 &&
+           strcmp(node->info.department, fields->department) == 0 &&
+           strcmp(node->info.area, fields->area) == 0 &&
+           bytes_equal(bytes_of(node->info.key.bytes, node->info.key.size),
+                       bytes_of(fields->public_key.data, fields->public_key.len)) &&
+           memcmp(node->info.curve_key, fields->curve_key.data, CURVE_KEY_SIZE) == 0;
+}
+
+/* The certificate that was issued before, as the ledger has it. */
+static int certificate_find(struct call *call, struct enrolment *enrolment, struct casebus_error *err)
+{
+    static const struct codec_limits limits = {ENTRY_MAX, 256, 3};
+    uint8_t key[TABLE_KEY_MAX];
+    struct reader reader;
+    struct bytes value;
+    struct node_row row;
+    if (call->hub->barrier && call->hub->barrier(call->hub->self, 10000, err))
+        return -1;
+    int r = reader_init(&reader, call->hub, err);
+    if (r == 0)
+        r = state_view_get(reader.state, TABLE_NODES,
+                           bytes_of(key, receiver_key(key, enrolment->fields->node)), &value, err);
+    if (r == 0)
+        error_set(err, CASEBUS_INTERNAL, _("node '%s' is enrolled, but not in the state"),
+                  enrolment->fields->node);
+    Casebus__V1__NodeEnrolled *enrolled = NULL;
+    if (r == 1 && node_row_decode(value, &row, err) == 0)
+        enrolled = (Casebus__V1__NodeEnrolled *)codec_unpack(&casebus__v1__node_enrolled__descriptor,
+                                                             row.enrolled, &limits, &enrolment->arena, err);
+    if (enrolled && enrolled->certificate.len <= CERTIFICATE_MAX) {
+        memcpy(enrolment->certificate, enrolled->certificate.data, enrolled->certificate.len);
+        enrolment->certificate_size = enrolled->certificate.len;
+    }
+    reader_deinit(&reader);
+    return enrolment->certificate_size ? 0 : -1;
+}
+
+/* 1: this very node is enrolled already; 0: the name is free; -1: it is another's. */
+static int name_check(const struct call *call, const struct enrolment *enrolment, struct casebus_error *err)
+{
+    struct registry *registry = call->hub->registry(call->hub->self);
+    const struct registry_node *node = registry_find(registry, enrolment->fields->node);
+    const struct registry_node *curve = registry_find_curve(registry, enrolment->fields->curve_key.data);
+    int answer = 0;
+    if (node && same_identity(node, enrolment->fields)) {
+        answer = 1;
+    } else if (node) {
+        answer = error_set(err, CASEBUS_EXISTS, _("a node '%s' is enrolled already"), node->info.node);
+        error_hint(err, _("choose another name; see who is enrolled: casebus node list"));
+    } else if (curve) {
+        answer =
+            error_set(err, CASEBUS_EXISTS, _("this CURVE key is the one of node '%s'"), curve->info.node);
+        error_hint(err, _("make new keys: a node's directory must not be copied"));
+    }
+    registry_unref(registry);
+    return answer;
+}
+
+static int commit(struct call *call, struct enrolment *enrolment, struct casebus_error *err)
+{
+    uint64_t timeout_ms = 10000;
+    if (request_number(call->request, "timeout_ms", 30000, &timeout_ms, err) < 0)
+        return -1;
+    if (!call->hub->enrol) {
+        error_set(err, CASEBUS_CLOSED, _("a node can only be enrolled while the hub runs"));
+        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
+    }
+    if (certificate_make(call, enrolment, err))
+        return -1;
+    if (call->hub->enrol(call->hub->self, enrolment->statement, enrolment->signature,
+                         bytes_of(enrolment->certificate, enrolment->certificate_size), &enrolment->grants,
+                         (int)timeout_ms, err))
+        return -1;
+    log_notice(call->log, "NODE-ENROLLED", "node '%s' of department '%s' is enrolled",
+               enrolment->fields->node, enrolment->fields->department);
+    call->status = 201;
+    return 0;
+}
+
+/* ---- the answer: content of enrolment.json ---- */
+
+static int set_pem(json_t *json, const char *name, const uint8_t *der, size_t size, struct casebus_error *err)
+{
+    char *text;
+    BIO *memory = BIO_new(BIO_s_mem());
+    long length = 0;
+    if (memory && PEM_write_bio(memory, PEM_STRING_X509, "", der, (long)size))
+        length = BIO_get_mem_data(memory, &text);
+    if (length > 0)
+        json_object_set_new(json, name, json_stringn(text, (size_t)length));
+    BIO_free(memory);
+    return length > 0 ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a certificate"));
+}
+
+static int set_hub_curve_key(const struct call *call, struct casebus_error *err)
+{
+    char path[PATH_MAX], public[41];
+    uint8_t secret[SECRET_FILE_MAX];
+    size_t size;
+    if (key_path(call, "curve.key", path, err) || secret_file_load(path, secret, &size, err))
+        return -1;
+    bool good = size >= 40 && size <= 42; /* Z85, perhaps with a line end */
+    if (good) {
+        secret[40] = '\0';
+        good = zmq_curve_public(public, (char *)secret) == 0;
+    }
+    secret_clear(secret, sizeof secret);
+    if (!good)
+        return error_set(err, CASEBUS_KEY, _("'%s' holds no CURVE key"), path);
+    set_text(call->answer, "hub_curve_key", public);
+    return 0;
+}
+
+static int set_log_key(const struct call *call, struct casebus_error *err)
+{
+    char path[PATH_MAX], vkey[512];
+    struct signing_key *key = NULL;
+    if (key_path(call, "log.key", path, err) || signing_key_load(&key, suite_get(SUITE_INTL), path, err))
+        return -1;
+    int r = note_vkey_format(vkey, sizeof vkey, call->hub->origin, signing_key_public(key));
+    signing_key_free(key);
+    if (r < 0)
+        return error_set(err, CASEBUS_KEY, _("the log's key cannot be written under the name '%s'"),
+                         call->hub->origin);
+    set_text(call->answer, "log_key", vkey);
+    return 0;
+}
+
+static int answer_fill(struct call *call, const struct enrolment *enrolment, struct casebus_error *err)
+{
+    set_number(call->answer, "format", 1);
+    set_text(call->answer, "suite", "intl");
+    set_text(call->answer, "origin", call->hub->origin);
+    set_text(call->answer, "node", enrolment->fields->node);
+    set_text(call->answer, "department", enrolment->fields->department);
+    set_text(call->answer, "area", enrolment->fields->area);
+    set_text(call->answer, "endpoint", call->hub->endpoint);
+    if (set_hub_curve_key(call, err) || set_log_key(call, err) ||
+        set_pem(call->answer, "authority", enrolment->authority, enrolment->authority_size, err) ||
+        set_pem(call->answer, "certificate", enrolment->certificate, enrolment->certificate_size, err))
+        return -1;
+    return 0;
+}
+
+static int enrol(struct call *call, struct enrolment *enrolment, struct casebus_error *err)
+{
+    if (enrolment_read(call, enrolment, err) || authority_load(call, enrolment, err))
+        return -1;
+    int known = name_check(call, enrolment, err);
+    if (known < 0 || (known ? certificate_find(call, enrolment, err) : commit(call, enrolment, err)))
+        return -1;
+    return answer_fill(call, enrolment, err);
+}
+
+int handle_enrol(struct call *call, struct casebus_error *err)
+{
+    struct enrolment *enrolment = calloc(1, sizeof *enrolment);
+    if (!enrolment)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+    arena_init(&enrolment->arena, 8192, 256 * 1024);
+    int r = enrol(call, enrolment, err);
+    arena_deinit(&enrolment->arena);
+    free(enrolment);
+    return r;
+}

@@ -1,0 +1,28 @@
+/* Handlers: one function a route. Each fills in the answer of a call, or fails with an error that the router
+ * turns into a status and JSON. */
+#ifndef CONSOLE_HANDLERS_H
+#define CONSOLE_HANDLERS_H
+
+#include "hub/console/console.h"
+#include "hub/console/request.h"
+
+struct call {
+    const struct console_hub *hub;
+    const struct request *request;
+    const struct log *log;
+    unsigned status; /* 200 unless the handler says otherwise */
+    json_t *answer;  /* an object; owned by the call */
+};
+
+typedef int handler_fn(struct call *call, struct casebus_error *err);
+
+handler_fn handle_status, handle_barrier;
+handler_fn handle_nodes, handle_node, handle_enrol;
+handler_fn handle_cases, handle_case;
+handler_fn handle_events, handle_event;
+handler_fn handle_checkpoint, handle_entries;
+
+/* Peers of the running hub; NULL when it does not tell. The caller frees. */
+struct hub_status *hub_status_get(const struct console_hub *hub);
+
+#endif

@@ -1,0 +1,168 @@
+/* A request is bounded in time rather than in rows: LMDB cannot reuse the pages of a snapshot that is held,
+ * so a page of a list ends when READER_TIME_MS are over and says where to go on. */
+#include "hub/console/reader.h"
+
+#include "proto/base/clock.h"
+#include "proto/base/texts.h"
+
+#define READER_ARENA_MAX (4 * 1024 * 1024) /* one entry with all that is sealed beside it, decoded */
+
+int reader_init(struct reader *reader, const struct console_hub *hub, struct casebus_error *err)
+{
+    *reader = (struct reader){.hub = hub, .began_ns = clock_monotonic_ns()};
+    arena_init(&reader->arena, 64 * 1024, READER_ARENA_MAX);
+    reader->crypter = crypter_new(suite_get(SUITE_INTL));
+    if (!reader->crypter)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
+    if (ledger_view_open(&reader->ledger, hub->ledger, err))
+        return -1;
+    return state_view_open(&reader->state, hub->state, err);
+}
+
+void reader_deinit(struct reader *reader)
+{
+    if (reader->ledger)
+        ledger_view_close(reader->ledger);
+    if (reader->state)
+        state_view_close(reader->state);
+    if (reader->crypter)
+        crypter_free(reader->crypter);
+    arena_deinit(&reader->arena);
+    secret_clear(reader->slot_key, sizeof reader->slot_key);
+    *reader = (struct reader){0};
+}
+
+bool reader_late(const struct reader *reader)
+{
+    return clock_monotonic_ns() - reader->began_ns > (uint64_t)READER_TIME_MS * 1000000;
+}
+
+uint64_t reader_size(const struct reader *reader)
+{
+    return ledger_view_size(reader->ledger);
+}
+
+const char *body_fate_name(enum body_fate fate)
+{
+    switch (fate) {
+    case BODY_NONE:
+        return "none";
+    case BODY_OPEN:
+        return "open";
+    case BODY_SEALED:
+        return "sealed";
+    case BODY_ERASED:
+        return "erased";
+    }
+    return "none";
+}
+
+int reader_leaf(struct reader *reader, uint64_t position, struct reader_entry *out, struct casebus_error *err)
+{
+    *out = (struct reader_entry){.position = position};
+    arena_reset(&reader->arena);
+    if (ledger_view_leaf(reader->ledger, position, &out->leaf, err))
+        return -1;
+    out->entry = entry_decode(out->leaf, &reader->arena, err);
+    if (!out->entry)
+        return error_context(err, _("entry %llu of the ledger"), (unsigned long long)position);
+    return 0;
+}
+
+/* Sets reader->slot_key. 1: it is at hand; 0: it was erased or there is no vault. */
+static int slot_key(struct reader *reader, uint64_t slot, enum body_fate *fate, struct casebus_error *err)
+{
+    *fate = BODY_OPEN;
+    if (reader->slot == slot)
+        return 1;
+    reader->slot = 0;
+    if (!reader->hub->vault) {
+        *fate = BODY_SEALED;
+        return 0;
+    }
+    struct casebus_error why;
+    if (vault_key(reader->hub->vault, slot, reader->slot_key, &why) == 0) {
+        reader->slot = slot;
+        return 1;
+    }
+    if (why.code != CASEBUS_NOT_FOUND) {
+        if (err)
+            *err = why;
+        return -1;
+    }
+    *fate = BODY_ERASED;
+    return 0;
+}
+
+static int header_open(struct reader *reader, struct reader_entry *out, struct casebus_error *err)
+{
+    struct bytes plain;
+    const uint8_t *subject = out->entry->event->event_hash.data;
+    if (body_open_item(reader->crypter, reader->hub->origin, subject, out->body, reader->slot_key, 0,
+                       &reader->arena, &plain, err))
+        return -1;
+    out->header = event_header_decode(plain, &reader->arena, err);
+    return out->header ? 0 : -1;
+}
+
+static int body_open(struct reader *reader, struct reader_entry *out, struct casebus_error *err)
+{
+    struct bytes sealed;
+    if (ledger_view_body(reader->ledger, out->position, &sealed, err))
+        return -1;
+    if (sealed.size == 0)
+        return 0;
+    Casebus__V1__SealedBody *body = body_decode(sealed, &reader->arena, err);
+    if (!body)
+        return -1;
+    int r = slot_key(reader, body->slot, &out->fate, err);
+    if (r <= 0)
+        return r;
+    out->body = body;
+    return header_open(reader, out, err);
+}
+
+int reader_event(struct reader *reader, uint64_t position, struct reader_entry *out,
+                 struct casebus_error *err)
+{
+    if (reader_leaf(reader, position, out, err))
+        return -1;
+    if (out->entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+        return 0;
+    if (body_open(reader, out, err))
+        return error_context(err, _("the content of entry %llu"), (unsigned long long)position);
+    return 0;
+}
+
+int reader_part(struct reader *reader, const struct reader_entry *event, size_t index, struct bytes *content,
+                struct casebus_error *err)
+{
+    const uint8_t *subject = event->entry->event->event_hash.data;
+    if (body_open_item(reader->crypter, reader->hub->origin, subject, event->body, reader->slot_key,
+                       index + 1, &reader->arena, content, err))
+        return -1;
+    if (content->size < SALT_SIZE)
+        return error_set(err, CASEBUS_DAMAGED, _("part %zu of entry %llu is too short"), index,
+                         (unsigned long long)event->position);
+    *content = bytes_of(content->data + SALT_SIZE, content->size - SALT_SIZE);
+    return 0;
+}
+
+static int store_get(void *self, enum exchange_table table, struct bytes key, struct bytes *value,
+                     struct casebus_error *err)
+{
+    struct reader *reader = self;
+    return state_view_get(reader->state, table, key, value, err);
+}
+
+static int store_put(void *self, enum exchange_table table, struct bytes key, struct bytes value,
+                     struct casebus_error *err)
+{
+    (void)self, (void)table, (void)key, (void)value;
+    return error_set(err, CASEBUS_INTERNAL, _("the console does not write the state"));
+}
+
+struct exchange_store reader_store(struct reader *reader)
+{
+    return (struct exchange_store){.self = reader, .get = store_get, .put = store_put};
+}

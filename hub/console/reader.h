@@ -1,0 +1,62 @@
+/* Reader: one request's look at ledger, state and vault: a snapshot of each, held for less than two seconds,
+ * and the means to open what is sealed. */
+#ifndef CONSOLE_READER_H
+#define CONSOLE_READER_H
+
+#include "hub/console/console.h"
+#include "hub/exchange/tables.h"
+#include "proto/codec/entry.h"
+#include "proto/codec/event.h"
+
+#define READER_TIME_MS 1500 /* after that a page ends, however few rows it has */
+
+struct reader {
+    const struct console_hub *hub;
+    struct ledger_view *ledger;
+    struct state_view *state;
+    struct crypter *crypter;
+    struct arena arena; /* of the entry looked at */
+    uint64_t began_ns;
+    uint64_t slot; /* whose key is at hand; 0: none */
+    uint8_t slot_key[KEY_SIZE];
+};
+
+int reader_init(struct reader *reader, const struct console_hub *hub, struct casebus_error *err);
+void reader_deinit(struct reader *reader); /* fine on a zeroed reader */
+/* Whether this request has had its time. */
+bool reader_late(const struct reader *reader);
+uint64_t reader_size(const struct reader *reader); /* entries of the ledger */
+
+/* What became of an entry's content. */
+enum body_fate {
+    BODY_NONE = 0,   /* there never was any */
+    BODY_OPEN = 1,   /* here it is */
+    BODY_SEALED = 2, /* no keys at hand */
+    BODY_ERASED = 3  /* its key was destroyed */
+};
+const char *body_fate_name(enum body_fate fate); /* "open" */
+
+/* An entry and, as far as it was asked for and can be, what is sealed beside it. Lives in the reader's arena
+ * until the next entry is read. */
+struct reader_entry {
+    uint64_t position;
+    struct bytes leaf;
+    Casebus__V1__LedgerEntry *entry;
+    enum body_fate fate;
+    Casebus__V1__SealedBody *body;    /* NULL unless BODY_OPEN */
+    Casebus__V1__EventHeader *header; /* of an event; NULL unless BODY_OPEN */
+};
+
+int reader_leaf(struct reader *reader, uint64_t position, struct reader_entry *out,
+                struct casebus_error *err);
+/* As reader_leaf; opens the header of an event. */
+int reader_event(struct reader *reader, uint64_t position, struct reader_entry *out,
+                 struct casebus_error *err);
+/* Opens part @index of what reader_event read. @content: without the salt. */
+int reader_part(struct reader *reader, const struct reader_entry *event, size_t index, struct bytes *content,
+                struct casebus_error *err);
+
+/* The state on disk as a store that cannot be written, for the exchange's questions. */
+struct exchange_store reader_store(struct reader *reader);
+
+#endif

@@ -1,0 +1,119 @@
+/* GET /v1/status and POST /v1/barrier. Without a running hub, status tells what the stores hold. */
+#include "hub/console/answers.h"
+#include "proto/base/texts.h"
+#include "proto/merkle/note.h"
+
+#include <stdlib.h>
+
+struct hub_status *hub_status_get(const struct console_hub *hub)
+{
+    struct hub_status *status = hub->status ? calloc(1, sizeof *status) : NULL;
+    if (status)
+        hub->status(hub->self, status);
+    return status;
+}
+
+static json_t *peer_json(const struct hub_peer *peer)
+{
+    json_t *json = json_object();
+    set_text(json, "node", peer->node);
+    set_bool(json, "connected", peer->connected);
+    set_text(json, "software", peer->software);
+    set_time(json, "last_seen_us", peer->last_seen_us);
+    set_number(json, "in_flight_bytes", peer->in_flight);
+    set_number(json, "delivering_bytes", peer->delivering);
+    set_number(json, "backlog", peer->backlog);
+    set_number(json, "events", peer->events);
+    set_number(json, "deliveries", peer->deliveries);
+    set_time(json, "oldest_wait_us", peer->oldest_wait_us);
+    return json;
+}
+
+static void running_json(json_t *json, const struct hub_status *status)
+{
+    set_time(json, "started_at_us", status->started_at_us);
+    set_number(json, "uptime_s", status->uptime_s);
+    set_number(json, "groups", status->groups);
+    set_number(json, "entries", status->entries);
+    set_number(json, "batches_accepted", status->batches_accepted);
+    set_number(json, "batches_refused", status->batches_refused);
+    set_number(json, "events_accepted", status->events_accepted);
+    set_number(json, "events_duplicate", status->events_duplicate);
+    set_number(json, "events_refused", status->events_refused);
+    set_number(json, "deliveries", status->deliveries);
+    set_number(json, "confirms", status->confirms);
+    set_number(json, "connected", status->connected);
+    set_number(json, "journal_bytes", status->journal_bytes);
+    set_number(json, "committed_size", status->committed_size);
+    set_number(json, "state_memory_bytes", status->state_memory);
+    set_number(json, "vault_ready", status->vault_ready);
+    json_t *peers = json_array();
+    for (size_t i = 0; i < status->n_peers && i < HUB_PEERS_MAX; i++)
+        json_array_append_new(peers, peer_json(&status->peers[i]));
+    json_object_set_new(json, "peers", peers);
+}
+
+/* The newest published checkpoint; null while there is none. */
+static int checkpoint_json(struct reader *reader, json_t *json, struct casebus_error *err)
+{
+    struct bytes note;
+    struct checkpoint checkpoint;
+    struct casebus_error why;
+    json_object_set_new(json, "checkpoint", json_null());
+    if (ledger_view_checkpoint(reader->ledger, reader_size(reader), &note, &why)) {
+        if (why.code == CASEBUS_NOT_FOUND)
+            return 0;
+        *err = why;
+        return -1;
+    }
+    if (checkpoint_parse(&checkpoint, note, err))
+        return -1;
+    json_t *part = json_object();
+    set_number(part, "size", checkpoint.size);
+    json_object_set_new(part, "root", hex_json(checkpoint.root, DIGEST_SIZE));
+    json_object_set_new(json, "checkpoint", part);
+    return 0;
+}
+
+static int stores_json(const struct console_hub *hub, json_t *json, struct casebus_error *err)
+{
+    struct reader reader;
+    int r = reader_init(&reader, hub, err);
+    if (r == 0) {
+        set_number(json, "ledger_size", reader_size(&reader));
+        set_number(json, "state_applied", state_view_applied(reader.state));
+        set_number(json, "nodes", state_view_count(reader.state, TABLE_NODES));
+        set_number(json, "cases", state_view_count(reader.state, TABLE_CASES));
+        set_number(json, "records", state_view_count(reader.state, TABLE_RECORDS));
+        r = checkpoint_json(&reader, json, err);
+    }
+    reader_deinit(&reader);
+    return r;
+}
+
+int handle_status(struct call *call, struct casebus_error *err)
+{
+    struct hub_status *status = hub_status_get(call->hub);
+    set_text(call->answer, "origin", call->hub->origin);
+    set_text(call->answer, "software", "casebus-hub/" CASEBUS_RELEASE);
+    set_text(call->answer, "endpoint", call->hub->endpoint);
+    set_bool(call->answer, "running", status);
+    if (status)
+        running_json(call->answer, status);
+    free(status);
+    return stores_json(call->hub, call->answer, err);
+}
+
+int handle_barrier(struct call *call, struct casebus_error *err)
+{
+    uint64_t timeout_ms = 10000;
+    if (request_number(call->request, "timeout_ms", 30000, &timeout_ms, err) < 0)
+        return -1;
+    if (!call->hub->barrier) {
+        error_set(err, CASEBUS_CLOSED, _("the hub does not run"));
+        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
+    }
+    if (call->hub->barrier(call->hub->self, (int)timeout_ms, err))
+        return -1;
+    return stores_json(call->hub, call->answer, err);
+}
