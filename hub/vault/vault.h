@@ -10,27 +10,33 @@
 
 #include "proto/crypto/suite.h"
 
+#define VAULT_FORMAT 1
+
 struct vault;
 
-/* Opens the vault, or makes it with @ahead slots (slots count from 1). @kek is copied into locked memory. A
- * slot that is damaged in one copy is mended from the other and reported in *mended (may be NULL); damaged in
- * both: known only when it is asked. */
+/* Opens DIR/vault, or makes it with @ahead slots (slots count from 1). @kek is copied into locked memory;
+ * CASEBUS_KEY when the vault was made under another one. A slot that is damaged in one copy is mended from
+ * the other and counted in *mended (may be NULL), a lost copy is made again; damaged in both: known only when
+ * it is asked. An erasure that reached one copy is completed. */
 int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
                unsigned *mended, struct casebus_error *err);
 struct vault *vault_close(struct vault *vault);
-/* Says that slots up to @slot are taken (after replay). */
+/* Says that slots up to @slot are taken (after replay); vault_prepare makes the next ones ready then.
+ * Writer's thread only. */
 void vault_set_taken(struct vault *vault, uint64_t slot);
 uint64_t vault_taken(const struct vault *vault);
 /* Takes the next slot and tells its key. CASEBUS_BUSY when none is ready: vault_prepare is behind. Writer's
- * thread only. */
+ * thread only; no disk is touched. */
 int vault_take(struct vault *vault, uint64_t *slotp, uint8_t key[KEY_SIZE], struct casebus_error *err);
-/* The key of a taken slot. CASEBUS_NOT_FOUND: erased. CASEBUS_DAMAGED: in both copies. Any thread. */
+/* The key of a taken slot. CASEBUS_NOT_FOUND: erased. CASEBUS_DAMAGED: in both copies, or never made. Any
+ * thread. */
 int vault_key(struct vault *vault, uint64_t slot, uint8_t key[KEY_SIZE], struct casebus_error *err);
 /* Makes slots until @ahead are ready; syncs both copies. The keeper's thread. */
 int vault_prepare(struct vault *vault, struct casebus_error *err);
 /* How many slots are ready to be taken. Any thread. */
 uint64_t vault_ready(const struct vault *vault);
-/* Overwrites the slot in both copies, each synced; done again it is harmless. */
+/* Overwrites the slot in both copies, each synced; done again it is harmless. Any thread but one at a time.
+ */
 int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err);
 
 #endif

@@ -1,0 +1,444 @@
+/* Two files and a ring.
+ *
+ * Slots are written to both copies and synced; only then does the header count them, and only then are their
+ * keys put into the ring, a piece of locked memory from which the writer takes them. The ring has one
+ * producer (vault_prepare, keeper) and one consumer (vault_take, writer): `loaded` is the keeper's word,
+ * `taken` the writer's, and the keys of (taken, loaded] are in the ring.
+ *
+ * The files grow by twice what has to be ahead, so that the syncs are paid once for that many slots.
+ *
+ * Erasing goes first to one copy, then to the other, and is completed when the vault is opened: an erased
+ * slot in one copy outweighs a key in the other. */
+#include "hub/vault/vault.h"
+
+#include "hub/vault/copy.h"
+#include "proto/base/files.h"
+#include "proto/base/texts.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define CHUNK 1024 /* slots read or written at once */
+
+struct ring_cell {
+    uint8_t key[KEY_SIZE];
+    bool usable; /* false: damaged before it was ever used; take steps over it */
+};
+
+/* Lives in locked memory. */
+struct secrets {
+    uint8_t kek[KEY_SIZE];
+    struct ring_cell ring[];
+};
+
+struct vault {
+    struct copy copies[2];
+    struct vault_header header; /* the keeper's, but for... */
+    atomic_uint_fast64_t count; /* ...header.count, which anyone may ask */
+    unsigned ahead;
+    uint64_t ring_size; /* a power of two, not below ahead */
+    struct secrets *secrets;
+    size_t secrets_size;
+    atomic_uint_fast64_t taken;
+    atomic_uint_fast64_t loaded;
+    pthread_mutex_t crypter_lock;
+    struct crypter *crypter;
+};
+
+/* --- keys ---------------------------------------------------------------------------------------------- */
+
+#define AAD_CONTEXT "casebus/v1/vault"
+#define AAD_SIZE    (sizeof AAD_CONTEXT + 8)
+
+static struct bytes slot_aad(uint8_t aad[AAD_SIZE], uint64_t slot)
+{
+    memcpy(aad, AAD_CONTEXT, sizeof AAD_CONTEXT); /* with its NUL */
+    put_u64be(aad + sizeof AAD_CONTEXT, slot);
+    return bytes_of(aad, AAD_SIZE);
+}
+
+static void slot_make(struct vault *vault, uint8_t record[SLOT_SIZE], uint64_t slot)
+{
+    uint8_t aad[AAD_SIZE];
+    uint8_t key[KEY_SIZE];
+
+    random_bytes(key, sizeof key);
+    pthread_mutex_lock(&vault->crypter_lock);
+    crypter_seal(vault->crypter, vault->secrets->kek, NULL, slot_aad(aad, slot), bytes_of(key, sizeof key),
+                 record);
+    pthread_mutex_unlock(&vault->crypter_lock);
+    secret_clear(key, sizeof key);
+    slot_finish(record, slot);
+}
+
+static bool slot_open(struct vault *vault, const uint8_t record[SLOT_SIZE], uint64_t slot,
+                      uint8_t key[KEY_SIZE])
+{
+    uint8_t aad[AAD_SIZE];
+
+    pthread_mutex_lock(&vault->crypter_lock);
+    bool opened = crypter_open(vault->crypter, vault->secrets->kek, slot_aad(aad, slot),
+                               bytes_of(record, SEALED_SIZE), key);
+    pthread_mutex_unlock(&vault->crypter_lock);
+    return opened;
+}
+
+static void key_check(struct vault *vault, const uint8_t id[VAULT_ID_SIZE], uint8_t check[CHECK_SIZE])
+{
+    uint8_t mac[DIGEST_SIZE];
+    struct bytes parts[] = {bytes_of("casebus/v1/vault-key", sizeof "casebus/v1/vault-key"),
+                            bytes_of(id, VAULT_ID_SIZE)};
+    crypter_mac(vault->crypter, bytes_of(vault->secrets->kek, KEY_SIZE), parts, 2, mac);
+    memcpy(check, mac, CHECK_SIZE);
+}
+
+/* --- opening: two copies become one ----------------------------------------------------------------------
+ */
+
+static int secrets_make(struct vault *vault, const uint8_t kek[KEY_SIZE], struct casebus_error *err)
+{
+    for (vault->ring_size = 1; vault->ring_size < vault->ahead;)
+        vault->ring_size *= 2;
+    vault->secrets_size = sizeof *vault->secrets + vault->ring_size * sizeof(struct ring_cell);
+    void *memory =
+        mmap(NULL, vault->secrets_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the keys of the vault '%s'"),
+                         vault->copies[0].path);
+    vault->secrets = memory;
+    if (mlock(memory, vault->secrets_size) != 0) {
+        error_set_errno(err, errno, _("cannot lock the vault's keys in memory"));
+        return error_hint(err, _("allow this user %zu KiB of locked memory (ulimit -l, LimitMEMLOCK)"),
+                          vault->secrets_size / 1024 + 64);
+    }
+    madvise(memory, vault->secrets_size, MADV_DONTDUMP);
+    memcpy(vault->secrets->kek, kek, KEY_SIZE);
+    return 0;
+}
+
+static int vault_make(struct vault *vault, struct casebus_error *err)
+{
+    random_bytes(vault->header.id, VAULT_ID_SIZE);
+    key_check(vault, vault->header.id, vault->header.check);
+    vault->header.count = 0;
+    for (int i = 0; i < 2; i++)
+        if (copy_make(&vault->copies[i], &vault->header, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* Takes the header that counts more: its slots are in both copies. A header that differs is written again. */
+static int headers_join(struct vault *vault, struct casebus_error *err)
+{
+    struct vault_header headers[2];
+    bool good[2];
+
+    for (int i = 0; i < 2; i++) {
+        int r = vault->copies[i].fd >= 0 ? copy_read_header(&vault->copies[i], &headers[i], err) : 0;
+        if (r < 0)
+            return -1;
+        good[i] = r == 1;
+    }
+    if (!good[0] && !good[1])
+        return error_set(err, CASEBUS_DAMAGED, _("the vault '%s' is damaged, and so is its other copy"),
+                         vault->copies[0].path);
+    if (good[0] && good[1] && memcmp(headers[0].id, headers[1].id, VAULT_ID_SIZE) != 0)
+        return error_set(err, CASEBUS_DAMAGED, _("'%s' and '%s' are not copies of the same vault"),
+                         vault->copies[0].path, vault->copies[1].path);
+    int better = !good[0] || (good[1] && headers[1].count > headers[0].count);
+    vault->header = headers[better];
+    int other = !better;
+    if (vault->copies[other].fd < 0)
+        return copy_make(&vault->copies[other], &vault->header, err);
+    if (good[other] && headers[other].count == vault->header.count)
+        return 0;
+    return copy_write_header(&vault->copies[other], &vault->header, err);
+}
+
+static int check_kek(struct vault *vault, struct casebus_error *err)
+{
+    uint8_t check[CHECK_SIZE];
+    key_check(vault, vault->header.id, check);
+    if (secret_equal(check, vault->header.check, CHECK_SIZE))
+        return 0;
+    error_set(err, CASEBUS_KEY, _("the vault '%s' was made under another key"), vault->copies[0].path);
+    return error_hint(err, _("put back the file keys/kek.key that belongs to it"));
+}
+
+/* Which copy has to be written from the other: 0, 1, or -1 for none. */
+static int slot_worse(const uint8_t *a, const uint8_t *b, uint64_t slot)
+{
+    enum slot_kind kind_a = slot_kind(a, slot);
+    enum slot_kind kind_b = slot_kind(b, slot);
+    if (kind_a == kind_b)
+        return -1;
+    if (kind_a == SLOT_ERASED || kind_b == SLOT_DAMAGED)
+        return 1;
+    return 0;
+}
+
+static int chunk_mend(struct vault *vault, uint64_t first, uint8_t *records[2], size_t n, unsigned *mended,
+                      struct casebus_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *pair[2] = {records[0] + i * SLOT_SIZE, records[1] + i * SLOT_SIZE};
+        if (memcmp(pair[0], pair[1], SLOT_SIZE) == 0)
+            continue;
+        int worse = slot_worse(pair[0], pair[1], first + i);
+        if (worse < 0)
+            continue;
+        if (copy_write_slots(&vault->copies[worse], first + i, pair[!worse], 1, err) != 0)
+            return -1;
+        (*mended)++;
+    }
+    return 0;
+}
+
+/* Slots that are alike need no look: either they are good or both are damaged. */
+static int slots_mend(struct vault *vault, unsigned *mended, struct casebus_error *err)
+{
+    uint8_t *memory = malloc((size_t)2 * CHUNK * SLOT_SIZE);
+    uint8_t *records[2] = {memory, memory + (size_t)CHUNK * SLOT_SIZE};
+    int r = memory ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the vault"));
+
+    for (uint64_t first = 1; r == 0 && first <= vault->header.count; first += CHUNK) {
+        uint64_t left = vault->header.count - first + 1;
+        size_t n = left < CHUNK ? (size_t)left : CHUNK;
+        if (copy_read_slots(&vault->copies[0], first, records[0], n, err) != 0 ||
+            copy_read_slots(&vault->copies[1], first, records[1], n, err) != 0)
+            r = -1;
+        else if (memcmp(records[0], records[1], n * SLOT_SIZE) != 0)
+            r = chunk_mend(vault, first, records, n, mended, err);
+    }
+    free(memory);
+    for (int i = 0; r == 0 && *mended > 0 && i < 2; i++)
+        r = copy_sync(&vault->copies[i], err);
+    return r;
+}
+
+/* Opens the files, or makes them; afterwards both say the same. */
+static int copies_open(struct vault *vault, const char *dir, unsigned *mended, struct casebus_error *err)
+{
+    char folder[PATH_MAX];
+    int there = 0;
+
+    if (path_join(folder, sizeof folder, dir, "vault") != 0)
+        return error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), dir);
+    if (dir_make(folder, err) != 0)
+        return -1;
+    for (int i = 0; i < 2; i++) {
+        int r = copy_open(&vault->copies[i], folder, i ? "b" : "a", err);
+        if (r < 0)
+            return -1;
+        there += r;
+    }
+    if (there == 0)
+        return vault_make(vault, err);
+    if (headers_join(vault, err) != 0 || check_kek(vault, err) != 0)
+        return -1;
+    return slots_mend(vault, mended, err);
+}
+
+int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
+               unsigned *mended, struct casebus_error *err)
+{
+    unsigned n_mended = 0;
+    struct vault *vault = calloc(1, sizeof *vault);
+    if (!vault)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the vault"));
+    assert(ahead > 0);
+    vault->ahead = ahead;
+    vault->copies[0].fd = vault->copies[1].fd = -1;
+    pthread_mutex_init(&vault->crypter_lock, NULL);
+    vault->crypter = crypter_new(suite_get(SUITE_INTL));
+    int r = vault->crypter ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the vault"));
+    if (r == 0)
+        r = secrets_make(vault, kek, err);
+    if (r == 0)
+        r = copies_open(vault, dir, &n_mended, err);
+    atomic_init(&vault->count, vault->header.count);
+    if (r == 0)
+        r = vault_prepare(vault, err);
+    if (mended)
+        *mended = n_mended;
+    if (r != 0) {
+        vault_close(vault);
+        return -1;
+    }
+    *vaultp = vault;
+    return 0;
+}
+
+struct vault *vault_close(struct vault *vault)
+{
+    if (!vault)
+        return NULL;
+    for (int i = 0; i < 2; i++)
+        copy_close(&vault->copies[i]);
+    if (vault->secrets) {
+        secret_clear(vault->secrets, vault->secrets_size);
+        munmap(vault->secrets, vault->secrets_size);
+    }
+    crypter_free(vault->crypter);
+    pthread_mutex_destroy(&vault->crypter_lock);
+    free(vault);
+    return NULL;
+}
+
+/* --- the writer's side --------------------------------------------------------------------------------- */
+
+static struct ring_cell *ring_cell(const struct vault *vault, uint64_t slot)
+{
+    return &vault->secrets->ring[slot & (vault->ring_size - 1)];
+}
+
+uint64_t vault_taken(const struct vault *vault)
+{
+    return atomic_load_explicit(&vault->taken, memory_order_acquire);
+}
+
+uint64_t vault_ready(const struct vault *vault)
+{
+    uint64_t taken = vault_taken(vault);
+    uint64_t loaded = atomic_load_explicit(&vault->loaded, memory_order_acquire);
+    return loaded > taken ? loaded - taken : 0;
+}
+
+void vault_set_taken(struct vault *vault, uint64_t slot)
+{
+    uint64_t taken = atomic_load_explicit(&vault->taken, memory_order_relaxed);
+    uint64_t loaded = atomic_load_explicit(&vault->loaded, memory_order_acquire);
+    for (uint64_t i = taken + 1; i <= slot && i <= loaded; i++)
+        secret_clear(ring_cell(vault, i)->key, KEY_SIZE);
+    if (slot > taken)
+        atomic_store_explicit(&vault->taken, slot, memory_order_release);
+}
+
+int vault_take(struct vault *vault, uint64_t *slotp, uint8_t key[KEY_SIZE], struct casebus_error *err)
+{
+    uint64_t loaded = atomic_load_explicit(&vault->loaded, memory_order_acquire);
+    uint64_t slot = atomic_load_explicit(&vault->taken, memory_order_relaxed) + 1;
+
+    for (; slot <= loaded && !ring_cell(vault, slot)->usable; slot++)
+        atomic_store_explicit(&vault->taken, slot, memory_order_release);
+    if (slot > loaded)
+        return error_set(err, CASEBUS_BUSY, _("no slot of the vault is ready: making them is behind"));
+    struct ring_cell *cell = ring_cell(vault, slot);
+    memcpy(key, cell->key, KEY_SIZE);
+    secret_clear(cell->key, KEY_SIZE);
+    *slotp = slot;
+    atomic_store_explicit(&vault->taken, slot, memory_order_release);
+    return 0;
+}
+
+/* --- any thread ---------------------------------------------------------------------------------------- */
+
+static int check_made(const struct vault *vault, uint64_t slot, struct casebus_error *err)
+{
+    uint64_t count = atomic_load_explicit(&vault->count, memory_order_acquire);
+    if (slot >= 1 && slot <= count)
+        return 0;
+    return error_set(err, CASEBUS_DAMAGED, _("the vault '%s' has %llu slots, there is no slot %llu"),
+                     vault->copies[0].path, (unsigned long long)count, (unsigned long long)slot);
+}
+
+int vault_key(struct vault *vault, uint64_t slot, uint8_t key[KEY_SIZE], struct casebus_error *err)
+{
+    uint8_t record[SLOT_SIZE];
+
+    if (check_made(vault, slot, err) != 0)
+        return -1;
+    for (int i = 0; i < 2; i++) {
+        if (copy_read_slots(&vault->copies[i], slot, record, 1, err) != 0)
+            continue; /* a sector that cannot be read is a damaged one */
+        enum slot_kind kind = slot_kind(record, slot);
+        if (kind == SLOT_ERASED)
+            return error_set(err, CASEBUS_NOT_FOUND, _("the key in slot %llu was erased"),
+                             (unsigned long long)slot);
+        if (kind == SLOT_KEY && slot_open(vault, record, slot, key))
+            return 0;
+    }
+    return error_set(err, CASEBUS_DAMAGED, _("slot %llu is damaged in both copies of the vault '%s'"),
+                     (unsigned long long)slot, vault->copies[0].path);
+}
+
+int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err)
+{
+    uint8_t record[SLOT_SIZE];
+
+    if (check_made(vault, slot, err) != 0)
+        return -1;
+    if (slot > vault_taken(vault))
+        return error_set(err, CASEBUS_ARGUMENT, _("slot %llu was never taken: there is nothing to erase"),
+                         (unsigned long long)slot);
+    slot_make_erased(record, slot);
+    for (int i = 0; i < 2; i++)
+        if (copy_write_slots(&vault->copies[i], slot, record, 1, err) != 0 ||
+            copy_sync(&vault->copies[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+/* --- the keeper's side --------------------------------------------------------------------------------- */
+
+/* Writes slots up to @count to both copies. Slots that are taken but were never made here (the vault was
+ * lost) stay damaged: a new key in them would be a lie. */
+static int slots_write(struct vault *vault, uint64_t count, uint64_t taken, struct casebus_error *err)
+{
+    uint8_t *records = malloc((size_t)CHUNK * SLOT_SIZE);
+    int r = records ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to make slots of the vault"));
+
+    for (uint64_t first = vault->header.count + 1; r == 0 && first <= count; first += CHUNK) {
+        size_t n = count - first + 1 < CHUNK ? (size_t)(count - first + 1) : CHUNK;
+        memset(records, 0, n * SLOT_SIZE);
+        for (size_t i = 0; i < n; i++)
+            if (first + i > taken)
+                slot_make(vault, records + i * SLOT_SIZE, first + i);
+        for (int i = 0; r == 0 && i < 2; i++)
+            r = copy_write_slots(&vault->copies[i], first, records, n, err);
+    }
+    free(records);
+    return r;
+}
+
+static int slots_grow(struct vault *vault, uint64_t count, uint64_t taken, struct casebus_error *err)
+{
+    if (slots_write(vault, count, taken, err) != 0)
+        return -1;
+    for (int i = 0; i < 2; i++)
+        if (copy_sync(&vault->copies[i], err) != 0)
+            return -1;
+    struct vault_header header = vault->header;
+    header.count = count;
+    for (int i = 0; i < 2; i++)
+        if (copy_write_header(&vault->copies[i], &header, err) != 0)
+            return -1;
+    vault->header.count = count;
+    atomic_store_explicit(&vault->count, count, memory_order_release);
+    return 0;
+}
+
+/* Puts the keys of the slots up to @target into the ring. */
+static void ring_load(struct vault *vault, uint64_t target, uint64_t taken)
+{
+    uint64_t loaded = atomic_load_explicit(&vault->loaded, memory_order_relaxed);
+    for (uint64_t slot = (loaded > taken ? loaded : taken) + 1; slot <= target; slot++) {
+        struct ring_cell *cell = ring_cell(vault, slot);
+        cell->usable = vault_key(vault, slot, cell->key, NULL) == 0;
+        atomic_store_explicit(&vault->loaded, slot, memory_order_release);
+    }
+}
+
+int vault_prepare(struct vault *vault, struct casebus_error *err)
+{
+    uint64_t taken = vault_taken(vault);
+    uint64_t target = taken + vault->ahead;
+    if (vault->header.count < target && slots_grow(vault, target + vault->ahead, taken, err) != 0)
+        return -1;
+    ring_load(vault, target, taken);
+    return 0;
+}
