@@ -29,6 +29,7 @@ struct job {
     struct registry *registry;        /* a reference: keeps @node alive */
     const struct registry_node *node; /* who asked, as ZAP said; NULL: no longer enrolled */
     struct bytes frame;               /* what was received */
+    size_t frame_size;                /* of it, also when it is given back */
     void (*release)(void *owner);     /* gives the frame's memory back */
     void *owner;
 

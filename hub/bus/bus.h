@@ -1,0 +1,56 @@
+/* Bus: every ZeroMQ socket of the hub, and the one thread that touches them.
+ *
+ * In: frames of sessions go to the pipeline as jobs. Out: what a durable group says is answered with receipts
+ * and delivered to its receivers. The bus decides nothing; it knows sessions, windows and where each receiver
+ * is. A peer costs what its window allows, and the others nothing. */
+#ifndef BUS_BUS_H
+#define BUS_BUS_H
+
+#include "hub/pipeline/pipeline.h"
+
+struct bus;
+
+struct bus_options {
+    const char *listen;       /* "tcp://127.0.0.1:7400" */
+    const char *curve_secret; /* Z85, 40 characters */
+    const char *origin;
+    const struct suite *suite;
+    const struct signing_key *log_key;
+    const char *log_vkey;
+    struct ledger *ledger;
+    struct state *state;
+    struct vault *vault;
+    const struct log *log;
+    void (*on_fatal)(void *self, const struct casebus_error *err); /* the bus's thread */
+    void *self;
+};
+
+/* One node as the bus sees it now. */
+struct bus_peer {
+    char node[NODE_NAME_MAX];
+    char software[64];
+    int64_t last_seen_us;
+    uint64_t in_flight;  /* bytes received and not yet answered */
+    uint64_t delivering; /* bytes delivered and not yet credited */
+    uint64_t batches, deliveries;
+    bool subscribed;
+};
+
+/* Made before the pipeline, whose groups it is given from the first one on. */
+int bus_new(struct bus **busp, const struct bus_options *options, struct casebus_error *err);
+/* Binds, proves that an unknown key is refused, begins to serve. */
+int bus_start(struct bus *bus, struct pipeline *pipeline, struct casebus_error *err);
+/* Says goodbye to everybody and ends the thread. */
+void bus_stop(struct bus *bus);
+struct bus *bus_free(struct bus *bus);
+
+/* From the pipeline's threads. */
+void bus_post_group(struct bus *bus, struct group *group);
+void bus_post_persisted(struct bus *bus, uint64_t size);
+
+/* Copies at most @max peers; returns how many there are. *deliveries and *confirms (may be NULL): since the
+ * start. Any thread. */
+size_t bus_get_peers(struct bus *bus, struct bus_peer *peers, size_t max, uint64_t *deliveries,
+                     uint64_t *confirms);
+
+#endif

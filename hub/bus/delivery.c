@@ -1,0 +1,391 @@
+/* Deliveries: each receiver has a place in the ledger and moves forward through what was decided for it.
+ *
+ * What is newer than ledger and state on disk comes from the groups in memory; what is older from the inbox
+ * table, with the bodies opened from the ledger. A receiver that is far behind costs a bounded piece of work
+ * a round, and nothing in memory but its window. */
+#include "hub/bus/internal.h"
+#include "hub/exchange/tables.h"
+#include "proto/base/texts.h"
+#include "proto/codec/entry.h"
+
+#include <stdlib.h>
+
+#define DISK_BATCH 64 /* deliveries read from disk in one round of one receiver */
+
+/* ---- one frame being filled ---- */
+
+struct filling {
+    struct bus *bus;
+    struct session *session;
+    Casebus__V1__Delivery *deliveries[512];
+    size_t n;
+    size_t bytes;
+    bool full;
+};
+
+static struct receiver *receiver_of(struct filling *filling)
+{
+    return &filling->session->receiver;
+}
+
+/* Sends what was gathered. False: the session is gone. */
+static bool filling_send(struct filling *filling)
+{
+    struct receiver *receiver = receiver_of(filling);
+    if (!filling->n)
+        return true;
+    Casebus__V1__Deliver deliver = CASEBUS__V1__DELIVER__INIT;
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    const Casebus__V1__Delivery *last = filling->deliveries[filling->n - 1];
+    deliver.delivery = filling->deliveries;
+    deliver.n_delivery = filling->n;
+    frame.body_case = CASEBUS__V1__FRAME__BODY_DELIVER;
+    frame.deliver = &deliver;
+    receiver->sent[(receiver->sent_first + receiver->n_sent++) % DELIVER_FRAMES_MAX] =
+        (struct sent_frame){last->id->position, last->id->ordinal, (uint32_t)filling->bytes};
+    receiver->sent_bytes += filling->bytes;
+    filling->session->deliveries += filling->n;
+    pthread_mutex_lock(&filling->bus->lock);
+    filling->bus->n_deliveries += filling->n;
+    pthread_mutex_unlock(&filling->bus->lock);
+    bool sent = session_send(filling->bus, filling->session, &frame);
+    filling->n = filling->bytes = 0;
+    arena_reset(&filling->bus->arena);
+    return sent;
+}
+
+static bool window_open(const struct receiver *receiver, size_t more)
+{
+    return receiver->n_sent < DELIVER_FRAMES_MAX &&
+           (receiver->sent_bytes + more < receiver->window || !receiver->n_sent);
+}
+
+/* Adds a delivery whose fields are set but for its id and the one before. False: it has to wait (or the
+ * session is gone: session NULL). */
+static bool filling_add(struct filling *filling, Casebus__V1__Delivery *delivery, uint64_t position,
+                        uint32_t ordinal)
+{
+    struct receiver *receiver = receiver_of(filling);
+    Casebus__V1__DeliveryId *ids = arena_alloc(&filling->bus->arena, 2 * sizeof(*ids));
+    if (!ids) {
+        filling->full = true;
+        return false;
+    }
+    casebus__v1__delivery_id__init(&ids[0]);
+    casebus__v1__delivery_id__init(&ids[1]);
+    ids[0].position = position;
+    ids[0].ordinal = ordinal;
+    ids[1].position = receiver->previous_position;
+    ids[1].ordinal = receiver->previous_ordinal;
+    delivery->id = &ids[0];
+    delivery->previous = receiver->has_previous ? &ids[1] : NULL;
+    delivery->first = !receiver->has_previous;
+    filling->deliveries[filling->n++] = delivery;
+    filling->bytes += casebus__v1__delivery__get_packed_size(delivery);
+    receiver->has_previous = true;
+    receiver->previous_position = position;
+    receiver->previous_ordinal = ordinal;
+    return true;
+}
+
+/* Whether one more of about @size bytes may go into this frame; sends the frame first when it is full. */
+static bool filling_ready(struct filling *filling, size_t size)
+{
+    bool frame_full = filling->n == 512 || (filling->n && filling->bytes + size > DELIVER_FRAME_BYTES);
+    if (frame_full && !filling_send(filling)) {
+        filling->session = NULL;
+        return false;
+    }
+    if (!window_open(receiver_of(filling), filling->bytes + size)) {
+        filling->full = true;
+        return false;
+    }
+    return true;
+}
+
+/* ---- from memory ---- */
+
+static Casebus__V1__Delivery *delivery_of_event(struct bus *bus, const struct group *group,
+                                                const struct group_event *event, uint32_t part_mask)
+{
+    const Casebus__V1__Event *wire = event->member->wire;
+    Casebus__V1__Delivery *delivery = arena_alloc(&bus->arena, sizeof(*delivery));
+    Casebus__V1__DeliveredPart *parts = arena_alloc(&bus->arena, (wire->n_part + 1) * sizeof(*parts));
+    Casebus__V1__DeliveredPart **list = arena_alloc(&bus->arena, (wire->n_part + 1) * sizeof(*list));
+    if (!delivery || !parts || !list)
+        return NULL;
+    casebus__v1__delivery__init(delivery);
+    delivery->hub_time_us = group->hub_time_us;
+    delivery->node = (char *)event->node;
+    delivery->stream = event->stream;
+    delivery->number = event->number;
+    delivery->case_id = (ProtobufCBinaryData){CASE_ID_SIZE, (uint8_t *)event->case_id};
+    delivery->header = wire->header;
+    delivery->part = list;
+    for (size_t i = 0; i < wire->n_part; i++) {
+        if (!(part_mask & 1u << i))
+            continue;
+        Casebus__V1__DeliveredPart *part = &parts[delivery->n_part];
+        casebus__v1__delivered_part__init(part);
+        part->index = (uint32_t)i;
+        part->salt = wire->part[i]->salt;
+        part->content = wire->part[i]->content;
+        list[delivery->n_part++] = part;
+    }
+    return delivery;
+}
+
+static size_t event_size(const struct group_event *event)
+{
+    size_t size = event->member->wire->header.len + 200;
+    for (size_t i = 0; i < event->member->wire->n_part; i++)
+        size += event->member->wire->part[i]->content.len + 48;
+    return size;
+}
+
+/* Walks the events of one group. False: the receiver has to wait, or is gone. */
+static bool work_group(struct filling *filling, const struct group *group)
+{
+    struct receiver *receiver = receiver_of(filling);
+    for (size_t i = 0; i < group->n_events; i++) {
+        const struct group_event *event = &group->events[i];
+        if (event->position < receiver->scan)
+            continue;
+        uint32_t from = event->position == receiver->scan ? receiver->scan_ordinal : 0;
+        for (uint32_t ordinal = from; ordinal < event->n_receivers; ordinal++) {
+            if (strcmp(event->receivers[ordinal].node, filling->session->node) != 0)
+                continue;
+            if (!filling_ready(filling, event_size(event)))
+                return false;
+            Casebus__V1__Delivery *delivery =
+                delivery_of_event(filling->bus, group, event, event->receivers[ordinal].part_mask);
+            if (!delivery || !filling_add(filling, delivery, event->position, ordinal)) {
+                filling->full = true;
+                return false;
+            }
+            receiver->scan = event->position;
+            receiver->scan_ordinal = ordinal + 1;
+        }
+    }
+    receiver->scan = group->tree_size;
+    receiver->scan_ordinal = 0;
+    return true;
+}
+
+/* ---- from disk ---- */
+
+struct inbox_page {
+    const char *node;
+    uint64_t positions[DISK_BATCH];
+    uint32_t ordinals[DISK_BATCH];
+    size_t n;
+};
+
+static int inbox_visit(void *self, struct bytes key, struct bytes value)
+{
+    struct inbox_page *page = self;
+    (void)value;
+    if (!inbox_key_decode(key, page->node, &page->positions[page->n], &page->ordinals[page->n]))
+        return 1; /* another node's inbox begins */
+    return ++page->n == DISK_BATCH;
+}
+
+static bool open_part(struct bus *bus, const Casebus__V1__EventEntry *entry,
+                      const Casebus__V1__SealedBody *body, const uint8_t key[KEY_SIZE], size_t item,
+                      struct bytes *plain, struct casebus_error *err)
+{
+    return body_open_item(bus->crypter, bus->origin, entry->event_hash.data, body, key, item, &bus->arena,
+                          plain, err) == 0;
+}
+
+static bool open_parts(struct bus *bus, const Casebus__V1__EventEntry *entry,
+                       const Casebus__V1__SealedBody *body, const uint8_t key[KEY_SIZE], uint32_t part_mask,
+                       Casebus__V1__Delivery *delivery, struct casebus_error *err)
+{
+    Casebus__V1__DeliveredPart *parts = arena_alloc(&bus->arena, (body->n_item + 1) * sizeof(*parts));
+    Casebus__V1__DeliveredPart **list = arena_alloc(&bus->arena, (body->n_item + 1) * sizeof(*list));
+    if (!parts || !list)
+        return false;
+    delivery->part = list;
+    for (size_t i = 0; i + 1 < body->n_item && i < PARTS_MAX; i++) {
+        struct bytes plain;
+        if (!(part_mask & 1u << i))
+            continue;
+        if (!open_part(bus, entry, body, key, i + 1, &plain, err) || plain.size < SALT_SIZE)
+            return false;
+        Casebus__V1__DeliveredPart *part = &parts[delivery->n_part];
+        casebus__v1__delivered_part__init(part);
+        part->index = (uint32_t)i;
+        part->salt = (ProtobufCBinaryData){SALT_SIZE, (uint8_t *)plain.data};
+        part->content = (ProtobufCBinaryData){plain.size - SALT_SIZE, (uint8_t *)plain.data + SALT_SIZE};
+        list[delivery->n_part++] = part;
+    }
+    return true;
+}
+
+/* The delivery of the entry at @position to its @ordinal-th receiver; NULL with @err. */
+static Casebus__V1__Delivery *delivery_from_disk(struct bus *bus, uint64_t position, uint32_t ordinal,
+                                                 struct casebus_error *err)
+{
+    struct bytes leaf, sealed, header;
+    uint8_t key[KEY_SIZE];
+    Casebus__V1__Delivery *delivery = arena_alloc(&bus->arena, sizeof(*delivery));
+    if (!delivery || ledger_view_leaf(bus->ledger_view, position, &leaf, err) ||
+        ledger_view_body(bus->ledger_view, position, &sealed, err))
+        return NULL;
+    Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &bus->arena, err);
+    Casebus__V1__SealedBody *body = entry ? body_decode(sealed, &bus->arena, err) : NULL;
+    if (!body || entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT ||
+        ordinal >= entry->event->n_receiver || vault_key(bus->options.vault, body->slot, key, err))
+        return NULL;
+    casebus__v1__delivery__init(delivery);
+    bool opened =
+        open_part(bus, entry->event, body, key, 0, &header, err) &&
+        open_parts(bus, entry->event, body, key, entry->event->receiver[ordinal]->part_mask, delivery, err);
+    secret_clear(key, sizeof(key));
+    if (!opened)
+        return NULL;
+    delivery->hub_time_us = entry->hub_time_us;
+    delivery->node = entry->event->node;
+    delivery->stream = entry->event->stream;
+    delivery->number = entry->event->number;
+    delivery->case_id = entry->event->case_id;
+    delivery->header = (ProtobufCBinaryData){header.size, (uint8_t *)header.data};
+    return delivery;
+}
+
+/* One page of the inbox. False: the receiver has to wait, or is gone, or this round has done enough. */
+static bool work_disk(struct filling *filling, uint64_t disk_size)
+{
+    struct bus *bus = filling->bus;
+    struct receiver *receiver = receiver_of(filling);
+    struct inbox_page page = {.node = filling->session->node};
+    struct casebus_error err = {.code = CASEBUS_INTERNAL, .text = ""};
+    uint8_t key[TABLE_KEY_MAX];
+    size_t key_size = inbox_key(key, filling->session->node, receiver->scan, receiver->scan_ordinal);
+    if (state_view_walk(bus->state_view, TABLE_INBOX, bytes_of(key, key_size), inbox_visit, &page, &err) <
+        0) {
+        bus_fatal(bus, &err);
+        return false;
+    }
+    for (size_t i = 0; i < page.n; i++) {
+        if (page.positions[i] >= disk_size)
+            break;
+        if (!filling_ready(filling, 1024))
+            return false;
+        Casebus__V1__Delivery *delivery = delivery_from_disk(bus, page.positions[i], page.ordinals[i], &err);
+        if (!delivery || !filling_add(filling, delivery, page.positions[i], page.ordinals[i])) {
+            log_error(bus->options.log, "DELIVERY", _("entry %llu cannot be delivered to '%s': %s"),
+                      (unsigned long long)page.positions[i], filling->session->node, err.text);
+            filling->full = true;
+            return false;
+        }
+        receiver->scan = page.positions[i];
+        receiver->scan_ordinal = page.ordinals[i] + 1;
+    }
+    if (page.n == DISK_BATCH)
+        return true; /* more of it */
+    receiver->scan = disk_size;
+    receiver->scan_ordinal = 0;
+    return true;
+}
+
+/* ---- work ---- */
+
+void delivery_work(struct bus *bus, struct session *session)
+{
+    struct filling filling = {.bus = bus, .session = session};
+    struct receiver *receiver = &session->receiver;
+    if (!receiver->subscribed || bus->behind || receiver->scan >= bus->size)
+        return;
+    arena_reset(&bus->arena);
+    uint64_t memory_from = bus->n_tail ? bus->tail[0]->first_position : bus->size;
+    int pages = 4;
+    while (receiver->scan < memory_from && pages-- > 0)
+        if (!work_disk(&filling, memory_from))
+            break;
+    for (size_t i = 0; i < bus->n_tail && filling.session && !filling.full && receiver->scan >= memory_from;
+         i++)
+        if (bus->tail[i]->tree_size > receiver->scan && !work_group(&filling, bus->tail[i]))
+            break;
+    if (filling.session)
+        filling_send(&filling);
+}
+
+void delivery_work_all(struct bus *bus)
+{
+    for (size_t i = 0; i < SESSION_BUCKETS; i++)
+        for (struct session *session = bus->sessions[i], *next; session; session = next) {
+            next = session->next;
+            if (session->state == SESSION_READY)
+                delivery_work(bus, session);
+        }
+}
+
+bool delivery_waiting(const struct bus *bus)
+{
+    for (size_t i = 0; i < SESSION_BUCKETS; i++)
+        for (const struct session *session = bus->sessions[i]; session; session = session->next)
+            if (session->receiver.subscribed && session->receiver.scan < bus->size &&
+                window_open(&session->receiver, 0))
+                return true;
+    return false;
+}
+
+/* ---- asked by the receiver ---- */
+
+/* Only one session of a node is delivered to: the newest that asked. */
+static void supersede(struct bus *bus, const struct session *newest)
+{
+    for (size_t i = 0; i < SESSION_BUCKETS; i++)
+        for (struct session *session = bus->sessions[i]; session; session = session->next)
+            if (session != newest && session->receiver.subscribed &&
+                strcmp(session->node, newest->node) == 0) {
+                session->receiver.subscribed = false;
+                log_notice(bus->options.log, "SUBSCRIPTION-MOVED",
+                           _("node '%s' subscribed in another session: deliveries go there"), session->node);
+            }
+}
+
+void delivery_subscribe(struct bus *bus, struct session *session, const Casebus__V1__Subscribe *subscribe)
+{
+    struct receiver *receiver = &session->receiver;
+    struct sent_frame *sent = receiver->sent ? receiver->sent : calloc(DELIVER_FRAMES_MAX, sizeof(*sent));
+    if (session->state != SESSION_READY || !sent) {
+        session_bye(bus, session, CASEBUS_CLOSED, "subscribe after Welcome", "请在收到 Welcome 之后订阅");
+        return;
+    }
+    supersede(bus, session);
+    *receiver = (struct receiver){.subscribed = true, .sent = sent};
+    uint32_t window = subscribe->window_bytes ? subscribe->window_bytes : DELIVER_WINDOW_MAX;
+    receiver->window = window < DELIVER_WINDOW_MAX ? window : DELIVER_WINDOW_MAX;
+    if (subscribe->resume && subscribe->after) {
+        receiver->scan = subscribe->after->position;
+        receiver->scan_ordinal = subscribe->after->ordinal + 1;
+        receiver->has_previous = true;
+        receiver->previous_position = subscribe->after->position;
+        receiver->previous_ordinal = subscribe->after->ordinal;
+    }
+    log_info(bus->options.log, "SUBSCRIBED", _("node '%s' receives from entry %llu on"), session->node,
+             (unsigned long long)receiver->scan);
+    delivery_work(bus, session);
+}
+
+static bool at_or_before(const struct sent_frame *frame, const Casebus__V1__DeliveryId *id)
+{
+    return frame->position < id->position ||
+           (frame->position == id->position && frame->ordinal <= id->ordinal);
+}
+
+void delivery_credit(struct bus *bus, struct session *session, const Casebus__V1__Credit *credit)
+{
+    struct receiver *receiver = &session->receiver;
+    if (!credit->consumed)
+        return;
+    while (receiver->n_sent && at_or_before(&receiver->sent[receiver->sent_first], credit->consumed)) {
+        receiver->sent_bytes -= receiver->sent[receiver->sent_first].bytes;
+        receiver->sent_first = (receiver->sent_first + 1) % DELIVER_FRAMES_MAX;
+        receiver->n_sent--;
+    }
+    delivery_work(bus, session);
+}
