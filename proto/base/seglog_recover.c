@@ -7,8 +7,11 @@
  *   proof   the highest number that any whole record calls synced
  *
  * The log is whole when the chain reaches from what is needed up to the proof. All other segments are spare.
- * What the head holds beyond its own knowledge of syncs may stand in the page cache only, perhaps after a
- * failed sync of an earlier process: it is written and synced again before anybody hears of it. */
+ *
+ * What we read may stand in the page cache only, because an earlier process ended before its sync, or after
+ * one that failed. So what the head holds beyond its own knowledge of syncs is written and synced again
+ * before anybody hears of it. And where a failure has left the same records in two segments, nobody knows
+ * which copy is on the disk: the one in the chain is written again before the other one goes. */
 #include "proto/base/seglog_private.h"
 #include "proto/base/texts.h"
 
@@ -177,9 +180,9 @@ static struct found *head_choose(const struct recovery *recovery)
     return head;
 }
 
-/* 1: the run holds the record before @next, and its segment now ends behind it; 0: it does not. */
-static int found_precedes(struct recovery *recovery, struct found *found, const struct record *next,
-                          struct casebus_error *err)
+/* 1: the run holds the record before @next, which ends at *endp; 0: it does not. */
+static int found_precedes(struct recovery *recovery, const struct found *found, const struct record *next,
+                          uint64_t *endp, struct casebus_error *err)
 {
     struct walk *walk = &recovery->walk;
     uint64_t number = record_number_before(next);
@@ -190,32 +193,36 @@ static int found_precedes(struct recovery *recovery, struct found *found, const 
         return -1;
     walk_forget(walk);
     walk_enter(walk, fd, found->segment->size);
+    bool precedes = false;
     int r;
-    while ((r = walk_next(walk)) == 1 && walk->record.number <= number) {
-        if (!record_follows(next, &walk->record))
-            continue;
-        found->segment->last = number;
-        found->segment->end = walk->at;
-        close(fd);
-        return 1;
-    }
+    while (!precedes && (r = walk_next(walk)) == 1 && walk->record.number <= number)
+        precedes = record_follows(next, &walk->record);
+    *endp = walk->at;
     if (r == -1)
         walk_failed(recovery, found->segment, err);
     close(fd);
-    return r == -1 ? -1 : 0;
+    return r == -1 ? -1 : precedes;
 }
 
+/* The run before that of @of, NULL when there is none; of several copies the one that was begun last, since
+ * it is where the records went after a failure. */
 static int predecessor_find(struct recovery *recovery, const struct found *of, struct found **foundp,
                             struct casebus_error *err)
 {
-    *foundp = NULL;
+    struct found *best = NULL;
     for (size_t i = 0; i < recovery->n_found; i++) {
-        int r = found_precedes(recovery, &recovery->found[i], &of->first, err);
-        if (r == 1)
-            *foundp = &recovery->found[i];
-        if (r != 0)
-            return r == 1 ? 0 : r;
+        struct found *found = &recovery->found[i];
+        uint64_t end;
+        int r = found_precedes(recovery, found, &of->first, &end, err);
+        if (r == -1)
+            return -1;
+        if (r == 0 || (best && best->first.number >= found->first.number))
+            continue;
+        best = found;
+        best->segment->end = end;
+        best->segment->last = record_number_before(&of->first);
     }
+    *foundp = best;
     return 0;
 }
 
@@ -291,6 +298,12 @@ static uint64_t gap_find(const struct recovery *recovery)
     return number;
 }
 
+/* A copy of records that the chain holds too, or of some that were never acknowledged. */
+static bool is_leftover(const struct recovery *recovery, const struct found *found)
+{
+    return found->has_run && !found->in_chain && found->last.number >= recovery->log->kept;
+}
+
 static void spares_collect(struct recovery *recovery)
 {
     struct seglog *log = recovery->log;
@@ -298,12 +311,59 @@ static void spares_collect(struct recovery *recovery)
         struct found *found = &recovery->found[i];
         if (found->in_chain)
             continue;
-        if (found->segment->size == log->options.segment_size)
+        if (found->segment->size == log->options.segment_size && !is_leftover(recovery, found))
             spare_put(log, found->segment);
         else
             segment_remove(log, found->segment);
         found->segment = NULL;
     }
+}
+
+/* Writes the records of a segment over themselves and syncs them. */
+static int segment_rewrite(const struct seglog *log, const struct segment *segment, int fd)
+{
+    uint8_t bytes[16 * SEGLOG_PAGE];
+    for (uint64_t at = SEGLOG_PAGE; at < segment->end;) {
+        size_t want = segment->end - at < sizeof bytes ? (size_t)(segment->end - at) : sizeof bytes;
+        ssize_t got = pread(fd, bytes, want, (off_t)at);
+        if (got == 0)
+            errno = EIO;
+        if (got <= 0 || io_write_all(&log->io, fd, bytes, (size_t)got, at) != 0)
+            return -1;
+        at += (uint64_t)got;
+    }
+    return log->io.sync(log->io.self, fd, false);
+}
+
+static int chain_rewrite(const struct seglog *log, uint64_t number, struct casebus_error *err)
+{
+    for (const struct segment *segment = log->oldest; segment; segment = segment->next) {
+        if (segment->last < number)
+            continue;
+        int fd = segment_open_file(log, segment, err);
+        if (fd < 0)
+            return -1;
+        int r = segment_rewrite(log, segment, fd);
+        int reason = errno;
+        close(fd);
+        if (r != 0) {
+            char path[PATH_MAX];
+            segment_path(path, sizeof path, log->dir, segment);
+            return error_set_errno(err, reason, _("cannot write '%s'"), path);
+        }
+    }
+    return 0;
+}
+
+static int copies_settle(const struct recovery *recovery, struct casebus_error *err)
+{
+    uint64_t lowest = UINT64_MAX;
+    for (size_t i = 0; i < recovery->n_found; i++) {
+        const struct found *found = &recovery->found[i];
+        if (is_leftover(recovery, found) && found->first.number < lowest)
+            lowest = found->first.number;
+    }
+    return lowest == UINT64_MAX ? 0 : chain_rewrite(recovery->log, lowest, err);
 }
 
 static bool record_is_proven(const struct record *record, uint64_t synced)
@@ -348,6 +408,8 @@ static int head_adopt(struct recovery *recovery, struct found *head, struct case
         return damaged(recovery, gap_find(recovery), err);
     if (recovery->proof > log->last)
         return damaged(recovery, log->last + 1, err);
+    if (copies_settle(recovery, err) != 0)
+        return -1;
     spares_collect(recovery);
     log->fd = segment_open_file(log, log->active, err);
     if (log->fd < 0 || tail_take(recovery, head, err) != 0)
