@@ -1,0 +1,32 @@
+/* Enrolment: who this node is and which hub it belongs to, as `casebus node add` wrote it into the node's
+ * directory. */
+#ifndef SDK_ENROLMENT_H
+#define SDK_ENROLMENT_H
+
+#include "proto/crypto/certificate.h"
+#include "proto/merkle/note.h"
+
+#define ENDPOINT_MAX  256
+#define CURVE_Z85_MAX 41 /* 40 characters and a NUL */
+
+struct enrolment {
+    const struct suite *suite;
+    char origin[ORIGIN_MAX]; /* of the hub */
+    char node[NODE_NAME_MAX];
+    char endpoint[ENDPOINT_MAX];
+    char hub_curve_key[CURVE_Z85_MAX];
+    char curve_public[CURVE_Z85_MAX];
+    char curve_secret[CURVE_Z85_MAX];
+    struct note_verifier log; /* signs the hub's checkpoints */
+    struct signing_key *key;
+    uint8_t key_id[KEY_ID_SIZE];
+    int64_t certificate_ends; /* seconds since 1970 */
+};
+
+/* Reads DIR/enrolment.json and the keys that it names, and checks that they belong together: the certificate
+ * is by the authority, for this node, its keys and this hub, and valid at @now (seconds since 1970). Every
+ * sentence names the file at fault. @enrolment may be deinited whatever comes of it. */
+int enrolment_load(struct enrolment *enrolment, const char *dir, int64_t now, struct casebus_error *err);
+void enrolment_deinit(struct enrolment *enrolment); /* fine on a zeroed one */
+
+#endif
