@@ -7,6 +7,7 @@
 #include "proto/codec/frame.h"
 #include "proto/merkle/note.h"
 
+#include <pthread.h>
 #include <zmq.h>
 
 #define SESSION_BUCKETS     1024

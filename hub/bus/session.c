@@ -196,7 +196,7 @@ static bool hello_acceptable(struct bus *bus, struct session *session, const Cas
                              const struct registry_node *node)
 {
     if (hello->version_min > 1 || hello->version_max < 1) {
-        session_bye(bus, session, CASEBUS_VERSION, "this hub speaks casebus/1 only",
+        session_bye(bus, session, CASEBUS_BAD_VERSION, "this hub speaks casebus/1 only",
                     "本枢纽只支持 casebus/1 协议");
         return false;
     }

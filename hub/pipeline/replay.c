@@ -177,7 +177,7 @@ static int apply_entry(struct replay *replay, struct ledger_view *view, uint64_t
         r = apply_act(replay, position, entry->hub_time_us, entry->act, body, err);
         break;
     default:
-        error_set(err, CASEBUS_VERSION, _("an entry of a kind that this version does not know"));
+        error_set(err, CASEBUS_BAD_VERSION, _("an entry of a kind that this version does not know"));
     }
     return r ? damaged(position, err) : 0;
 }

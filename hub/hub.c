@@ -1,0 +1,314 @@
+#include "hub/hub.h"
+
+#include "hub/bus/bus.h"
+#include "hub/console/console.h"
+#include "hub/stores.h"
+#include "proto/base/clock.h"
+#include "proto/base/texts.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "proto/base/files.h"
+
+#define CLOCK_BACK_US (5ll * 60 * 1000000)
+
+struct hub {
+    const char *dir;
+    struct log *log;
+    struct stores stores;
+    struct bus *bus;
+    struct pipeline *pipeline;
+    struct console *console;
+    int64_t started_at_us;
+    uv_loop_t loop;
+    uv_signal_t sigterm, sigint;
+    uv_async_t fatal;
+    uv_mutex_t lock; /* guards @err and @failed */
+    struct casebus_error err;
+    bool failed;
+};
+
+/* ---- the pipeline and the bus call ---- */
+
+static void hub_on_group(void *self, struct group *group)
+{
+    bus_post_group(((struct hub *)self)->bus, group);
+}
+
+static void hub_on_persisted(void *self, uint64_t size)
+{
+    bus_post_persisted(((struct hub *)self)->bus, size);
+}
+
+static void hub_on_fatal(void *self, const struct casebus_error *err)
+{
+    struct hub *hub = self;
+    uv_mutex_lock(&hub->lock);
+    if (!hub->failed)
+        hub->err = *err;
+    hub->failed = true;
+    uv_mutex_unlock(&hub->lock);
+    uv_async_send(&hub->fatal);
+}
+
+/* ---- the console calls ---- */
+
+static struct registry *hub_registry(void *self)
+{
+    return pipeline_registry(((struct hub *)self)->pipeline);
+}
+
+static int hub_barrier(void *self, int timeout_ms, struct casebus_error *err)
+{
+    return pipeline_barrier(((struct hub *)self)->pipeline, timeout_ms, err);
+}
+
+static int hub_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
+                     const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err)
+{
+    struct hub *hub = self;
+    struct arena arena;
+    Casebus__V1__NodeEnrolled enrolled = CASEBUS__V1__NODE_ENROLLED__INIT;
+    arena_init(&arena, 4096, 65536);
+    enrolled.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)statement.data};
+    enrolled.signature = (ProtobufCBinaryData){signature.size, (uint8_t *)signature.data};
+    enrolled.certificate = (ProtobufCBinaryData){certificate.size, (uint8_t *)certificate.data};
+    enrolled.grants = (Casebus__V1__Grants *)grants;
+    struct bytes packed = codec_pack(&enrolled, &arena);
+    int r = packed.data ? pipeline_enrol(hub->pipeline, packed, timeout_ms, err)
+                        : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+    arena_deinit(&arena);
+    return r;
+}
+
+static void status_peers(struct hub *hub, struct hub_status *status)
+{
+    struct bus_peer *peers = calloc(HUB_PEERS_MAX, sizeof(*peers));
+    if (!peers)
+        return;
+    size_t n = bus_get_peers(hub->bus, peers, HUB_PEERS_MAX, &status->deliveries, &status->confirms);
+    for (size_t i = 0; i < n && i < HUB_PEERS_MAX; i++) {
+        struct hub_peer *peer = &status->peers[status->n_peers++];
+        snprintf(peer->node, sizeof(peer->node), "%s", peers[i].node);
+        snprintf(peer->software, sizeof(peer->software), "%s", peers[i].software);
+        peer->connected = true;
+        peer->last_seen_us = peers[i].last_seen_us;
+        peer->in_flight = peers[i].in_flight;
+        peer->delivering = peers[i].delivering;
+        peer->deliveries = peers[i].deliveries;
+    }
+    status->connected = (unsigned)n;
+    free(peers);
+}
+
+static void hub_status_fill(void *self, struct hub_status *status)
+{
+    struct hub *hub = self;
+    struct pipeline_counters counters;
+    pipeline_get_counters(hub->pipeline, &counters);
+    status->started_at_us = hub->started_at_us;
+    status->uptime_s = (uint64_t)(clock_unix_us() - hub->started_at_us) / 1000000;
+    status->groups = counters.groups;
+    status->entries = counters.entries;
+    status->batches_accepted = counters.batches;
+    status->events_accepted = counters.accepted;
+    status->events_duplicate = counters.duplicate;
+    status->events_refused = counters.refused;
+    status->journal_bytes = journal_used(hub->stores.journal);
+    status->committed_size = counters.committed_size;
+    status->ledger_size = ledger_size(hub->stores.ledger);
+    status->state_applied = state_applied(hub->stores.state);
+    status->state_memory = state_overlay_bytes(hub->stores.state);
+    status->vault_ready = vault_ready(hub->stores.vault);
+    status->checkpoint_size = counters.committed_size;
+    memcpy(status->checkpoint_root, counters.root, DIGEST_SIZE);
+    status_peers(hub, status);
+}
+
+/* ---- starting and ending ---- */
+
+static void check_clock(const struct hub *hub, int64_t last_hub_time_us)
+{
+    int64_t back = last_hub_time_us - clock_unix_us();
+    if (back > CLOCK_BACK_US)
+        log_warning(
+            hub->log, "CLOCK-BACK",
+            _("the newest ledger entry is %lld s ahead of this machine's clock: hub time stands still until "
+              "the clock has caught up; check the clock"),
+            (long long)(back / 1000000));
+}
+
+static int start_pipeline(struct hub *hub, const struct replay_result *replayed, struct casebus_error *err)
+{
+    struct stores *stores = &hub->stores;
+    const struct pipeline_options options = {
+        .suite = stores->suite,
+        .origin = stores->settings.origin,
+        .content_key = stores->keys.content,
+        .authority = bytes_of(stores->keys.authority, stores->keys.authority_size),
+        .log_key = stores->keys.log_vkey,
+        .log_signing_key = stores->keys.log,
+        .n_workers = stores->settings.workers,
+        .last_hub_time_us = replayed->last_hub_time_us,
+        .journal = stores->journal,
+        .ledger = stores->ledger,
+        .state = stores->state,
+        .vault = stores->vault,
+        .log = hub->log,
+        .on_group = hub_on_group,
+        .on_persisted = hub_on_persisted,
+        .on_fatal = hub_on_fatal,
+        .self = hub,
+    };
+    return pipeline_start(&hub->pipeline, &options, err);
+}
+
+static int make_bus(struct hub *hub, struct casebus_error *err)
+{
+    struct stores *stores = &hub->stores;
+    const struct bus_options options = {
+        .listen = stores->settings.listen,
+        .curve_secret = stores->keys.curve_secret,
+        .origin = stores->settings.origin,
+        .suite = stores->suite,
+        .log_key = stores->keys.log,
+        .log_vkey = stores->keys.log_vkey,
+        .ledger = stores->ledger,
+        .state = stores->state,
+        .vault = stores->vault,
+        .log = hub->log,
+        .on_fatal = hub_on_fatal,
+        .self = hub,
+    };
+    return bus_new(&hub->bus, &options, err);
+}
+
+static int start_console(struct hub *hub, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    const struct console_hub console = {
+        .self = hub,
+        .dir = hub->dir,
+        .origin = hub->stores.settings.origin,
+        .endpoint = hub->stores.settings.listen,
+        .ledger = hub->stores.ledger,
+        .state = hub->stores.state,
+        .vault = hub->stores.vault,
+        .registry = hub_registry,
+        .barrier = hub_barrier,
+        .enrol = hub_enrol,
+        .status = hub_status_fill,
+    };
+    if (path_join(path, sizeof(path), hub->dir, "hub.sock"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), hub->dir);
+    return console_start(&hub->console, &console, path, hub->log, err);
+}
+
+static void set_log_level(struct log *log, const char *level)
+{
+    static const char *const levels[] = {"debug", "info", "notice", "warning", "error"};
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
+        if (strcmp(levels[i], level) == 0)
+            log->min_level = (enum log_level)i;
+}
+
+/* Stores, replay, bus (not yet serving), pipeline, bus, console. */
+static int hub_start(struct hub *hub, struct casebus_error *err)
+{
+    struct replay_result replayed;
+    if (stores_open(&hub->stores, hub->dir, false, hub->log, err))
+        return -1;
+    set_log_level(hub->log, hub->stores.settings.log_level);
+    if (stores_replay(&hub->stores, hub->log, NULL, NULL, &replayed, err))
+        return -1;
+    check_clock(hub, replayed.last_hub_time_us);
+    if (make_bus(hub, err) || start_pipeline(hub, &replayed, err) ||
+        bus_start(hub->bus, hub->pipeline, err) || start_console(hub, err))
+        return -1;
+    log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
+               hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
+    return 0;
+}
+
+/* No more questions; decide what came in and bring it to disk while the bus still answers; then say goodbye.
+ */
+static void hub_stop(struct hub *hub)
+{
+    hub->console = console_stop(hub->console);
+    if (hub->pipeline)
+        pipeline_stop(hub->pipeline);
+    if (hub->bus)
+        bus_stop(hub->bus);
+    hub->bus = bus_free(hub->bus);
+    hub->pipeline = pipeline_free(hub->pipeline);
+    stores_close(&hub->stores);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct hub *hub = handle->data;
+    log_notice(hub->log, "HUB-STOPPING", _("stopping on signal %d"), number);
+    uv_stop(&hub->loop);
+}
+
+static void on_fatal(uv_async_t *handle)
+{
+    struct hub *hub = handle->data;
+    uv_stop(&hub->loop);
+}
+
+static void close_handle(uv_handle_t *handle, void *self)
+{
+    (void)self;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void loop_open(struct hub *hub)
+{
+    uv_mutex_init(&hub->lock);
+    uv_loop_init(&hub->loop);
+    uv_async_init(&hub->loop, &hub->fatal, on_fatal);
+    uv_signal_init(&hub->loop, &hub->sigterm);
+    uv_signal_init(&hub->loop, &hub->sigint);
+    hub->fatal.data = hub->sigterm.data = hub->sigint.data = hub;
+    uv_signal_start(&hub->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&hub->sigint, on_signal, SIGINT);
+}
+
+static void loop_close(struct hub *hub)
+{
+    uv_walk(&hub->loop, close_handle, NULL);
+    uv_run(&hub->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&hub->loop);
+    uv_mutex_destroy(&hub->lock);
+}
+
+int hub_run(const char *dir, struct log *log, struct casebus_error *err)
+{
+    struct hub *hub = calloc(1, sizeof(*hub));
+    if (!hub)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the hub"));
+    hub->dir = dir;
+    hub->log = log;
+    hub->stores.lock = -1;
+    hub->started_at_us = clock_unix_us();
+    signal(SIGPIPE, SIG_IGN);
+    loop_open(hub);
+    int r = hub_start(hub, err);
+    if (!r)
+        uv_run(&hub->loop, UV_RUN_DEFAULT);
+    hub_stop(hub);
+    loop_close(hub);
+    if (!r && hub->failed) {
+        *err = hub->err;
+        r = -1;
+    }
+    if (!r)
+        log_notice(log, "HUB-STOPPED", _("stopped; everything that was acknowledged is in the ledger"));
+    free(hub);
+    return r;
+}

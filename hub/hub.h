@@ -1,0 +1,15 @@
+/* Hub: the daemon. Its parts are brought up in one written order and end in the reverse one. */
+#ifndef HUB_HUB_H
+#define HUB_HUB_H
+
+#include "proto/base/error.h"
+#include "proto/base/log.h"
+
+/* Makes DIR: settings, keys, empty stores. */
+int hub_init(const char *dir, const char *origin, const char *listen, struct casebus_error *err);
+/* Serves until SIGTERM or SIGINT. Returns 0 after a clean end. */
+int hub_run(const char *dir, struct log *log, struct casebus_error *err);
+/* Throws the derived state away and makes it again from the ledger. */
+int hub_rebuild(const char *dir, struct log *log, struct casebus_error *err);
+
+#endif

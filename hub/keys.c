@@ -1,0 +1,148 @@
+#include "hub/keys.h"
+
+#include "proto/base/files.h"
+#include "proto/base/texts.h"
+#include "proto/crypto/secret_file.h"
+#include "proto/merkle/note.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <zmq.h>
+
+#define AUTHORITY_DAYS (20 * 365)
+
+static int key_path(char path[PATH_MAX], const char *dir, const char *name, struct casebus_error *err)
+{
+    char file[64];
+    snprintf(file, sizeof(file), "keys/%s", name);
+    if (path_join(path, PATH_MAX, dir, file))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    return 0;
+}
+
+/* ---- making ---- */
+
+static int make_raw(const char *dir, const char *name, struct casebus_error *err)
+{
+    char path[PATH_MAX], text[2 * KEY_SIZE + 2];
+    uint8_t key[KEY_SIZE];
+    random_bytes(key, sizeof(key));
+    hex_encode(text, key, sizeof(key));
+    strcat(text, "\n");
+    int r = key_path(path, dir, name, err) || secret_file_save(path, bytes_of_text(text), err) ? -1 : 0;
+    secret_clear(key, sizeof(key));
+    secret_clear(text, sizeof(text));
+    return r;
+}
+
+static int make_curve(const char *dir, struct casebus_error *err)
+{
+    char path[PATH_MAX], public_key[41], secret[42];
+    if (key_path(path, dir, "curve.key", err))
+        return -1;
+    if (zmq_curve_keypair(public_key, secret))
+        return error_set(err, CASEBUS_KEY, _("libzmq was built without CURVE: %s"),
+                         zmq_strerror(zmq_errno()));
+    strcat(secret, "\n");
+    int r = secret_file_save(path, bytes_of_text(secret), err);
+    secret_clear(secret, sizeof(secret));
+    return r;
+}
+
+static int make_log_key(const char *dir, const struct suite *suite, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    struct signing_key *key = NULL;
+    int r = key_path(path, dir, "log.key", err) || signing_key_generate(&key, suite, err) ||
+            signing_key_save(key, path, err);
+    signing_key_free(key);
+    return r ? -1 : 0;
+}
+
+static int make_authority(const char *dir, const struct suite *suite, const char *origin, int64_t now,
+                          struct casebus_error *err)
+{
+    char key_file[PATH_MAX], certificate_file[PATH_MAX];
+    uint8_t certificate[CERTIFICATE_MAX];
+    size_t size = 0;
+    struct signing_key *key = NULL;
+    int r = key_path(key_file, dir, "authority.key", err) ||
+            key_path(certificate_file, dir, "authority.pem", err) || signing_key_generate(&key, suite, err) ||
+            authority_make(key, origin, AUTHORITY_DAYS, now, certificate, &size, err) ||
+            signing_key_save(key, key_file, err) ||
+            certificate_save(bytes_of(certificate, size), certificate_file, err);
+    signing_key_free(key);
+    return r ? -1 : 0;
+}
+
+int hub_keys_make(const char *dir, const struct suite *suite, const char *origin, int64_t now,
+                  struct casebus_error *err)
+{
+    char keys[PATH_MAX];
+    if (path_join(keys, sizeof(keys), dir, "keys"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    if (dir_make(keys, err) || make_log_key(dir, suite, err) ||
+        make_authority(dir, suite, origin, now, err) || make_curve(dir, err) ||
+        make_raw(dir, "kek.key", err) || make_raw(dir, "content.key", err))
+        return -1;
+    return 0;
+}
+
+/* ---- loading ---- */
+
+static int load_text(const char *dir, const char *name, char *out, size_t length, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    uint8_t secret[SECRET_FILE_MAX];
+    size_t size = 0;
+    if (key_path(path, dir, name, err) || secret_file_load(path, secret, &size, err))
+        return -1;
+    while (size && (secret[size - 1] == '\n' || secret[size - 1] == '\r'))
+        size--;
+    if (size == length) {
+        memcpy(out, secret, length);
+        out[length] = 0;
+    }
+    secret_clear(secret, sizeof(secret));
+    if (size != length)
+        return error_set(err, CASEBUS_KEY, _("%s: expected %zu characters, found %zu"), path, length, size);
+    return 0;
+}
+
+static int load_raw(const char *dir, const char *name, uint8_t key[KEY_SIZE], struct casebus_error *err)
+{
+    char text[2 * KEY_SIZE + 1];
+    if (load_text(dir, name, text, 2 * KEY_SIZE, err))
+        return -1;
+    bool ok = hex_decode(key, KEY_SIZE, text);
+    secret_clear(text, sizeof(text));
+    return ok ? 0 : error_set(err, CASEBUS_KEY, _("keys/%s: not 64 hexadecimal digits"), name);
+}
+
+int hub_keys_load(struct hub_keys *keys, const char *dir, const struct suite *suite, const char *origin,
+                  struct casebus_error *err)
+{
+    char log_file[PATH_MAX], authority_file[PATH_MAX];
+    memset(keys, 0, sizeof(*keys));
+    if (key_path(log_file, dir, "log.key", err) || key_path(authority_file, dir, "authority.pem", err) ||
+        signing_key_load(&keys->log, suite, log_file, err) ||
+        certificate_load(authority_file, keys->authority, &keys->authority_size, err) ||
+        load_text(dir, "curve.key", keys->curve_secret, 40, err) ||
+        load_raw(dir, "kek.key", keys->kek, err) || load_raw(dir, "content.key", keys->content, err)) {
+        hub_keys_deinit(keys);
+        return -1;
+    }
+    if (note_vkey_format(keys->log_vkey, sizeof(keys->log_vkey), origin, signing_key_public(keys->log)) < 0) {
+        hub_keys_deinit(keys);
+        return error_set(err, CASEBUS_ARGUMENT, _("the origin '%s' is too long"), origin);
+    }
+    return 0;
+}
+
+void hub_keys_deinit(struct hub_keys *keys)
+{
+    keys->log = signing_key_free(keys->log);
+    secret_clear(keys->curve_secret, sizeof(keys->curve_secret));
+    secret_clear(keys->kek, sizeof(keys->kek));
+    secret_clear(keys->content, sizeof(keys->content));
+}

@@ -1,0 +1,112 @@
+/* casebus-hub: makes, runs and rebuilds a hub. */
+#include "hub/hub.h"
+#include "proto/base/texts.h"
+
+#include <argp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct arguments {
+    const char *command, *dir, *origin, *listen;
+};
+
+const char *argp_program_version = "casebus-hub " CASEBUS_RELEASE;
+
+static const struct argp_option options[] = {
+    {"origin", 'o', "NAME", 0,
+     N_("with init: name of the exchange and its generation, such as js.example/exchange/1"), 0},
+    {"listen", 'l', "URL", 0, N_("with init: where nodes connect (tcp://127.0.0.1:7400)"), 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'o':
+        arguments->origin = value;
+        return 0;
+    case 'l':
+        arguments->listen = value;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (!arguments->command)
+            arguments->command = value;
+        else if (!arguments->dir)
+            arguments->dir = value;
+        else
+            argp_error(state, _("too many arguments: '%s'"), value);
+        return 0;
+    case ARGP_KEY_END:
+        if (!arguments->command || !arguments->dir)
+            argp_error(state, _("a command and a directory are needed"));
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int command_init(const struct arguments *arguments, struct log *log, struct casebus_error *err)
+{
+    (void)log;
+    if (!arguments->origin) {
+        error_set(err, CASEBUS_ARGUMENT, _("init needs --origin NAME"));
+        return error_hint(err, _("such as --origin js.example/exchange/1"));
+    }
+    if (hub_init(arguments->dir, arguments->origin, arguments->listen, err))
+        return -1;
+    printf(_("The hub %s is made in %s.\nNext: casebus-hub run %s\n"), arguments->origin, arguments->dir,
+           arguments->dir);
+    return 0;
+}
+
+static int command_run(const struct arguments *arguments, struct log *log, struct casebus_error *err)
+{
+    return hub_run(arguments->dir, log, err);
+}
+
+static int command_rebuild(const struct arguments *arguments, struct log *log, struct casebus_error *err)
+{
+    return hub_rebuild(arguments->dir, log, err);
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(const struct arguments *arguments, struct log *log, struct casebus_error *err);
+} commands[] = {
+    {"init", command_init},
+    {"run", command_run},
+    {"rebuild", command_rebuild},
+};
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct casebus_error err = {.code = CASEBUS_OK};
+    struct log log = {.file = stderr, .min_level = LOG_INFO, .program = "casebus-hub"};
+    texts_init();
+    const struct argp argp = {
+        .options = options,
+        .parser = parse_option,
+        .args_doc = "init DIR --origin NAME\nrun DIR\nrebuild DIR",
+        .doc = N_("Makes, runs and rebuilds a casebus hub, whose files are all in DIR.\v"
+                  "init     makes keys, settings and empty stores\n"
+                  "run      serves until SIGTERM or Ctrl-C\n"
+                  "rebuild  makes the derived state again from the ledger\n\n"
+                  "Exit status: 0 fine, 1 it failed, 2 wrong usage. See casebus-hub(8)."),
+        .argp_domain = "casebus",
+    };
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i].name, arguments.command) == 0) {
+            if (commands[i].run(&arguments, &log, &err) == 0)
+                return EXIT_SUCCESS;
+            error_print("casebus-hub", &err);
+            return err.code == CASEBUS_ARGUMENT || err.code == CASEBUS_CONFIG ? EXIT_USAGE : EXIT_FAILED;
+        }
+    fprintf(stderr, _("casebus-hub: there is no command '%s'; see casebus-hub --help\n"), arguments.command);
+    return EXIT_USAGE;
+}

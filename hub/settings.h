@@ -1,0 +1,22 @@
+/* Settings of a hub, DIR/hub.yaml: one row each, read by the parser, by `casebus-hub settings` and by the
+ * manual. */
+#ifndef HUB_SETTINGS_H
+#define HUB_SETTINGS_H
+
+#include "proto/base/bytes.h"
+#include "proto/base/error.h"
+
+struct settings {
+    char origin[256];
+    char suite[16];
+    char listen[256];
+    unsigned workers;
+    char log_level[16];
+};
+
+/* The text of a fresh hub.yaml, with every setting explained. */
+bool settings_write(struct buffer *out, const char *origin, const char *listen);
+/* Reads and checks; every fault is told at once, each with its line. */
+int settings_read(struct settings *settings, const char *path, struct casebus_error *err);
+
+#endif

@@ -1,0 +1,98 @@
+#include "hub/stores.h"
+
+#include "proto/base/files.h"
+#include "proto/base/texts.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define VAULT_AHEAD 8192 /* slots ready; a keeper's round brings at most about as many new cases */
+
+static int remove_state(const char *dir, struct casebus_error *err)
+{
+    static const char *const names[] = {"state/data.mdb", "state/lock.mdb"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < 2; i++) {
+        if (path_join(path, sizeof(path), dir, names[i]))
+            return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+        if (unlink(path) && errno != ENOENT)
+            return error_set_errno(err, errno, _("%s: cannot remove"), path);
+    }
+    if (path_join(path, sizeof(path), dir, "state") == 0 && rmdir(path) && errno != ENOENT)
+        return error_set_errno(err, errno, _("%s: cannot remove"), path);
+    return 0;
+}
+
+static int lock_dir(struct stores *stores, const char *dir, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    if (path_join(path, sizeof(path), dir, "hub.yaml"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    if (access(path, R_OK)) {
+        error_set_errno(err, errno, "%s", path);
+        return error_hint(err, _("make a hub with `casebus-hub init %s --origin NAME`"), dir);
+    }
+    if (settings_read(&stores->settings, path, err))
+        return -1;
+    stores->suite = suite_by_name(stores->settings.suite);
+    path_join(path, sizeof(path), dir, "lock");
+    stores->lock = file_lock(path, err);
+    return stores->lock < 0 ? -1 : 0;
+}
+
+int stores_open(struct stores *stores, const char *dir, bool fresh_state, const struct log *log,
+                struct casebus_error *err)
+{
+    unsigned mended = 0;
+    memset(stores, 0, sizeof(*stores));
+    stores->lock = -1;
+    if (lock_dir(stores, dir, err) ||
+        hub_keys_load(&stores->keys, dir, stores->suite, stores->settings.origin, err) ||
+        vault_open(&stores->vault, dir, stores->keys.kek, VAULT_AHEAD, &mended, err) ||
+        journal_open(&stores->journal, dir, 0, err) ||
+        ledger_open(&stores->ledger, dir, stores->settings.origin, err) ||
+        (fresh_state && remove_state(dir, err)) || state_open(&stores->state, dir, err)) {
+        stores_close(stores);
+        return -1;
+    }
+    if (mended)
+        log_warning(log, "VAULT-MENDED",
+                    _("%u vault slots were damaged in one copy and mended from the other"), mended);
+    return 0;
+}
+
+void stores_close(struct stores *stores)
+{
+    stores->state = state_close(stores->state);
+    stores->ledger = ledger_close(stores->ledger);
+    stores->journal = journal_close(stores->journal);
+    stores->vault = vault_close(stores->vault);
+    hub_keys_deinit(&stores->keys);
+    if (stores->lock >= 0)
+        close(stores->lock);
+    stores->lock = -1;
+}
+
+int stores_replay(struct stores *stores, const struct log *log,
+                  void (*on_progress)(void *self, uint64_t done, uint64_t total), void *self,
+                  struct replay_result *result, struct casebus_error *err)
+{
+    const struct replay_options options = {
+        .suite = stores->suite,
+        .origin = stores->settings.origin,
+        .journal = stores->journal,
+        .ledger = stores->ledger,
+        .state = stores->state,
+        .vault = stores->vault,
+        .on_progress = on_progress,
+        .self = self,
+    };
+    if (replay_run(&options, result, err))
+        return -1;
+    if (result->from_journal || result->applied)
+        log_notice(log, "REPLAYED", _("%llu entries came from the journal, %llu were applied to the state"),
+                   (unsigned long long)result->from_journal, (unsigned long long)result->applied);
+    return vault_prepare(stores->vault, err);
+}
