@@ -10,16 +10,22 @@
 #define FRAME_BODY_LAST  30 /* field numbers up to here are bodies, also those of later versions */
 #define FRAME_BODY_KNOWN 12
 
-/* Number of the frame's body, known to this version or not; 0 when there is none that can be read. */
-static uint32_t frame_body(struct bytes frame)
+/* Number of the frame's first body, known to this version or not, and how many it has; 0 when there is none
+ * that can be read. */
+static uint32_t frame_body(struct bytes frame, size_t *n_bodies)
 {
     struct wire wire = wire_open(frame);
     struct wire_field field;
+    uint32_t body = 0;
 
-    while (wire_next(&wire, &field) == WIRE_FIELD)
-        if (field.number <= FRAME_BODY_LAST)
-            return field.number;
-    return 0;
+    *n_bodies = 0;
+    while (wire_next(&wire, &field) == WIRE_FIELD) {
+        if (field.number > FRAME_BODY_LAST)
+            continue;
+        if ((*n_bodies)++ == 0)
+            body = field.number;
+    }
+    return body;
 }
 
 Casebus__V1__Frame *frame_decode(struct bytes frame, struct arena *arena, struct casebus_error *err)
@@ -31,20 +37,24 @@ Casebus__V1__Frame *frame_decode(struct bytes frame, struct arena *arena, struct
     if (!message)
         return NULL;
     Casebus__V1__Frame *decoded = (Casebus__V1__Frame *)message;
-    if (decoded->body_case != CASEBUS__V1__FRAME__BODY__NOT_SET)
-        return decoded;
-    uint32_t body = frame_body(frame);
-    if (body > 0)
+    size_t n_bodies;
+    uint32_t body = frame_body(frame, &n_bodies);
+    if (n_bodies > 1)
+        error_set(err, CASEBUS_MALFORMED, _("a frame with %zu bodies"), n_bodies);
+    else if (n_bodies == 0)
+        error_set(err, CASEBUS_MALFORMED, _("a frame without a body"));
+    else if (decoded->body_case == CASEBUS__V1__FRAME__BODY__NOT_SET)
         error_set(err, CASEBUS_BAD_VERSION,
                   _("a frame of kind %" PRIu32 ", which this version does not know"), body);
     else
-        error_set(err, CASEBUS_MALFORMED, _("a frame without a body"));
+        return decoded;
     return NULL;
 }
 
 Casebus__V1__Frame__BodyCase frame_peek(struct bytes frame)
 {
-    uint32_t body = frame_body(frame);
+    size_t n_bodies;
+    uint32_t body = frame_body(frame, &n_bodies);
 
     return body <= FRAME_BODY_KNOWN ? (Casebus__V1__Frame__BodyCase)body : CASEBUS__V1__FRAME__BODY__NOT_SET;
 }
