@@ -63,6 +63,7 @@ struct keeper {
     pthread_cond_t posted;
     struct group *groups; /* being written, oldest first; NULL: nothing to do */
     bool busy, stop;
+    bool slots_wanted; /* the writer waits for vault slots */
 };
 
 struct pipeline {

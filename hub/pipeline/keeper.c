@@ -83,8 +83,13 @@ static void make_room(struct pipeline *pipeline)
     struct casebus_error err;
     if (journal_prepare(pipeline->options.journal, &err))
         log_warning(pipeline->options.log, "JOURNAL-PREPARE", "%s", err.text);
-    if (vault_prepare(pipeline->options.vault, &err))
+    if (vault_prepare(pipeline->options.vault, &err)) {
         log_warning(pipeline->options.log, "VAULT-PREPARE", "%s", err.text);
+        sleep(1); /* a full disk: who waits for slots asks again */
+    }
+    pthread_mutex_lock(&pipeline->lock);
+    pthread_cond_broadcast(&pipeline->changed);
+    pthread_mutex_unlock(&pipeline->lock);
 }
 
 void *keeper_main(void *self)
@@ -93,26 +98,27 @@ void *keeper_main(void *self)
     struct keeper *keeper = &pipeline->keeper;
     for (;;) {
         pthread_mutex_lock(&pipeline->lock);
-        while (!keeper->groups && !keeper->stop)
+        while (!keeper->groups && !keeper->slots_wanted && !keeper->stop)
             pthread_cond_wait(&keeper->posted, &pipeline->lock);
         struct group *groups = keeper->groups;
+        bool ends = !groups && !keeper->slots_wanted;
         keeper->groups = NULL;
+        keeper->slots_wanted = false;
         pthread_mutex_unlock(&pipeline->lock);
-        if (!groups)
+        if (ends)
             return NULL;
 
         struct casebus_error err;
-        if (keep(pipeline, groups, &err))
+        make_room(pipeline);
+        if (groups && keep(pipeline, groups, &err))
             pipeline_fail(pipeline, &err);
-        else
-            make_room(pipeline);
         while (groups) {
             struct group *group = groups;
             groups = group->next;
             group_unref(group);
         }
         pthread_mutex_lock(&pipeline->lock);
-        keeper->busy = false;
+        keeper->busy = keeper->groups != NULL;
         pthread_cond_broadcast(&pipeline->changed);
         pthread_mutex_unlock(&pipeline->lock);
         queue_nudge(&pipeline->queue);

@@ -1,25 +1,32 @@
 #include "hub/pipeline/slots.h"
 
 #include "hub/pipeline/internal.h"
+#include "proto/base/texts.h"
 
 static struct slot_key *cached(struct pipeline *pipeline, uint64_t slot)
 {
     return &pipeline->writer.slot_keys[slot % SLOTS_CACHED];
 }
 
+/* Slots are made ahead by the thousand, by the keeper alone; a burst of new cases can outrun it. */
+static int wait_for_slots(struct pipeline *pipeline, struct casebus_error *err)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    while (!vault_ready(pipeline->options.vault) && !pipeline->failed) {
+        pipeline->keeper.slots_wanted = true;
+        pthread_cond_signal(&pipeline->keeper.posted);
+        pthread_cond_wait(&pipeline->changed, &pipeline->lock);
+    }
+    bool failed = pipeline->failed;
+    pthread_mutex_unlock(&pipeline->lock);
+    return failed ? error_set(err, CASEBUS_CLOSED, _("the vault can make no more slots")) : 0;
+}
+
 int slots_take(struct pipeline *pipeline, struct slot_key *slot, struct casebus_error *err)
 {
-    struct casebus_error busy = {.code = CASEBUS_OK};
-    if (vault_take(pipeline->options.vault, &slot->slot, slot->key, &busy)) {
-        if (busy.code != CASEBUS_BUSY) {
-            *err = busy;
+    while (vault_take(pipeline->options.vault, &slot->slot, slot->key, err))
+        if (err->code != CASEBUS_BUSY || wait_for_slots(pipeline, err))
             return -1;
-        }
-        /* The keeper makes slots ahead by the thousand; a burst of new cases can outrun it. */
-        if (vault_prepare(pipeline->options.vault, err) ||
-            vault_take(pipeline->options.vault, &slot->slot, slot->key, err))
-            return -1;
-    }
     *cached(pipeline, slot->slot) = *slot;
     return 0;
 }
