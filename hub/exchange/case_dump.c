@@ -82,5 +82,5 @@ int case_dump(struct buffer *out, const struct case_row *row, const struct case_
 {
     if (put_case(out, row, records))
         return 0;
-    return error_set(err, CASEBUS_TOO_LARGE, _("the dump of case '%s' does not fit"), row->number);
+    return error_set(err, CASEBUS_TOO_LARGE, _("the dump of a case does not fit into memory"));
 }

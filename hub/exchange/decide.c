@@ -1,6 +1,6 @@
 /* Deciding: what shall become of one event. Only looks; whatever it finds is written into the ledger and then
  * applied. The hub refuses what it cannot hold or what is not the sender's to say; what is merely odd becomes
- * a finding of the case. */
+ * a finding of the case. Sentences repeat no case number and no record id: they may hold personal data. */
 #include "hub/exchange/exchange_private.h"
 #include "proto/base/texts.h"
 
@@ -44,9 +44,7 @@ static bool header_acceptable(const Casebus__V1__EventHeader *header, int64_t hu
         error_set(refusal, CASEBUS_BAD_FIELD, _("case_number has %zu bytes; %d are allowed"), number_size,
                   CASE_NUMBER_MAX);
     else if (header->occurred_at_us > hub_time_us && header->occurred_at_us - FUTURE_US > hub_time_us) {
-        error_set(refusal, CASEBUS_FUTURE,
-                  _("the event of record '%s' is dated more than a day after the hub's clock"),
-                  header->record_id);
+        error_set(refusal, CASEBUS_FUTURE, _("the event is dated more than a day after the hub's clock"));
         error_hint(refusal, _("check the clock and the time zone of the source"));
     } else
         return true;
@@ -88,8 +86,7 @@ static int choose_case(const struct exchange_store *store, const char *number,
     struct case_row row;
     r = store->get(store->self, TABLE_CASES, case_key(decision->case_id), &value, err);
     if (r == 0)
-        return error_set(err, CASEBUS_DAMAGED, _("the state names a case '%s' that it does not hold"),
-                         number);
+        return error_set(err, CASEBUS_DAMAGED, _("the state names a case that it does not hold"));
     if (r < 0 || case_row_decode(value, &row, NULL, 0, err) < 0)
         return -1;
     decision->slot = row.slot;
@@ -113,7 +110,7 @@ static int decide_record(const struct record_row *row, const char *node, const s
     const Casebus__V1__EventHeader *header = event->header;
     if (strcmp(row->owner, node) != 0) {
         error_set(&decision->refusal, CASEBUS_RECORD_OWNER,
-                  _("record '%s' of '%s' was first published by another node"), header->record_id,
+                  _("the record, numbered by '%s', was first published by another node"),
                   header->record_namespace);
         error_hint(&decision->refusal, _("use a record namespace of your own"));
         return refuse(decision);
@@ -152,8 +149,7 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_no
     if (choose_case(store, header->case_number, moment, decision, &n_records, err) < 0)
         return -1;
     if (n_records >= CASE_RECORDS_MAX && adds_record(known ? &row : NULL, event, decision->case_id)) {
-        error_set(&decision->refusal, CASEBUS_CASE_FULL, _("case '%s' holds %u records already"),
-                  header->case_number, n_records);
+        error_set(&decision->refusal, CASEBUS_CASE_FULL, _("the case holds %u records already"), n_records);
         return refuse(decision);
     }
     choose_receivers(nodes, n_nodes, node, header, decision);

@@ -1,0 +1,673 @@
+#include "hub/exchange/exchange_fixture.h"
+
+#include "proto/casebus/v1/session.pb-c.h"
+#include "proto/codec/codec.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define KIND(name)      CASEBUS__V1__KIND__KIND_##name
+#define OPERATION(name) CASEBUS__V1__OPERATION__OPERATION_##name
+
+/* STATEMENT("record", "case number", .field = value ...) */
+#define STATEMENT(id, ...) (&(struct statement){.record = id, .number = __VA_ARGS__})
+
+static int setup(void **state)
+{
+    *state = malloc(sizeof(struct fixture));
+    fixture_init(*state);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_deinit(*state);
+    free(*state);
+    return 0;
+}
+
+static void assert_refused(struct fixture *hub, const char *node, const struct statement *statement,
+                           enum casebus_code code)
+{
+    assert_int_equal(fixture_publish(hub, node, statement), VERDICT_REFUSED);
+    assert_int_equal(hub->decision.refusal.code, code);
+    assert_true(hub->decision.refusal.text[0] != '\0');
+}
+
+/* ---- decide ---- */
+
+static void test_decide_opens_a_case_with_the_fresh_id(void **state)
+{
+    struct fixture *hub = *state;
+    struct case_row row;
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "2020-1", .kind = KIND(APPLY))),
+                     VERDICT_ACCEPTED);
+    assert_int_equal(hub->decision.slot, 0);
+    assert_int_equal(get_u64be(hub->decision.case_id), 1);
+    assert_true(fixture_case(hub, "2020-1", &row, NULL));
+    assert_string_equal(row.number, "2020-1");
+    assert_int_equal(row.slot, 1);
+    assert_int_equal(row.opened_at_us, hub->hub_time_us);
+    assert_int_equal(row.state.status, CASE_APPLIED);
+}
+
+static void test_decide_finds_the_case_and_its_slot(void **state)
+{
+    struct fixture *hub = *state;
+    uint8_t first[16];
+    fixture_publish(hub, "desk", STATEMENT("r1", "2020-1"));
+    memcpy(first, hub->decision.case_id, sizeof first);
+    fixture_publish(hub, "desk", STATEMENT("r2", "2020-2"));
+    assert_int_equal(fixture_publish(hub, "bureau", STATEMENT("r3", "2020-1")), VERDICT_ACCEPTED);
+    assert_memory_equal(hub->decision.case_id, first, sizeof first);
+    assert_int_equal(hub->decision.slot, 1);
+}
+
+static void test_decide_refuses_who_may_not_publish(void **state)
+{
+    struct fixture *hub = *state;
+    assert_refused(hub, "quiet", STATEMENT("r1", "1"), CASEBUS_NOT_ALLOWED);
+    assert_refused(hub, "office", STATEMENT("r1", "1"), CASEBUS_NOT_ALLOWED);
+    assert_refused(hub, "stranger", STATEMENT("r1", "1"), CASEBUS_NOT_ALLOWED);
+    hub->n_nodes = 0;
+    assert_refused(hub, "desk", STATEMENT("r1", "1"), CASEBUS_NOT_ALLOWED);
+}
+
+static void test_decide_refuses_event_without_case_number(void **state)
+{
+    assert_refused(*state, "desk", STATEMENT("r1", ""), CASEBUS_MISSING_FIELD);
+}
+
+static void test_decide_refuses_endless_case_number(void **state)
+{
+    char number[CASE_NUMBER_MAX + 2];
+    memset(number, '1', sizeof number);
+    number[CASE_NUMBER_MAX + 1] = 0;
+    assert_refused(*state, "desk", STATEMENT("r1", number), CASEBUS_BAD_FIELD);
+    number[CASE_NUMBER_MAX] = 0;
+    assert_int_equal(fixture_publish(*state, "desk", STATEMENT("r1", number)), VERDICT_ACCEPTED);
+}
+
+static void test_decide_refuses_the_future_even_as_history(void **state)
+{
+    struct fixture *hub = *state;
+    int64_t tomorrow = hub->hub_time_us + DAY_US;
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .at_us = tomorrow)), VERDICT_ACCEPTED);
+    assert_refused(hub, "desk", STATEMENT("r2", "1", .at_us = tomorrow + 1), CASEBUS_FUTURE);
+    assert_refused(hub, "desk", STATEMENT("r2", "1", .at_us = INT64_MAX, .backfill = true), CASEBUS_FUTURE);
+}
+
+static void test_decide_knows_a_resent_record(void **state)
+{
+    struct fixture *hub = *state;
+    fixture_publish(hub, "desk", STATEMENT("r0", "1"));
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .text = "as before"));
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .text = "as before")),
+                     VERDICT_DUPLICATE);
+    assert_int_equal(hub->decision.duplicate_of, 2);
+}
+
+static void test_decide_knows_older_revisions_again(void **state)
+{
+    struct fixture *hub = *state;
+    for (uint64_t revision = 1; revision <= RECORD_STATEMENTS_MAX; revision++)
+        assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .revision = revision)),
+                         VERDICT_ACCEPTED);
+    for (uint64_t revision = 1; revision <= RECORD_STATEMENTS_MAX; revision++) {
+        assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .revision = revision)),
+                         VERDICT_DUPLICATE);
+        assert_int_equal(hub->decision.duplicate_of, revision);
+    }
+}
+
+static void test_decide_tells_put_from_delete(void **state)
+{
+    struct fixture *hub = *state;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1"));
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .operation = OPERATION(DELETE))),
+                     VERDICT_ACCEPTED);
+}
+
+static void test_decide_refuses_a_record_of_another_node(void **state)
+{
+    struct fixture *hub = *state;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1"));
+    assert_refused(hub, "bureau", STATEMENT("r1", "1", .revision = 2), CASEBUS_RECORD_OWNER);
+    assert_refused(hub, "bureau", STATEMENT("r1", "1"), CASEBUS_RECORD_OWNER);
+}
+
+static void test_decide_sentences_repeat_no_record_and_no_case(void **state)
+{
+    struct fixture *hub = *state;
+    fixture_publish(hub, "desk", STATEMENT("r-zhang-san", "zhang-1"));
+    assert_refused(hub, "bureau", STATEMENT("r-zhang-san", "zhang-1"), CASEBUS_RECORD_OWNER);
+    assert_null(strstr(hub->decision.refusal.text, "zhang"));
+    assert_refused(hub, "desk", STATEMENT("r-zhang-2", "zhang-1", .at_us = INT64_MAX), CASEBUS_FUTURE);
+    assert_null(strstr(hub->decision.refusal.text, "zhang"));
+}
+
+static void test_decide_sends_to_all_receivers_but_the_sender(void **state)
+{
+    struct fixture *hub = *state;
+    hub->nodes[1].receive_all = true;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1"));
+    assert_int_equal(hub->decision.n_receivers, 1);
+    assert_string_equal(hub->decision.receivers[0].node, "office");
+    assert_int_equal(hub->decision.receivers[0].part_mask, 2); /* the form, not the contact */
+    fixture_publish(hub, "bureau", STATEMENT("r2", "1"));
+    assert_int_equal(hub->decision.n_receivers, 2);
+    assert_string_equal(hub->decision.receivers[0].node, "desk");
+    assert_int_equal(hub->decision.receivers[0].part_mask, 0);
+}
+
+static void test_part_kinds_have_bits_of_their_own(void **unused)
+{
+    (void)unused;
+    assert_int_equal(part_kind_bit(CASEBUS__V1__PART_KIND__PART_KIND_UNSPECIFIED), 0);
+    assert_int_equal(part_kind_bit(CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY), 2);
+    assert_int_equal(part_kind_bit(CASEBUS__V1__PART_KIND__PART_KIND_OTHER), UINT32_C(1) << 31);
+    assert_int_equal(part_kind_bit((Casebus__V1__PartKind)31), 0);
+    assert_int_equal(part_kind_bit((Casebus__V1__PartKind)-1), 0);
+}
+
+static void test_decide_refuses_more_records_than_a_case_holds(void **state)
+{
+    struct fixture *hub = *state;
+    char record[16];
+    for (unsigned i = 0; i < CASE_RECORDS_MAX; i++) {
+        snprintf(record, sizeof record, "r%u", i);
+        assert_int_equal(fixture_publish(hub, "desk", STATEMENT(record, "1")), VERDICT_ACCEPTED);
+        if (i % 64 == 0)
+            arena_reset(&hub->arena);
+    }
+    fixture_publish(hub, "desk", STATEMENT("elsewhere", "2"));
+    assert_refused(hub, "desk", STATEMENT("one more", "1"), CASEBUS_CASE_FULL);
+    assert_refused(hub, "desk", STATEMENT("elsewhere", "1", .revision = 2), CASEBUS_CASE_FULL);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r7", "1", .revision = 2)), VERDICT_ACCEPTED);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r7", "3", .revision = 3)), VERDICT_ACCEPTED);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("one more", "1")), VERDICT_ACCEPTED);
+}
+
+/* ---- cases after apply ---- */
+
+static void test_case_follows_a_correction_to_another_case(void **state)
+{
+    struct fixture *hub = *state;
+    struct case_row row;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .kind = KIND(ACCEPT), .revision = 1));
+    fixture_publish(hub, "desk", STATEMENT("r2", "1", .kind = KIND(APPLY)));
+    fixture_publish(
+        hub, "desk",
+        STATEMENT("r1", "2", .kind = KIND(ACCEPT), .revision = 2, .operation = OPERATION(CORRECT)));
+    assert_true(fixture_case(hub, "1", &row, NULL));
+    assert_int_equal(row.state.status, CASE_APPLIED);
+    assert_int_equal(row.n_records, 1);
+    assert_true(fixture_case(hub, "2", &row, NULL));
+    assert_int_equal(row.state.status, CASE_ACCEPTED);
+}
+
+static void test_case_ignores_what_a_later_revision_moved_away(void **state)
+{
+    struct fixture *hub = *state;
+    struct case_row row;
+    fixture_publish(hub, "desk", STATEMENT("r1", "2", .kind = KIND(ACCEPT), .revision = 2));
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .kind = KIND(ACCEPT), .revision = 1)),
+                     VERDICT_ACCEPTED);
+    assert_true(fixture_case(hub, "1", &row, NULL)); /* it was named, so it is known */
+    assert_int_equal(row.n_records, 0);
+    assert_int_equal(row.state.status, CASE_NOTHING);
+    assert_true(fixture_case(hub, "2", &row, NULL));
+    assert_int_equal(row.state.status, CASE_ACCEPTED);
+}
+
+static void test_case_clash_is_seen_from_either_side(void **state)
+{
+    struct fixture *hub = *state;
+    struct case_row row;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .handler = "a"));
+    fixture_publish(hub, "desk", STATEMENT("r1", "2", .handler = "b"));
+    uint32_t clashes = 0, records = 0;
+    for (const char *number = "1"; number; number = *number == '1' ? "2" : NULL) {
+        assert_true(fixture_case(hub, number, &row, NULL));
+        clashes += row.state.n_conflicts;
+        records += row.n_records;
+    }
+    assert_int_equal(records, 1);
+    assert_int_equal(clashes, 1);
+}
+
+static void test_case_clash_in_parts_alone_is_seen(void **state)
+{
+    struct fixture *hub = *state;
+    struct case_row row;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .text = "one"));
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .text = "other")), VERDICT_ACCEPTED);
+    assert_true(fixture_case(hub, "1", &row, NULL));
+    assert_int_equal(row.n_records, 1);
+    assert_int_equal(row.state.findings, FINDING_CONFLICT);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .text = "one")), VERDICT_DUPLICATE);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .text = "other")), VERDICT_DUPLICATE);
+}
+
+static void test_case_reads_details_of_its_records(void **state)
+{
+    struct fixture *hub = *state;
+    struct case_row row;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .kind = KIND(SPECIAL_BEGIN), .special_kind = 1));
+    assert_true(fixture_case(hub, "1", &row, NULL));
+    assert_int_equal(row.state.status, CASE_NOTHING);
+    fixture_publish(hub, "desk", STATEMENT("r2", "1", .kind = KIND(SPECIAL_BEGIN), .special_kind = 2));
+    assert_true(fixture_case(hub, "1", &row, NULL));
+    assert_int_equal(row.state.status, CASE_STOPPED);
+    fixture_publish(hub, "desk", STATEMENT("r3", "1", .kind = KIND(FINISH), .finish_kind_plus1 = 1));
+    assert_true(fixture_case(hub, "1", &row, NULL));
+    assert_int_equal(row.state.finish_kind_plus1, 1);
+}
+
+static void test_case_remembers_its_first_aliases_in_any_order(void **state)
+{
+    struct fixture *hub = *state;
+    struct case_row row;
+    struct bytes before = {0};
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < 20; i++) {
+            char record[16], alias[16];
+            unsigned which = round == 0 ? i : 19 - i;
+            snprintf(record, sizeof record, "r%u", i);
+            snprintf(alias, sizeof alias, "A-%02u", which);
+            fixture_publish(hub, "desk",
+                            STATEMENT(record, round == 0 ? "1" : "2", .alias = alias, .revision = round));
+        }
+        assert_true(fixture_case(hub, round == 0 ? "1" : "2", &row, NULL));
+        assert_int_equal(row.aliases.size, CASE_ALIASES_MAX * 5);
+        if (round == 1)
+            assert_memory_equal(before.data, row.aliases.data, row.aliases.size);
+        before = bytes_of(arena_copy(&hub->arena, row.aliases.data, row.aliases.size), row.aliases.size);
+    }
+    assert_string_equal((const char *)row.aliases.data, "A-00");
+    fixture_publish(hub, "desk", STATEMENT("r", "3", .alias = "3"));
+    assert_true(fixture_case(hub, "3", &row, NULL));
+    assert_int_equal(row.aliases.size, 0);
+}
+
+static struct receiver_row receiver(struct fixture *hub, const char *node)
+{
+    struct receiver_row row;
+    struct bytes value;
+    uint8_t key[TABLE_KEY_MAX];
+    size_t size = receiver_key(key, node);
+    assert_int_equal(hub->store.get(hub->store.self, TABLE_RECEIVERS, bytes_of(key, size), &value, NULL), 1);
+    assert_int_equal(receiver_row_decode(value, &row, NULL), 0);
+    return row;
+}
+
+static void test_inbox_holds_each_delivery_once(void **state)
+{
+    struct fixture *hub = *state;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1"));
+    fixture_publish(hub, "desk", STATEMENT("r2", "1"));
+    fixture_publish(hub, "desk", STATEMENT("r2", "1"));
+    assert_int_equal(store_memory_count(hub->memory, TABLE_INBOX), 2);
+    struct receiver_row row = receiver(hub, "office");
+    assert_true(row.has_last);
+    assert_false(row.has_confirmed);
+    assert_int_equal(row.n_decided, 2);
+    assert_int_equal(row.last_position, 2);
+    assert_int_equal(row.last_ordinal, 0);
+}
+
+static void test_inbox_keys_sort_by_position(void **unused)
+{
+    (void)unused;
+    uint8_t a[TABLE_KEY_MAX], b[TABLE_KEY_MAX];
+    size_t size = inbox_key(a, "office", 255, 9);
+    assert_int_equal(inbox_key(b, "office", 256, 0), size);
+    assert_true(memcmp(a, b, size) < 0);
+    uint64_t position;
+    uint32_t ordinal;
+    assert_true(inbox_key_decode(bytes_of(a, size), "office", &position, &ordinal));
+    assert_int_equal(position, 255);
+    assert_int_equal(ordinal, 9);
+    assert_false(inbox_key_decode(bytes_of(a, size), "offic", &position, &ordinal));
+    assert_false(inbox_key_decode(bytes_of(a, size - 1), "office", &position, &ordinal));
+}
+
+/* ---- what contradicts itself ---- */
+
+static int apply_to(struct fixture *hub, const char *node, const uint8_t *case_id, size_t case_id_size,
+                    const struct statement *statement)
+{
+    struct exchange_event event;
+    Casebus__V1__EventEntry entry = CASEBUS__V1__EVENT_ENTRY__INIT;
+    fixture_event(hub, statement, &event);
+    entry.node = (char *)(uintptr_t)node;
+    entry.case_id = (ProtobufCBinaryData){case_id_size, (uint8_t *)(uintptr_t)case_id};
+    return exchange_apply_event(&hub->store, 99, 0, &entry, &event, 1, &hub->err);
+}
+
+static void test_apply_names_a_ledger_that_contradicts_itself(void **state)
+{
+    struct fixture *hub = *state;
+    static const uint8_t other[16] = {9};
+    uint8_t id[16];
+    fixture_publish(hub, "desk", STATEMENT("r1", "1"));
+    memcpy(id, hub->decision.case_id, sizeof id);
+    assert_int_equal(apply_to(hub, "desk", other, 16, STATEMENT("r2", "1")), -1);
+    assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
+    assert_int_equal(apply_to(hub, "bureau", id, 16, STATEMENT("r1", "1", .revision = 1)), -1);
+    assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
+    assert_int_equal(apply_to(hub, "desk", id, 15, STATEMENT("r3", "1")), -1);
+    assert_int_equal(apply_to(hub, "", id, 16, STATEMENT("r3", "1")), -1);
+    assert_int_equal(apply_to(hub, "desk", other, 16, STATEMENT("r3", "")), -1);
+    assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
+}
+
+/* ---- streams, seals and acts ---- */
+
+static void enrol(struct fixture *hub, const char *node, uint64_t position)
+{
+    Casebus__V1__EnrolmentStatement statement = CASEBUS__V1__ENROLMENT_STATEMENT__INIT;
+    statement.node = (char *)(uintptr_t)node;
+    struct bytes packed = codec_pack(&statement, &hub->arena);
+    Casebus__V1__NodeEnrolled enrolled = CASEBUS__V1__NODE_ENROLLED__INIT;
+    enrolled.statement = (ProtobufCBinaryData){packed.size, (uint8_t *)(uintptr_t)packed.data};
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED;
+    act.node_enrolled = &enrolled;
+    assert_int_equal(exchange_apply_act(&hub->store, position, hub->hub_time_us, &act, &hub->err), 0);
+}
+
+static struct node_row node(struct fixture *hub, const char *name)
+{
+    struct node_row row;
+    struct bytes value;
+    assert_int_equal(hub->store.get(hub->store.self, TABLE_NODES, bytes_of_text(name), &value, NULL), 1);
+    assert_int_equal(node_row_decode(value, &row, NULL), 0);
+    return row;
+}
+
+struct batch {
+    Casebus__V1__BatchStatement statement;
+    uint8_t hash[DIGEST_SIZE];
+    uint8_t previous[DIGEST_SIZE];
+};
+
+/* A batch whose statement hash is all @mark. */
+static struct batch *batch(struct batch *batch, uint64_t first, uint32_t count, uint8_t mark,
+                           uint8_t previous)
+{
+    casebus__v1__batch_statement__init(&batch->statement);
+    memset(batch->hash, mark, sizeof batch->hash);
+    memset(batch->previous, previous, sizeof batch->previous);
+    batch->statement.node = (char *)(uintptr_t) "desk";
+    batch->statement.stream = 42;
+    batch->statement.first = first;
+    batch->statement.count = count;
+    batch->statement.previous = (ProtobufCBinaryData){DIGEST_SIZE, batch->previous};
+    return batch;
+}
+
+static int sequence(struct fixture *hub, const struct batch *batch, struct exchange_stream *stream)
+{
+    return exchange_sequence(&hub->store, "desk", &batch->statement, batch->hash, stream, &hub->err);
+}
+
+static int seal(struct fixture *hub, uint64_t position, const struct batch *batch, size_t n_duplicate,
+                size_t n_refused)
+{
+    Casebus__V1__SealOutcome outcomes[8], *pointers[8];
+    for (size_t i = 0; i < n_duplicate + n_refused; i++) {
+        casebus__v1__seal_outcome__init(&outcomes[i]);
+        outcomes[i].index = (uint32_t)i;
+        outcomes[i].duplicate_of = i < n_duplicate;
+        pointers[i] = &outcomes[i];
+    }
+    Casebus__V1__SealEntry entry = CASEBUS__V1__SEAL_ENTRY__INIT;
+    entry.n_outcome = n_duplicate + n_refused;
+    entry.outcome = pointers;
+    return exchange_apply_seal(&hub->store, position, 777, &entry, &batch->statement, batch->hash, &hub->err);
+}
+
+static void test_stream_takes_the_next_batch_only(void **state)
+{
+    struct fixture *hub = *state;
+    struct batch a, b;
+    struct exchange_stream stream;
+    enrol(hub, "desk", 1);
+    assert_int_equal(sequence(hub, batch(&a, 1, 3, 0xA1, 0), &stream), SEQUENCE_NEXT);
+    assert_int_equal(stream.last, 0);
+    assert_int_equal(sequence(hub, batch(&b, 1, 3, 0xA1, 0xFF), &stream), SEQUENCE_CONFLICT);
+    assert_int_equal(sequence(hub, batch(&b, 2, 3, 0xB2, 0), &stream), SEQUENCE_GAP);
+    assert_int_equal(seal(hub, 10, &a, 0, 0), 0);
+
+    assert_int_equal(sequence(hub, &a, &stream), SEQUENCE_REPEATED);
+    assert_int_equal(stream.seal_position, 10);
+    assert_int_equal(stream.last, 3);
+    assert_memory_equal(stream.last_statement, a.hash, DIGEST_SIZE);
+    assert_int_equal(sequence(hub, batch(&b, 1, 3, 0xEE, 0), &stream), SEQUENCE_CONFLICT);
+    assert_int_equal(sequence(hub, batch(&b, 1, 2, 0xA1, 0), &stream), SEQUENCE_CONFLICT);
+    assert_int_equal(sequence(hub, batch(&b, 2, 3, 0xB2, 0xA1), &stream), SEQUENCE_CONFLICT);
+    assert_int_equal(sequence(hub, batch(&b, 4, 2, 0xB2, 0xA0), &stream), SEQUENCE_CONFLICT);
+    assert_int_equal(sequence(hub, batch(&b, 5, 2, 0xB2, 0xA1), &stream), SEQUENCE_GAP);
+    assert_int_equal(sequence(hub, batch(&b, UINT64_MAX, 1, 0xB2, 0xA1), &stream), SEQUENCE_GAP);
+    assert_int_equal(sequence(hub, batch(&b, 4, 2, 0xB2, 0xA1), &stream), SEQUENCE_NEXT);
+    assert_int_equal(seal(hub, 20, &b, 0, 0), 0);
+    assert_int_equal(sequence(hub, &a, &stream), SEQUENCE_REPEATED);
+    assert_int_equal(stream.last, 5);
+
+    assert_int_equal(exchange_stream_get(&hub->store, "desk", 43, &stream, &hub->err), 0);
+    assert_int_equal(stream.last, 0);
+    assert_int_equal(exchange_stream_get(&hub->store, "bureau", 42, &stream, &hub->err), 0);
+    assert_int_equal(stream.last, 0);
+}
+
+static void test_seal_counts_what_became_of_its_members(void **state)
+{
+    struct fixture *hub = *state;
+    struct batch a;
+    enrol(hub, "desk", 1);
+    assert_int_equal(seal(hub, 10, batch(&a, 1, 7, 0xA1, 0), 2, 1), 0);
+    struct node_row row = node(hub, "desk");
+    assert_int_equal(row.n_accepted, 4);
+    assert_int_equal(row.n_duplicate, 2);
+    assert_int_equal(row.n_refused, 1);
+    assert_int_equal(row.last_hub_time_us, 777);
+    enrol(hub, "desk", 30);
+    row = node(hub, "desk");
+    assert_int_equal(row.n_accepted, 4);
+    assert_int_equal(row.position, 30);
+    assert_true(row.enrolled.size > 0);
+}
+
+static void test_seal_of_a_stranger_is_damage(void **state)
+{
+    struct fixture *hub = *state;
+    struct batch a;
+    assert_int_equal(seal(hub, 10, batch(&a, 1, 7, 0xA1, 0), 0, 0), -1);
+    assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
+    enrol(hub, "desk", 1);
+    assert_int_equal(seal(hub, 10, batch(&a, 1, 2, 0xA1, 0), 3, 0), -1);
+    assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
+}
+
+static int confirm(struct fixture *hub, uint64_t position, uint32_t ordinal)
+{
+    Casebus__V1__DeliveryId last = CASEBUS__V1__DELIVERY_ID__INIT;
+    last.position = position;
+    last.ordinal = ordinal;
+    Casebus__V1__ConfirmStatement statement = CASEBUS__V1__CONFIRM_STATEMENT__INIT;
+    statement.node = (char *)(uintptr_t) "office";
+    statement.last = &last;
+    struct bytes packed = codec_pack(&statement, &hub->arena);
+    Casebus__V1__SignedConfirm confirmation = CASEBUS__V1__SIGNED_CONFIRM__INIT, *list = &confirmation;
+    confirmation.statement = (ProtobufCBinaryData){packed.size, (uint8_t *)(uintptr_t)packed.data};
+    Casebus__V1__DeliveriesConfirmed confirmed = CASEBUS__V1__DELIVERIES_CONFIRMED__INIT;
+    confirmed.n_confirm = 1;
+    confirmed.confirm = &list;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED;
+    act.deliveries_confirmed = &confirmed;
+    return exchange_apply_act(&hub->store, 5, 0, &act, &hub->err);
+}
+
+static void test_confirmation_never_goes_back(void **state)
+{
+    struct fixture *hub = *state;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1"));
+    assert_int_equal(confirm(hub, 0, 0), 0);
+    struct receiver_row row = receiver(hub, "office");
+    assert_true(row.has_confirmed);
+    assert_int_equal(confirm(hub, 7, 2), 0);
+    assert_int_equal(confirm(hub, 7, 1), 0);
+    assert_int_equal(confirm(hub, 6, 9), 0);
+    row = receiver(hub, "office");
+    assert_int_equal(row.confirmed_position, 7);
+    assert_int_equal(row.confirmed_ordinal, 2);
+    assert_int_equal(row.n_decided, 1);
+}
+
+static void test_act_that_cannot_be_read_is_damage(void **state)
+{
+    struct fixture *hub = *state;
+    uint8_t rubbish[] = {0xFF, 0xFF, 0xFF};
+    Casebus__V1__NodeEnrolled enrolled = CASEBUS__V1__NODE_ENROLLED__INIT;
+    enrolled.statement = (ProtobufCBinaryData){sizeof rubbish, rubbish};
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED;
+    act.node_enrolled = &enrolled;
+    assert_int_equal(exchange_apply_act(&hub->store, 5, 0, &act, &hub->err), -1);
+    assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
+}
+
+static void test_ledger_opened_tells_the_origin(void **state)
+{
+    struct fixture *hub = *state;
+    Casebus__V1__LedgerOpened opened = CASEBUS__V1__LEDGER_OPENED__INIT;
+    opened.origin = (char *)(uintptr_t) "js.example/exchange/1";
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
+    act.ledger_opened = &opened;
+    struct bytes value;
+    assert_int_equal(exchange_apply_act(&hub->store, 0, 0, &act, &hub->err), 0);
+    assert_int_equal(hub->store.get(hub->store.self, TABLE_META, bytes_of_text("origin"), &value, NULL), 1);
+    assert_true(bytes_equal(value, bytes_of_text("js.example/exchange/1")));
+}
+
+static void test_rows_refuse_wrong_sizes(void **unused)
+{
+    (void)unused;
+    static const uint8_t zeros[64];
+    struct stream_row stream;
+    struct batch_row a_batch;
+    struct receiver_row a_receiver;
+    struct node_row a_node;
+    struct record_row a_record;
+    for (size_t size = 0; size <= sizeof zeros; size++) {
+        struct bytes value = bytes_of(zeros, size);
+        assert_int_equal(stream_row_decode(value, &stream, NULL), size == STREAM_ROW_SIZE ? 0 : -1);
+        assert_int_equal(batch_row_decode(value, &a_batch, NULL), size == BATCH_ROW_SIZE ? 0 : -1);
+        assert_int_equal(receiver_row_decode(value, &a_receiver, NULL), size == RECEIVER_ROW_SIZE ? 0 : -1);
+        assert_int_equal(node_row_decode(value, &a_node, NULL), -1);
+        assert_int_equal(record_row_decode(value, &a_record, NULL), -1);
+    }
+}
+
+/* ---- failing stores ---- */
+
+struct failing {
+    struct exchange_store inner;
+    unsigned calls_left;
+};
+
+static int failing_get(void *self, enum exchange_table table, struct bytes key, struct bytes *value,
+                       struct casebus_error *err)
+{
+    struct failing *failing = self;
+    if (failing->calls_left-- == 0)
+        return error_set(err, CASEBUS_FILE, "made to fail");
+    return failing->inner.get(failing->inner.self, table, key, value, err);
+}
+
+static int failing_put(void *self, enum exchange_table table, struct bytes key, struct bytes value,
+                       struct casebus_error *err)
+{
+    struct failing *failing = self;
+    if (failing->calls_left-- == 0)
+        return error_set(err, CASEBUS_FILE, "made to fail");
+    return failing->inner.put(failing->inner.self, table, key, value, err);
+}
+
+static void test_failure_of_the_store_travels_up(void **state)
+{
+    struct fixture *hub = *state;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1"));
+    uint8_t id[16];
+    memcpy(id, hub->decision.case_id, sizeof id);
+    struct failing failing = {.inner = hub->store};
+    struct exchange_store store = {.self = &failing, .get = failing_get, .put = failing_put};
+    struct exchange_moment moment = {.hub_time_us = hub->hub_time_us};
+    struct exchange_event event;
+    fixture_event(hub, STATEMENT("r1", "1", .revision = 2), &event);
+    Casebus__V1__EventEntry entry = CASEBUS__V1__EVENT_ENTRY__INIT;
+    entry.node = (char *)(uintptr_t) "desk";
+    entry.case_id = (ProtobufCBinaryData){16, id};
+    unsigned failures = 0;
+    for (unsigned calls = 0; calls < 3; calls++) {
+        failing.calls_left = calls;
+        assert_int_equal(exchange_decide(&store, hub->nodes, hub->n_nodes, "desk", &event, &moment,
+                                         &hub->decision, &hub->err),
+                         -1);
+    }
+    for (unsigned calls = 0;; calls++, failures++) {
+        failing.calls_left = calls;
+        if (exchange_apply_event(&store, 9, 0, &entry, &event, 1, &hub->err) == 0)
+            break;
+        assert_int_equal(hub->err.code, CASEBUS_FILE);
+    }
+    assert_true(failures >= 4);
+}
+
+#define HUB_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HUB_TEST(test_decide_opens_a_case_with_the_fresh_id),
+        HUB_TEST(test_decide_finds_the_case_and_its_slot),
+        HUB_TEST(test_decide_refuses_who_may_not_publish),
+        HUB_TEST(test_decide_refuses_event_without_case_number),
+        HUB_TEST(test_decide_refuses_endless_case_number),
+        HUB_TEST(test_decide_refuses_the_future_even_as_history),
+        HUB_TEST(test_decide_knows_a_resent_record),
+        HUB_TEST(test_decide_knows_older_revisions_again),
+        HUB_TEST(test_decide_tells_put_from_delete),
+        HUB_TEST(test_decide_refuses_a_record_of_another_node),
+        HUB_TEST(test_decide_sentences_repeat_no_record_and_no_case),
+        HUB_TEST(test_decide_sends_to_all_receivers_but_the_sender),
+        HUB_TEST(test_decide_refuses_more_records_than_a_case_holds),
+        HUB_TEST(test_case_follows_a_correction_to_another_case),
+        HUB_TEST(test_case_ignores_what_a_later_revision_moved_away),
+        HUB_TEST(test_case_clash_is_seen_from_either_side),
+        HUB_TEST(test_case_clash_in_parts_alone_is_seen),
+        HUB_TEST(test_case_reads_details_of_its_records),
+        HUB_TEST(test_case_remembers_its_first_aliases_in_any_order),
+        HUB_TEST(test_inbox_holds_each_delivery_once),
+        HUB_TEST(test_apply_names_a_ledger_that_contradicts_itself),
+        HUB_TEST(test_stream_takes_the_next_batch_only),
+        HUB_TEST(test_seal_counts_what_became_of_its_members),
+        HUB_TEST(test_seal_of_a_stranger_is_damage),
+        HUB_TEST(test_confirmation_never_goes_back),
+        HUB_TEST(test_act_that_cannot_be_read_is_damage),
+        HUB_TEST(test_ledger_opened_tells_the_origin),
+        HUB_TEST(test_failure_of_the_store_travels_up),
+        cmocka_unit_test(test_part_kinds_have_bits_of_their_own),
+        cmocka_unit_test(test_inbox_keys_sort_by_position),
+        cmocka_unit_test(test_rows_refuse_wrong_sizes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
