@@ -1,8 +1,8 @@
 /* Keeper: brings ledger and state up behind the journal, a few megabytes at a time, and makes room ahead.
  *
- * Order of a round: ledger (one synced transaction), checkpoint, state, then the journal may forget, then
- * spare segments and vault slots. A crash in between is mended by replay: each store says itself how far it
- * is. */
+ * Order of a round: spare segments and vault slots, then the ledger (one synced transaction), its checkpoint
+ * and the state; then the journal may forget. A crash in between is mended by replay: each store says itself
+ * how far it is. */
 #include "hub/pipeline/internal.h"
 #include "proto/base/texts.h"
 
