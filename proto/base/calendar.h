@@ -18,20 +18,20 @@ day_t day_from_unix_us(int64_t unix_us, int offset_minutes); /* local date of an
 int64_t day_to_unix_us(day_t day, int offset_minutes);       /* local midnight of the day */
 /* "YYYY-MM-DD"; DAY_NONE for anything else or a date that does not exist. */
 day_t day_parse(const char *text);
-char *day_format(char out[11], day_t day);
+char *day_format(char out[11], day_t day); /* "0000-00-00" when it cannot be written so */
 
 struct calendar;
 
-/* Reads "date,is_work_day,..." rows (data/holidays of the shared data, RFC 4180). @version names it in due
- * dates. Every fault is reported with its line. */
+/* Reads "date,is_work_day,..." rows (RFC 4180; the columns are found by name, others are passed over).
+ * @version names it in due dates. Faults are reported all at once, each with its line. */
 int calendar_open(struct calendar **calendarp, struct bytes csv, const char *version,
                   struct casebus_error *err);
 struct calendar *calendar_close(struct calendar *calendar);
 const char *calendar_version(const struct calendar *calendar);
 day_t calendar_known_until(const struct calendar *calendar); /* 31 December of the last notice's year */
 bool calendar_is_working_day(const struct calendar *calendar, day_t day);
-/* The @n-th working day after @start (n = 0: @start itself). *provisional (may be NULL): lies past what is
- * known. */
+/* The @n-th working day after @start (n = 0: @start itself). *provisional (may be NULL): reaches out of what
+ * is known, on either side. DAY_NONE past the end of time. */
 day_t calendar_due(const struct calendar *calendar, day_t start, unsigned n, bool *provisional);
 /* Working days in (from, to]; 0 when to <= from. */
 unsigned calendar_working_days(const struct calendar *calendar, day_t from, day_t to);

@@ -106,7 +106,7 @@ int error_set_errno(struct casebus_error *err, int errnum, const char *format, .
     err->hint[0] = '\0';
     if (errnum == ENOSPC || errnum == EDQUOT) {
         err->code = CASEBUS_DISK_FULL;
-        error_hint(err, _("make room on this disk or raise its quota; work goes on by itself then"));
+        error_hint(err, _("make room on this disk or raise its quota"));
     } else if (errnum == ENOMEM) {
         err->code = CASEBUS_NO_MEMORY;
     }
