@@ -4,7 +4,7 @@
 
 #include "hub/ledger/ledger.h"
 
-#include "hub/ledger/folder_fixture.h"
+#include "hub/journal/folder_fixture.h"
 
 #define ORIGIN   "js.example/exchange/1"
 #define BODY_MAX 4096

@@ -1,7 +1,7 @@
 /* The state answers the same whichever layer holds the answer, and writes behind what it was given. */
 #include "hub/state/state.h"
 
-#include "hub/ledger/folder_fixture.h"
+#include "hub/journal/folder_fixture.h"
 #include "hub/state/overlay.h"
 
 #include <pthread.h>

@@ -2,7 +2,7 @@
  * told. */
 #include "hub/vault/vault.h"
 
-#include "hub/ledger/folder_fixture.h"
+#include "hub/journal/folder_fixture.h"
 #include "hub/vault/copy.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* What tests of stores share: a folder that goes away, a call that must succeed, a child that must end. */
-#ifndef LEDGER_FOLDER_FIXTURE_H
-#define LEDGER_FOLDER_FIXTURE_H
+#ifndef JOURNAL_FOLDER_FIXTURE_H
+#define JOURNAL_FOLDER_FIXTURE_H
 
 #include "proto/base/files.h"
 
