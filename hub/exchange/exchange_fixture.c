@@ -127,7 +127,7 @@ void fixture_event(struct fixture *fixture, const struct statement *statement, s
     memcpy(event->content_digest, digest, DIGEST_SIZE);
 }
 
-static void apply(struct fixture *fixture, const char *node, const struct exchange_event *event)
+void fixture_apply(struct fixture *fixture, const char *node, const struct exchange_event *event)
 {
     const struct exchange_decision *decision = &fixture->decision;
     Casebus__V1__EventEntry entry = CASEBUS__V1__EVENT_ENTRY__INIT;
@@ -158,7 +158,7 @@ enum exchange_verdict fixture_give(struct fixture *fixture, const char *node,
                                      &fixture->decision, &fixture->err),
                      0);
     if (fixture->decision.verdict == VERDICT_ACCEPTED)
-        apply(fixture, node, event);
+        fixture_apply(fixture, node, event);
     return fixture->decision.verdict;
 }
 

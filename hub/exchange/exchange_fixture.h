@@ -48,6 +48,8 @@ void fixture_init(struct fixture *fixture);
 void fixture_deinit(struct fixture *fixture);
 /* @statement as the gate would hand it in. Lives in the fixture's arena. */
 void fixture_event(struct fixture *fixture, const struct statement *statement, struct exchange_event *event);
+/* Applies @event as fixture->decision says. */
+void fixture_apply(struct fixture *fixture, const char *node, const struct exchange_event *event);
 /* Decides, and applies what is accepted. */
 enum exchange_verdict fixture_give(struct fixture *fixture, const char *node,
                                    const struct exchange_event *event);
