@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define READERS_MAX 254
+#define ROOM_PROBED (4 << 20)
 
 static bool means_full(int rc)
 {
@@ -76,8 +77,24 @@ int environment_renew(struct environment *env, MDB_txn *txn, struct casebus_erro
     return rc ? environment_error(env, rc, err) : 0;
 }
 
+/* A write that a full disk cuts short comes out of LMDB as EIO. Asks the disk for more room, to know: ENOSPC,
+ * or another reason why there is none, or 0 when there is. */
+static int room_refused(struct environment *env)
+{
+    struct stat status;
+    int fd;
+    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &status) != 0)
+        return 0;
+    if (fallocate(fd, 0, status.st_size, ROOM_PROBED) != 0)
+        return errno;
+    return ftruncate(fd, status.st_size) == 0 ? 0 : errno;
+}
+
 static int write_failed(struct environment *env, int rc, struct casebus_error *err)
 {
+    int reason;
+    if (rc == EIO && means_full(reason = room_refused(env)))
+        rc = reason;
     if (!means_full(rc))
         atomic_store(&env->broken, true);
     return environment_error(env, rc, err);
