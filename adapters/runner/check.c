@@ -1,0 +1,215 @@
+/* `check` reads the whole source, makes every event and sends none: first rows side by side with their
+ * events, then counts, codes that no table knows, and everything that is wrong with the rows. */
+#include "adapters/runner/commands.h"
+#include "adapters/runner/config.h"
+#include "proto/base/texts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <wchar.h>
+
+enum { FAULTS_SHOWN = 20, LEFT_LEAST = 30, LEFT_MOST = 60, PAIR_SIZE = 200, PAIRS_MAX = 80 };
+
+struct check {
+    struct config *config;
+    struct casebus_event *event;
+    struct tally kinds;
+    uint64_t rows, events, rejected, filtered;
+    unsigned to_show;
+};
+
+/* ---- a row as an event ---- */
+
+struct pairs {
+    char text[PAIRS_MAX][PAIR_SIZE];
+    size_t n;
+};
+
+static int pair_add(void *self, const char *name, const char *value)
+{
+    struct pairs *pairs = self;
+    char shown[PAIR_SIZE / 2];
+    if (pairs->n == PAIRS_MAX)
+        return 1;
+    text_escape(shown, sizeof shown, value);
+    snprintf(pairs->text[pairs->n++], PAIR_SIZE, "  %.60s = %s", name, shown);
+    return 0;
+}
+
+/* Columns that a text takes on a terminal: a Chinese character takes two. */
+static int text_width(const char *text)
+{
+    wchar_t wide[PAIR_SIZE];
+    size_t n = mbstowcs(wide, text, PAIR_SIZE);
+    int width = n == (size_t)-1 ? -1 : wcswidth(wide, n);
+    return width < 0 ? (int)strlen(text) : width;
+}
+
+static int widest(const struct pairs *pairs)
+{
+    int most = LEFT_LEAST;
+    for (size_t i = 0; i < pairs->n; i++) {
+        int width = text_width(pairs->text[i]);
+        if (width > most)
+            most = width < LEFT_MOST ? width : LEFT_MOST;
+    }
+    return most;
+}
+
+static void side_by_side(const char *left, int left_width, const char *right)
+{
+    int width = text_width(left);
+    printf("%s%*s  %s\n", left, width < left_width ? left_width - width : 0, "", right);
+}
+
+static void row_show(const struct check *check, const struct row *row)
+{
+    struct pairs *left = calloc(1, sizeof *left), *right = calloc(1, sizeof *right);
+    if (left && right) {
+        snprintf(left->text[left->n++], PAIR_SIZE, _("Row %llu (line %llu)"), (unsigned long long)row->number,
+                 (unsigned long long)row->line);
+        snprintf(right->text[right->n++], PAIR_SIZE, "%s", _("becomes the event"));
+        for (size_t i = 0; i < row->n_fields; i++)
+            pair_add(left, row->fields[i].name, row->fields[i].value);
+        casebus_event_visit(check->event, pair_add, right);
+        int width = widest(left);
+        for (size_t i = 0; i < left->n || i < right->n; i++)
+            side_by_side(i < left->n ? left->text[i] : "", width, i < right->n ? right->text[i] : "");
+        printf("\n");
+    }
+    free(left);
+    free(right);
+}
+
+/* ---- rows ---- */
+
+static void row_fault(struct check *check, const struct row *row, const struct casebus_error *err)
+{
+    char text[1000], hint[500];
+    if (check->rejected++ >= FAULTS_SHOWN)
+        return;
+    text_escape(text, sizeof text, err->text);
+    text_escape(hint, sizeof hint, err->hint);
+    printf(_("Row %llu (line %llu) cannot be used: %s\n"), (unsigned long long)row->number,
+           (unsigned long long)row->line, text);
+    if (hint[0])
+        printf("    %s\n", hint);
+}
+
+static void row_check(struct check *check, const struct row *row)
+{
+    struct casebus_error err = {0};
+    char kind[64];
+    if (!config_row_passes(check->config, row)) {
+        check->filtered++;
+        return;
+    }
+    check->rows++;
+    if (mapping_apply(check->config->mapping, row, check->event, &err) != 0) {
+        row_fault(check, row, &err);
+        return;
+    }
+    check->events++;
+    if (casebus_event_get(check->event, "kind", 0, kind, sizeof kind))
+        tally_count(&check->kinds, kind);
+    if (check->to_show > 0) {
+        check->to_show--;
+        row_show(check, row);
+    }
+}
+
+/* Returns 0 at the end of the source, -1 when it cannot be read so far. */
+static int rows_check(struct check *check, struct casebus_error *err)
+{
+    struct row row;
+    int r;
+    while ((r = check->config->source_kind->next(check->config->source, &row, err)) > 0) {
+        if (r == SOURCE_BAD_ROW) {
+            check->rows++;
+            row_fault(check, &row, err);
+        } else {
+            row_check(check, &row);
+        }
+    }
+    return r;
+}
+
+/* ---- the summary ---- */
+
+static void tally_print(const char *title, struct tally *tally)
+{
+    tally_sort(tally);
+    if (tally->n == 0)
+        return;
+    printf("%s\n", title);
+    for (size_t i = 0; i < tally->n; i++)
+        printf("  %8llu  %s\n", (unsigned long long)tally->rows[i].n, tally->rows[i].text);
+    if (tally->rest)
+        printf(_("  %8llu  of further ones\n"), (unsigned long long)tally->rest);
+}
+
+static uint64_t tally_sum(const struct tally *tally)
+{
+    uint64_t sum = tally->rest;
+    for (size_t i = 0; i < tally->n; i++)
+        sum += tally->rows[i].n;
+    return sum;
+}
+
+static void summary_print(struct check *check, bool damaged)
+{
+    struct tally *unmapped = mapping_unmapped(check->config->mapping);
+    if (check->rejected > FAULTS_SHOWN)
+        printf(_("... and %llu more rows that cannot be used\n"),
+               (unsigned long long)check->rejected - FAULTS_SHOWN);
+    tally_print(_("Events by kind:"), &check->kinds);
+    tally_print(_("Codes that no table knows (give them a kind, or leave them as the default):"), unmapped);
+    bool fine = !damaged && check->rejected == 0;
+    printf("RESULT %s rows=%llu events=%llu rejected=%llu unmapped=%llu filtered=%llu\n",
+           fine ? "OK" : "FAILED", (unsigned long long)check->rows, (unsigned long long)check->events,
+           (unsigned long long)check->rejected, (unsigned long long)tally_sum(unmapped),
+           (unsigned long long)check->filtered);
+}
+
+static int source_check(struct check *check)
+{
+    struct casebus_error err = {0};
+    char description[120];
+    check->config->source_kind->describe(check->config->source, description, sizeof description);
+    printf(_("Source: %s (%s)\n\n"), check->config->source_kind->name, description);
+    int r = rows_check(check, &err);
+    if (r != 0) {
+        fflush(stdout);
+        error_print("casebus-adapter", &err);
+    }
+    summary_print(check, r != 0);
+    if (r != 0)
+        return EXIT_STUCK;
+    return check->rejected ? EXIT_SOME_BAD : EXIT_FINE;
+}
+
+int check_command(const struct options *options)
+{
+    struct faults faults;
+    struct config config;
+    faults_init(&faults);
+    config_init(&config, options->argument, options->sets, options->backfill, CONFIG_TO_CHECK, &faults);
+    int code = EXIT_USAGE;
+    if (faults.n_all > 0) {
+        faults_print(&faults, stderr);
+        fprintf(stderr, _("casebus-adapter: the configuration has %zu faults; nothing was started\n"),
+                faults.n_all);
+    } else if (!config.source) {
+        printf("%s\n", _("The configuration is fine. It has no source, so there are no rows to check."));
+        code = EXIT_FINE;
+    } else {
+        struct check check = {
+            .config = &config, .to_show = options->rows_shown, .event = casebus_event_new()};
+        code = check.event ? source_check(&check) : EXIT_STUCK;
+        casebus_event_free(check.event);
+        tally_deinit(&check.kinds);
+    }
+    config_deinit(&config);
+    faults_deinit(&faults);
+    return code;
+}

@@ -1,0 +1,30 @@
+/* Commands: what casebus-adapter can be asked to do. Each returns the exit code of the program. */
+#ifndef RUNNER_COMMANDS_H
+#define RUNNER_COMMANDS_H
+
+#include <stdbool.h>
+
+enum exit_code {
+    EXIT_FINE = 0,
+    EXIT_SOME_BAD = 1, /* rows were rejected, or events refused */
+    EXIT_USAGE = 2,    /* command line or configuration */
+    EXIT_STUCK = 3,    /* it cannot go on: the source is damaged, the hub refuses this node, ... */
+};
+
+struct options {
+    const char *command;
+    const char *argument;    /* CONFIG or KIND; may be NULL */
+    const char *const *sets; /* ends with NULL */
+    bool once;
+    bool backfill;
+    bool from_start;
+    bool verbose;
+    unsigned idle_seconds; /* with once: no delivery for so long */
+    unsigned rows_shown;   /* check */
+};
+
+int run_command(const struct options *options);
+int check_command(const struct options *options);
+int explain_command(const struct options *options);
+
+#endif

@@ -1,0 +1,131 @@
+/* A fault is kept as text at once, so it outlives whatever it speaks of. */
+#include "adapters/runner/faults.h"
+
+#include "proto/base/bytes.h"
+#include "proto/base/texts.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum { NAME_MAX_COMPARED = 64 };
+
+void faults_init(struct faults *faults)
+{
+    *faults = (struct faults){0};
+}
+
+void faults_deinit(struct faults *faults)
+{
+    free(faults->items);
+    *faults = (struct faults){0};
+}
+
+static struct fault *fault_new(struct faults *faults, const struct place *place)
+{
+    faults->n_all++;
+    if (!faults->items)
+        faults->items = calloc(FAULTS_MAX, sizeof *faults->items);
+    if (!faults->items || faults->n == FAULTS_MAX)
+        return NULL;
+    struct fault *fault = &faults->items[faults->n++];
+    if (place && place->line)
+        snprintf(fault->where, sizeof fault->where, "%s:%u:%u: ", place->file, place->line, place->column);
+    else if (place && place->file)
+        snprintf(fault->where, sizeof fault->where, "%s: ", place->file);
+    return fault;
+}
+
+void faults_add(struct faults *faults, const struct place *place, const char *format, ...)
+{
+    struct fault *fault = fault_new(faults, place);
+    if (!fault)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(fault->text, sizeof fault->text, format, args);
+    va_end(args);
+    utf8_cut(fault->text);
+}
+
+void faults_hint(struct faults *faults, const char *format, ...)
+{
+    if (faults->n == 0 || faults->n_all != faults->n)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(faults->items[faults->n - 1].hint, sizeof faults->items[0].hint, format, args);
+    va_end(args);
+    utf8_cut(faults->items[faults->n - 1].hint);
+}
+
+void faults_add_error(struct faults *faults, const struct place *place, const struct casebus_error *err)
+{
+    faults_add(faults, place, "%s", err->text);
+    if (err->hint[0])
+        faults_hint(faults, "%s", err->hint);
+}
+
+static void line_print(FILE *out, const char *before, const char *text)
+{
+    char shown[2048];
+    text_escape(shown, sizeof shown, text);
+    fprintf(out, "%s%s\n", before, shown);
+}
+
+void faults_print(const struct faults *faults, FILE *out)
+{
+    for (size_t i = 0; i < faults->n; i++) {
+        line_print(out, faults->items[i].where, faults->items[i].text);
+        if (faults->items[i].hint[0])
+            line_print(out, "    ", faults->items[i].hint);
+    }
+    if (faults->n_all > faults->n)
+        fprintf(out, _("... and %zu more\n"), faults->n_all - faults->n);
+}
+
+/* ---- did you mean ---- */
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Edits that turn @a into @b, letters' case aside (Levenshtein, one row at a time). */
+static unsigned name_distance(const char *a, const char *b)
+{
+    unsigned row[NAME_MAX_COMPARED + 1];
+    size_t n = strlen(b);
+    for (unsigned j = 0; j <= n; j++)
+        row[j] = j;
+    for (unsigned i = 1; a[i - 1]; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+            unsigned replaced = diagonal + !same;
+            diagonal = row[j];
+            row[j] = least(replaced, least(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[n];
+}
+
+const char *name_nearest(const char *name, const char *(*name_at)(void *self, size_t index), void *self)
+{
+    const char *best = NULL;
+    unsigned best_distance = 0;
+    const char *candidate;
+    if (strlen(name) > NAME_MAX_COMPARED)
+        return NULL;
+    for (size_t i = 0; (candidate = name_at(self, i)); i++) {
+        if (strlen(candidate) > NAME_MAX_COMPARED)
+            continue;
+        unsigned distance = name_distance(name, candidate);
+        if (!best || distance < best_distance) {
+            best = candidate;
+            best_distance = distance;
+        }
+    }
+    return best && best_distance <= 1 + strlen(name) / 4 ? best : NULL;
+}

@@ -1,0 +1,173 @@
+/* casebus-adapter: a department's own end of the bus, from its system's rows to events and back. */
+#include "adapters/runner/commands.h"
+#include "casebus/node.h"
+#include "proto/base/texts.h"
+
+#include <argp.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SETS_MAX = 64 };
+enum { OPT_ONCE = 256, OPT_BACKFILL, OPT_LANGUAGE, OPT_FROM_START, OPT_IDLE, OPT_ROWS };
+
+struct command {
+    const char *name;
+    int (*main)(const struct options *options);
+    bool needs_argument;
+};
+
+static const struct command commands[] = {
+    {"run", run_command, true},
+    {"check", check_command, true},
+    {"explain", explain_command, false},
+};
+
+struct arguments {
+    struct options options;
+    const char *sets[SETS_MAX + 1];
+    size_t n_sets;
+    size_t n_words;
+};
+
+static const char doc[] =
+    N_("Publishes a source's rows as case events, and writes what is received to a sink.\v"
+       "Commands:\n"
+       "  run CONFIG       work until stopped (or, with --once, until all is answered)\n"
+       "  check CONFIG     show what would be sent, and everything that is wrong; sends nothing\n"
+       "  explain [KIND]   show the settings there are: eventlog, jsonl, map\n"
+       "\n"
+       "Exit codes: 0 fine, 1 some rows were rejected or refused, 2 wrong usage or configuration, 3 it "
+       "cannot go on.\n"
+       "\n"
+       "Begin with: casebus-adapter explain > adapter.yaml; casebus-adapter check adapter.yaml\n"
+       "Manual: man casebus-adapter; from zero to running in ten minutes: docs/adapters.md");
+
+static const struct argp_option argp_options[] = {
+    {"set", 's', N_("NAME=VALUE"), 0, N_("Replace a setting, such as source.file=today.csv (repeatable)"), 0},
+    {"once", OPT_ONCE, NULL, 0, N_("run: end when the source is exhausted and everything is answered"), 0},
+    {"idle", OPT_IDLE, N_("SECONDS"), 0, N_("with --once: and nothing was received for so long"), 0},
+    {"backfill", OPT_BACKFILL, NULL, 0, N_("Mark every event as history, which rings no clock"), 0},
+    {"from-start", OPT_FROM_START, NULL, 0,
+     N_("run: read the source from its first row; the hub recognises what it has"), 0},
+    {"rows", OPT_ROWS, N_("N"), 0, N_("check: how many rows to show as events (3)"), 0},
+    {"verbose", 'v', NULL, 0, N_("More log lines"), 0},
+    {"language", OPT_LANGUAGE, N_("zh|en"), 0, N_("Language of messages, if not that of the locale"), 0},
+    {0},
+};
+
+/* gettext listens to LANGUAGE in every locale but "C". */
+static void language_set(const char *language, struct argp_state *state)
+{
+    bool chinese = strncmp(language, "zh", 2) == 0;
+    if (!chinese && strncmp(language, "en", 2) != 0)
+        argp_error(state, _("'%s' is not a language of this program: zh or en"), language);
+    setenv("LANGUAGE", chinese ? "zh_CN" : "en", 1);
+    if (!getenv("LC_ALL") || strcmp(setlocale(LC_MESSAGES, NULL), "C") == 0)
+        setenv("LC_ALL", "C.UTF-8", 1);
+    texts_init();
+}
+
+static unsigned number_parse(const char *text, struct argp_state *state)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || n > 1000000)
+        argp_error(state, _("'%s' is not a number from 0 to 1000000"), text);
+    return (unsigned)n;
+}
+
+static void word_take(struct arguments *arguments, const char *word, struct argp_state *state)
+{
+    if (arguments->n_words == 0)
+        arguments->options.command = word;
+    else if (arguments->n_words == 1)
+        arguments->options.argument = word;
+    else
+        argp_error(state, _("'%s' is one word too many"), word);
+    arguments->n_words++;
+}
+
+static error_t option_parse(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    struct options *options = &arguments->options;
+    switch (key) {
+    case 's':
+        if (arguments->n_sets == SETS_MAX)
+            argp_error(state, _("--set can be given %d times"), SETS_MAX);
+        arguments->sets[arguments->n_sets++] = value;
+        return 0;
+    case OPT_ONCE:
+        options->once = true;
+        return 0;
+    case OPT_IDLE:
+        options->idle_seconds = number_parse(value, state);
+        return 0;
+    case OPT_BACKFILL:
+        options->backfill = true;
+        return 0;
+    case OPT_FROM_START:
+        options->from_start = true;
+        return 0;
+    case OPT_ROWS:
+        options->rows_shown = number_parse(value, state);
+        return 0;
+    case 'v':
+        options->verbose = true;
+        return 0;
+    case OPT_LANGUAGE:
+        language_set(value, state);
+        return 0;
+    case ARGP_KEY_ARG:
+        word_take(arguments, value, state);
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->n_words == 0)
+            argp_usage(state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void version_print(FILE *out, struct argp_state *state)
+{
+    (void)state;
+    fprintf(out, "casebus-adapter %s\n", CASEBUS_RELEASE);
+}
+
+static const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {.options = {.rows_shown = 3}};
+    texts_init();
+    argp_err_exit_status = EXIT_USAGE;
+    argp_program_version_hook = version_print;
+    struct argp argp = {.options = argp_options,
+                        .parser = option_parse,
+                        .args_doc = N_("run CONFIG\ncheck CONFIG\nexplain [KIND]"),
+                        .doc = doc,
+                        .argp_domain = "casebus"};
+    arguments.options.sets = arguments.sets;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+        return EXIT_USAGE;
+    const struct command *command = command_find(arguments.options.command);
+    if (!command || (command->needs_argument && !arguments.options.argument)) {
+        if (!command)
+            fprintf(stderr, _("casebus-adapter: there is no command '%s'\n"), arguments.options.command);
+        else
+            fprintf(stderr, _("casebus-adapter: '%s' needs a configuration file\n"), command->name);
+        fputs(_("  try: casebus-adapter --help\n"), stderr);
+        return EXIT_USAGE;
+    }
+    return command->main(&arguments.options);
+}
