@@ -7,8 +7,9 @@
 #define _(text)  dgettext("casebus", text)
 #define N_(text) (text) /* marks a text in a table; translate where it is shown */
 
-/* Called once by each program: setlocale, catalogue directory (CASEBUS_LOCALEDIR of the environment, the
- * build's own, or the installed one). */
+/* Called once by each program before it starts threads. Language: CASEBUS_LANG (zh or en), otherwise LANGUAGE
+ * and the locale; Chinese needs no installed locale. Catalogue: CASEBUS_LOCALEDIR of the environment, the
+ * build's own or the one beside the program, or the installed one. */
 void texts_init(void);
 
 #endif
