@@ -5,14 +5,13 @@
 #include "hub/console/console.h"
 
 #include "hub/console/request.h"
+#include "hub/console/socket_place.h"
 #include "proto/base/texts.h"
 
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX      32
@@ -25,7 +24,7 @@ struct console {
     struct console_hub hub;
     struct log *log;
     struct MHD_Daemon *daemon;
-    struct sockaddr_un address;
+    struct socket_place place;
 };
 
 /* One request on its way in. */
@@ -38,32 +37,10 @@ struct incoming {
 
 /* ---- the socket ---- */
 
-static int address_set(struct sockaddr_un *address, const char *path, struct casebus_error *err)
-{
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address->sun_path) {
-        error_set(err, CASEBUS_CONFIG, _("'%s': the path of a socket may have %zu bytes at most"), path,
-                  sizeof address->sun_path - 1);
-        return error_hint(err,
-                          _("give another one with 'socket' in hub.yaml, such as /run/casebus/hub.sock"));
-    }
-    memcpy(address->sun_path, path, strlen(path) + 1);
-    return 0;
-}
-
-/* Whether somebody answers at @address. */
-static bool address_alive(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
-    if (fd >= 0)
-        close(fd);
-    return alive;
-}
-
 /* Between bind and listen nobody can connect: the mode is set before anyone could come in. */
-static int socket_listen(const struct sockaddr_un *address, struct casebus_error *err)
+static int socket_listen(const struct socket_place *place, struct casebus_error *err)
 {
+    const struct sockaddr_un *address = &place->address;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set_errno(err, errno, _("a socket for '%s'"), address->sun_path);
@@ -194,7 +171,17 @@ static int daemon_start(struct console *console, int fd, struct casebus_error *e
         return 0;
     close(fd);
     return error_set(err, CASEBUS_INTERNAL, _("the console cannot be started on '%s'"),
-                     console->address.sun_path);
+                     console->place.address.sun_path);
+}
+
+static int listen_and_start(struct console *console, const char *socket_path, struct casebus_error *err)
+{
+    if (socket_place_open(&console->place, socket_path, err))
+        return -1;
+    if (socket_place_alive(&console->place))
+        return error_set(err, CASEBUS_LOCKED, _("another process answers on '%s'"), socket_path);
+    int fd = socket_listen(&console->place, err);
+    return fd < 0 || daemon_start(console, fd, err) ? -1 : 0;
 }
 
 int console_start(struct console **consolep, const struct console_hub *hub, const char *socket_path,
@@ -205,14 +192,9 @@ int console_start(struct console **consolep, const struct console_hub *hub, cons
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the console"));
     console->hub = *hub;
     console->log = log;
-    int fd = -1;
-    if (address_set(&console->address, socket_path, err) == 0) {
-        if (address_alive(&console->address))
-            error_set(err, CASEBUS_LOCKED, _("another process answers on '%s'"), socket_path);
-        else
-            fd = socket_listen(&console->address, err);
-    }
-    if (fd < 0 || daemon_start(console, fd, err)) {
+    console->place.dir_fd = -1;
+    if (listen_and_start(console, socket_path, err)) {
+        socket_place_close(&console->place);
         free(console);
         return -1;
     }
@@ -224,8 +206,9 @@ struct console *console_stop(struct console *console)
 {
     if (!console)
         return NULL;
-    unlink(console->address.sun_path); /* nobody new */
+    unlink(console->place.address.sun_path); /* nobody new */
     MHD_stop_daemon(console->daemon);
+    socket_place_close(&console->place);
     free(console);
     return NULL;
 }

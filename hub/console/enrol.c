@@ -248,6 +248,8 @@ static int certificate_find(struct call *call, struct enrolment *enrolment, stru
 static int name_check(const struct call *call, const struct enrolment *enrolment, struct casebus_error *err)
 {
     struct registry *registry = call->hub->registry(call->hub->self);
+    if (!registry)
+        return error_set(err, CASEBUS_DAMAGED, _("who is enrolled cannot be told"));
     const struct registry_node *node = registry_find(registry, enrolment->fields->node);
     const struct registry_node *curve = registry_find_curve(registry, enrolment->fields->curve_key.data);
     int answer = 0;

@@ -146,6 +146,8 @@ typedef int nodes_fn(struct call *call, struct reader *reader, const struct regi
 static int nodes_ask(struct call *call, nodes_fn *answer, struct casebus_error *err)
 {
     struct registry *registry = call->hub->registry(call->hub->self);
+    if (!registry)
+        return error_set(err, CASEBUS_DAMAGED, _("who is enrolled cannot be told"));
     struct hub_status *status = hub_status_get(call->hub);
     struct reader reader;
     int r = reader_init(&reader, call->hub, err);

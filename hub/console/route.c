@@ -119,7 +119,7 @@ static void answer_error(struct console_reply *reply, unsigned status, const str
 static int call_run(struct call *call, const struct console_request *raw, struct request *request,
                     struct casebus_error *err)
 {
-    const struct route *route;
+    const struct route *route = NULL;
     if (request_init(request, raw, err) || route_find(call, request, &route, err) ||
         params_check(route, request, err))
         return -1;

@@ -1,0 +1,261 @@
+/* Commands are rows of a table; finding one, its help and its completion read the same rows. */
+#include "hub/cli/cli.h"
+
+#include "proto/base/texts.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int version_main(struct cli *cli, int argc, char **argv);
+static int help_main(struct cli *cli, int argc, char **argv);
+
+const struct cli_command cli_commands[] = {
+    {"status", NULL, status_main, N_("Show what the hub does: nodes, counters, ledger")},
+    {"node", "add", node_add_main, N_("Make a node's keys and enrol it")},
+    {"node", "list", node_list_main, N_("List the nodes that are enrolled")},
+    {"node", "show", node_show_main, N_("Show one node: rights, streams, what waits for it")},
+    {"case", "list", case_list_main, N_("List cases with their status")},
+    {"case", "show", case_show_main, N_("Show one case: status and timeline across departments")},
+    {"event", "tail", event_tail_main, N_("Show the newest events, and go on with -f")},
+    {"event", "show", event_show_main, N_("Show one event")},
+    {"ledger", "verify", ledger_verify_main, N_("Check the ledger from its first entry to its last")},
+    {"ledger", "dump", ledger_dump_main, N_("Print entries of the ledger as JSON lines")},
+    {"state", "dump", state_dump_main, N_("Print the state in canonical form, for comparisons")},
+    {"version", NULL, version_main, N_("Print the version")},
+    {"help", NULL, help_main, N_("Show this list")},
+};
+const size_t cli_n_commands = sizeof cli_commands / sizeof cli_commands[0];
+
+/* ---- options that all commands have ---- */
+
+static error_t common_parse(int key, char *arg, struct argp_state *state)
+{
+    struct cli *cli = state->input;
+    switch (key) {
+    case 'H':
+        cli->hub = arg;
+        return 0;
+    case 'j':
+        cli->json = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option common_options[] = {
+    {"hub", 'H', N_("DIR|URL"), 0,
+     N_("The hub: its directory, http+unix:///PATH or http://HOST (else: $CASEBUS_HUB)"), 10},
+    {"json", 'j', NULL, 0, N_("Print JSON for programs"), 10},
+    {0}};
+
+const struct argp cli_argp = {.options = common_options, .parser = common_parse, .argp_domain = "casebus"};
+
+/* argp hands a parent's input to its children only when the parent says so. */
+struct parse_input {
+    struct cli *cli;
+    void *input;
+    const struct argp *argp;
+};
+
+static error_t outer_parse(int key, char *arg, struct argp_state *state)
+{
+    struct parse_input *inputs = state->input;
+    (void)arg;
+    if (key != ARGP_KEY_INIT)
+        return ARGP_ERR_UNKNOWN;
+    state->child_inputs[0] = inputs->input;
+    state->child_inputs[1] = inputs->cli;
+    return 0;
+}
+
+void cli_parse(struct cli *cli, struct argp *argp, int argc, char **argv, void *input)
+{
+    struct parse_input inputs = {cli, input, argp};
+    struct argp_child children[] = {{argp, 0, NULL, 0}, {&cli_argp, 0, NULL, 0}, {0}};
+    struct argp outer = {.parser = outer_parse,
+                         .args_doc = argp->args_doc,
+                         .doc = argp->doc,
+                         .children = children,
+                         .argp_domain = "casebus"};
+    argp->args_doc = argp->doc = NULL; /* said once, by the outer one */
+    argp->argp_domain = "casebus";
+    argp_parse(&outer, argc, argv, 0, NULL, &inputs);
+}
+
+/* ---- what commands share ---- */
+
+int cli_fail(const struct cli *cli, const struct casebus_error *err)
+{
+    (void)cli;
+    error_print("casebus", err);
+    switch (err->code) {
+    case CASEBUS_NETWORK:
+    case CASEBUS_CLOSED:
+        return CLI_UNREACHABLE;
+    default:
+        return CLI_NEGATIVE;
+    }
+}
+
+int cli_connect(struct cli *cli)
+{
+    struct casebus_error err = {0};
+    if (!cli->hub)
+        cli->hub = getenv("CASEBUS_HUB");
+    if (!cli->hub || !*cli->hub) {
+        error_set(&err, CASEBUS_ARGUMENT, _("which hub?"));
+        error_hint(&err, _("give its directory or URL with --hub, or in CASEBUS_HUB"));
+        error_print("casebus", &err);
+        return CLI_USAGE;
+    }
+    return client_open(&cli->client, cli->hub, &err) ? cli_fail(cli, &err) : CLI_OK;
+}
+
+void cli_print_json(const struct cli *cli, const json_t *json)
+{
+    json_dumpf(json, cli->out, JSON_COMPACT);
+    fputc('\n', cli->out);
+}
+
+const char *cli_red(const struct cli *cli)
+{
+    return cli->colour ? "\033[31m" : "";
+}
+
+const char *cli_green(const struct cli *cli)
+{
+    return cli->colour ? "\033[32m" : "";
+}
+
+const char *cli_dim(const struct cli *cli)
+{
+    return cli->colour ? "\033[2m" : "";
+}
+
+const char *cli_plain(const struct cli *cli)
+{
+    return cli->colour ? "\033[0m" : "";
+}
+
+/* ---- finding the command ---- */
+
+static void usage(FILE *out)
+{
+    fprintf(out, _("Usage: casebus [--hub DIR|URL] [--json] COMMAND [ARGUMENTS]\n\n"));
+    fprintf(out, _("The command of a casebus hub's operators and of developers.\n\n"));
+    for (size_t i = 0; i < cli_n_commands; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%s%s%s", cli_commands[i].group, cli_commands[i].verb ? " " : "",
+                 cli_commands[i].verb ? cli_commands[i].verb : "");
+        fprintf(out, "  %-14s  %s\n", name, _(cli_commands[i].summary));
+    }
+    fprintf(out,
+            _("\nA command tells more with --help. Exit codes: 0 yes, 1 no or failed, 2 the command line\n"
+              "makes no sense, 3 no hub answers. See casebus(1).\n"));
+}
+
+static int help_main(struct cli *cli, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    usage(cli->out);
+    return CLI_OK;
+}
+
+static int version_main(struct cli *cli, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    if (cli->json)
+        fprintf(cli->out, "{\"version\":\"%s\"}\n", CASEBUS_RELEASE);
+    else
+        fprintf(cli->out, "casebus %s\n", CASEBUS_RELEASE);
+    return CLI_OK;
+}
+
+static const struct cli_command *command_find(const char *group, const char *verb)
+{
+    for (size_t i = 0; i < cli_n_commands; i++) {
+        const struct cli_command *command = &cli_commands[i];
+        if (strcmp(command->group, group) == 0 &&
+            (!command->verb || (verb && strcmp(command->verb, verb) == 0)))
+            return command;
+    }
+    return NULL;
+}
+
+static int no_command(const char *group, const char *verb)
+{
+    bool known = false;
+    for (size_t i = 0; i < cli_n_commands; i++)
+        known = known || strcmp(cli_commands[i].group, group) == 0;
+    if (!known)
+        fprintf(stderr, _("casebus: there is no command '%s'; see casebus help\n"), group);
+    else if (verb && verb[0] != '-')
+        fprintf(stderr, _("casebus: '%s' has no command '%s'; it has:"), group, verb);
+    else
+        fprintf(stderr, _("casebus: '%s' needs one more word:"), group);
+    for (size_t i = 0; known && i < cli_n_commands; i++)
+        if (strcmp(cli_commands[i].group, group) == 0)
+            fprintf(stderr, " %s", cli_commands[i].verb);
+    if (known)
+        fputc('\n', stderr);
+    return CLI_USAGE;
+}
+
+/* Options before the command's name; returns the index of the name. */
+static int leading_options(struct cli *cli, int argc, char **argv)
+{
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0)
+            cli->json = true;
+        else if (strncmp(argv[i], "--hub=", 6) == 0)
+            cli->hub = argv[i] + 6;
+        else if ((strcmp(argv[i], "--hub") == 0 || strcmp(argv[i], "-H") == 0) && i + 1 < argc)
+            cli->hub = argv[++i];
+        else
+            break;
+    }
+    return i;
+}
+
+static int command_run(struct cli *cli, const struct cli_command *command, int argc, char **argv)
+{
+    char name[64];
+    int words = command->verb ? 2 : 1;
+    snprintf(name, sizeof name, "casebus %s%s%s", command->group, command->verb ? " " : "",
+             command->verb ? command->verb : "");
+    argv[words - 1] = name; /* so that argp shows it */
+    int code = command->run(cli, argc - words + 1, argv + words - 1);
+    if (fflush(cli->out) != 0 || ferror(cli->out)) {
+        fprintf(stderr, _("casebus: cannot write the output\n"));
+        return CLI_NEGATIVE;
+    }
+    return code;
+}
+
+int cli_main(int argc, char **argv)
+{
+    struct cli cli = {.out = stdout, .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR")};
+    argp_err_exit_status = CLI_USAGE;
+    int first = leading_options(&cli, argc, argv);
+    if (first >= argc) {
+        usage(stderr);
+        return CLI_USAGE;
+    }
+    const char *group = argv[first];
+    if (strcmp(group, "--help") == 0 || strcmp(group, "-?") == 0 || strcmp(group, "-h") == 0)
+        group = "help";
+    if (strcmp(group, "--version") == 0 || strcmp(group, "-V") == 0)
+        group = "version";
+    const char *verb = first + 1 < argc ? argv[first + 1] : NULL;
+    const struct cli_command *command = command_find(group, verb);
+    if (!command)
+        return no_command(group, verb);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    int code = command_run(&cli, command, argc - first, argv + first);
+    client_close(cli.client);
+    curl_global_cleanup();
+    return code;
+}

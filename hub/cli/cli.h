@@ -1,0 +1,67 @@
+/* The command line: what every command of `casebus` is given, and the rows that name them. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "hub/cli/client.h"
+#include "hub/cli/people.h"
+#include "hub/cli/table.h"
+#include "hub/console/request.h"
+
+#include <argp.h>
+
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_NEGATIVE = 1,   /* the answer is no, or it failed */
+    CLI_USAGE = 2,      /* the command line makes no sense */
+    CLI_UNREACHABLE = 3 /* no hub answers, and it is needed */
+};
+
+struct cli {
+    const char *hub; /* DIR or URL */
+    bool json;
+    bool colour;
+    FILE *out;
+    struct client *client;
+};
+
+struct cli_command {
+    const char *group; /* "node" */
+    const char *verb;  /* "add"; NULL when the group is the command */
+    int (*run)(struct cli *cli, int argc, char **argv);
+    const char *summary;
+};
+extern const struct cli_command cli_commands[];
+extern const size_t cli_n_commands;
+
+int cli_main(int argc, char **argv);
+
+/* --hub and --json, as a child of each command's own options; its input is the struct cli. */
+extern const struct argp cli_argp;
+/* Parses a command's own arguments: @argp's input is @input, the common options' is @cli. Ends the process
+ * with CLI_USAGE when they make no sense, with CLI_OK after --help. */
+void cli_parse(struct cli *cli, struct argp *argp, int argc, char **argv, void *input);
+/* Connects; 0, or the exit code after the error was printed. */
+int cli_connect(struct cli *cli);
+/* Prints the error; returns the exit code that goes with it. */
+int cli_fail(const struct cli *cli, const struct casebus_error *err);
+/* Prints @json on one line. */
+void cli_print_json(const struct cli *cli, const json_t *json);
+/* "\033[31m" or "" */
+const char *cli_red(const struct cli *cli);
+const char *cli_green(const struct cli *cli);
+const char *cli_dim(const struct cli *cli);
+const char *cli_plain(const struct cli *cli);
+
+int node_add_main(struct cli *cli, int argc, char **argv);
+int node_list_main(struct cli *cli, int argc, char **argv);
+int node_show_main(struct cli *cli, int argc, char **argv);
+int status_main(struct cli *cli, int argc, char **argv);
+int case_list_main(struct cli *cli, int argc, char **argv);
+int case_show_main(struct cli *cli, int argc, char **argv);
+int event_tail_main(struct cli *cli, int argc, char **argv);
+int event_show_main(struct cli *cli, int argc, char **argv);
+int ledger_verify_main(struct cli *cli, int argc, char **argv);
+int ledger_dump_main(struct cli *cli, int argc, char **argv);
+int state_dump_main(struct cli *cli, int argc, char **argv);
+
+#endif

@@ -1,0 +1,247 @@
+/* casebus event tail and event show */
+#include "proto/codec/event.h"
+#include "hub/cli/cli.h"
+#include "proto/base/texts.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define FOLLOW_MS 500
+
+static void event_line(const struct cli *cli, const json_t *event)
+{
+    const json_t *header = json_object_get(event, "header");
+    const char *kind = get_text(header, "kind");
+    Casebus__V1__Kind known = kind ? kind_parse(kind) : 0;
+    char when[PEOPLE_TEXT], number[PEOPLE_TEXT], node[256], what[512], case_number[256];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)get_number(event, "position"));
+    text_escape(node, sizeof node, get_text(event, "node") ? get_text(event, "node") : "-");
+    text_escape(case_number, sizeof case_number,
+                get_text(header, "case_number") ? get_text(header, "case_number") : "-");
+    text_escape(what, sizeof what, get_text(event, "what") ? get_text(event, "what") : "");
+    const char *title = header ? (known ? kind_title(known) : kind ? kind : "-") : get_text(event, "content");
+    size_t node_width = text_width(node), title_width = text_width(title ? title : "");
+    fprintf(cli->out, "%s%8s%s  %s  %s%*s  %s  %s%*s  %s\n", cli_dim(cli), number, cli_plain(cli),
+            time_text(when, get_time(event, "hub_time_us"), false), node,
+            (int)(node_width < 16 ? 16 - node_width : 0), "", case_number, title ? title : "-",
+            (int)(title_width < 20 ? 20 - title_width : 0), "", what);
+}
+
+/* ---- tail ---- */
+
+struct tail {
+    uint64_t last;
+    const char *node;
+    bool follow;
+    bool parts;
+};
+
+static const struct argp_option tail_options[] = {
+    {"follow", 'f', NULL, 0, N_("Go on with what comes"), 0},
+    {"last", 'n', N_("N"), 0, N_("Begin with the last N events, at most 1000 (20)"), 0},
+    {"node", 'N', N_("NAME"), 0, N_("Only events of this node"), 0},
+    {"parts", 'p', NULL, 0, N_("With --json: what the parts hold, too (personal data)"), 0},
+    {0}};
+
+static error_t tail_parse(int key, char *arg, struct argp_state *state)
+{
+    struct tail *tail = state->input;
+    switch (key) {
+    case 'f':
+        tail->follow = true;
+        return 0;
+    case 'n':
+        if (!number_parse(arg, 1000, &tail->last))
+            argp_error(state, _("'%s' is not a number from 0 to 1000"), arg);
+        return 0;
+    case 'N':
+        tail->node = arg;
+        return 0;
+    case 'p':
+        tail->parts = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_usage(state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void events_show(struct cli *cli, const json_t *page)
+{
+    const json_t *events = json_object_get(page, "events");
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        if (cli->json)
+            cli_print_json(cli, json_array_get(events, i));
+        else
+            event_line(cli, json_array_get(events, i));
+    }
+    fflush(cli->out);
+}
+
+static int tail_ask(struct cli *cli, const struct tail *tail, const char *from, json_t **page,
+                    struct casebus_error *err)
+{
+    char node[256];
+    return client_get(cli->client, page, err, "/v1/events?%s%s%s%s", from, tail->node ? "&node=" : "",
+                      tail->node ? target_escape(node, sizeof node, tail->node) : "",
+                      tail->parts ? "&parts=1" : "");
+}
+
+static int follow(struct cli *cli, const struct tail *tail, json_t *page, struct casebus_error *err)
+{
+    char from[64];
+    while (!ferror(cli->out)) {
+        const json_t *next = json_object_get(page, "next");
+        bool more = get_bool(page, "more");
+        if (json_is_integer(next))
+            snprintf(from, sizeof from, "limit=500&after=%llu", (unsigned long long)json_integer_value(next));
+        else
+            snprintf(from, sizeof from, "limit=500");
+        json_decref(page);
+        if (!more)
+            nanosleep(&(struct timespec){FOLLOW_MS / 1000, FOLLOW_MS % 1000 * 1000000L}, NULL);
+        if (tail_ask(cli, tail, from, &page, err))
+            return -1;
+        events_show(cli, page);
+    }
+    json_decref(page);
+    return 0;
+}
+
+static int event_tail(struct cli *cli, const struct tail *tail)
+{
+    struct casebus_error err = {0};
+    char from[64];
+    json_t *page;
+    snprintf(from, sizeof from, "last=%llu", (unsigned long long)tail->last);
+    if (tail->follow && !client_running(cli->client)) {
+        error_set(&err, CASEBUS_CLOSED, _("nothing comes while the hub does not run"));
+        return cli_fail(cli, &err);
+    }
+    if (client_barrier(cli->client, &err) || tail_ask(cli, tail, from, &page, &err))
+        return cli_fail(cli, &err);
+    events_show(cli, page);
+    if (tail->follow)
+        return follow(cli, tail, page, &err) ? cli_fail(cli, &err) : CLI_OK;
+    json_decref(page);
+    return CLI_OK;
+}
+
+int event_tail_main(struct cli *cli, int argc, char **argv)
+{
+    struct tail tail = {.last = 20};
+    struct argp argp = {.options = tail_options,
+                        .parser = tail_parse,
+                        .doc = N_("Shows the newest events, one a line; with -f, goes on with what comes.")};
+    cli_parse(cli, &argp, argc, argv, &tail);
+    signal(SIGPIPE, SIG_DFL); /* `casebus event tail -f | head` ends with head */
+    int code = cli_connect(cli);
+    return code ? code : event_tail(cli, &tail);
+}
+
+/* ---- show ---- */
+
+struct show {
+    const char *id;
+    bool parts;
+};
+
+static const struct argp_option show_options[] = {
+    {"parts", 'p', NULL, 0, N_("What the parts hold, too (personal data; the hub notes the access)"), 0},
+    {0}};
+
+static error_t show_parse(int key, char *arg, struct argp_state *state)
+{
+    struct show *show = state->input;
+    if (key == 'p')
+        show->parts = true;
+    else if (key == ARGP_KEY_ARG && !show->id)
+        show->id = arg;
+    else if (key == ARGP_KEY_ARG || (key == ARGP_KEY_END && !show->id))
+        argp_usage(state);
+    else if (key != ARGP_KEY_END)
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+static void value_print(const struct cli *cli, const char *prefix, const char *name, const json_t *value);
+
+static void object_print(const struct cli *cli, const char *prefix, const json_t *object)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value) value_print(cli, prefix, name, value);
+}
+
+static void scalar_print(const struct cli *cli, const char *prefix, const char *name, const json_t *value)
+{
+    char shown[4096], when[PEOPLE_TEXT];
+    size_t n = strlen(name);
+    bool is_time = json_is_integer(value) && n > 6 && strcmp(name + n - 6, "_at_us") == 0;
+    is_time = is_time || strcmp(name, "hub_time_us") == 0;
+    if (is_time) {
+        snprintf(shown, sizeof shown, "%s", time_text(when, json_integer_value(value), false));
+    } else if (json_is_string(value)) {
+        text_escape(shown, sizeof shown, json_string_value(value));
+    } else {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        snprintf(shown, sizeof shown, "%s", text ? text : "");
+        free(text);
+    }
+    int width = (int)(strlen(prefix) + n);
+    fprintf(cli->out, "%s%s%s%s%*s  %s\n", cli_dim(cli), prefix, name, cli_plain(cli),
+            width < 24 ? 24 - width : 0, "", shown);
+}
+
+/* Depth is bounded by the answer's: an event has four levels. */
+static void value_print(const struct cli *cli, const char *prefix, const char *name, const json_t *value)
+{
+    char deeper[128];
+    if (json_is_object(value)) {
+        snprintf(deeper, sizeof deeper, "%s%s.", strcmp(name, "header") == 0 ? "" : prefix,
+                 strcmp(name, "header") == 0 ? "" : name);
+        object_print(cli, strcmp(name, "header") == 0 ? "" : deeper, value);
+    } else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            snprintf(deeper, sizeof deeper, "%s%s.%zu.", prefix, name, i);
+            object_print(cli, deeper, json_array_get(value, i));
+        }
+    } else {
+        scalar_print(cli, prefix, name, value);
+    }
+}
+
+static int event_show(struct cli *cli, const struct show *show)
+{
+    struct casebus_error err = {0};
+    char target[512];
+    json_t *event;
+    if (client_barrier(cli->client, &err) ||
+        client_get(cli->client, &event, &err, "/v1/events/%s%s",
+                   target_escape(target, sizeof target, show->id), show->parts ? "?parts=1" : ""))
+        return cli_fail(cli, &err);
+    if (cli->json)
+        cli_print_json(cli, event);
+    else
+        object_print(cli, "", event);
+    json_decref(event);
+    return CLI_OK;
+}
+
+int event_show_main(struct cli *cli, int argc, char **argv)
+{
+    struct show show = {0};
+    struct argp argp = {
+        .options = show_options,
+        .parser = show_parse,
+        .args_doc = N_("ID"),
+        .doc = N_("Shows one event. ID is its position in the ledger, its hash (64 hex digits), or "
+                  "NODE:STREAM:NUMBER as its sender counted it; the last also tells of a duplicate or "
+                  "refused event what became of it.")};
+    cli_parse(cli, &argp, argc, argv, &show);
+    int code = cli_connect(cli);
+    return code ? code : event_show(cli, &show);
+}

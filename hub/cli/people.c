@@ -1,0 +1,85 @@
+#include "hub/cli/people.h"
+
+#include "proto/base/bytes.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define CHINA_OFFSET_S (8 * 3600)
+
+const char *time_text(char out[PEOPLE_TEXT], int64_t us, bool is_date)
+{
+    struct tm tm;
+    int64_t floor = us / 1000000 - (us % 1000000 < 0);
+    time_t seconds = (time_t)(is_date ? floor + CHINA_OFFSET_S : floor);
+    if (us == 0 || !(is_date ? gmtime_r(&seconds, &tm) : localtime_r(&seconds, &tm)))
+        strcpy(out, "-");
+    else
+        strftime(out, PEOPLE_TEXT, is_date ? "%Y-%m-%d" : "%Y-%m-%d %H:%M:%S", &tm);
+    return out;
+}
+
+const char *duration_text(char out[PEOPLE_TEXT], uint64_t seconds)
+{
+    unsigned long long s = seconds;
+    if (s < 60)
+        snprintf(out, PEOPLE_TEXT, "%llu s", s);
+    else if (s < 3600)
+        snprintf(out, PEOPLE_TEXT, "%llu min %llu s", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(out, PEOPLE_TEXT, "%llu h %llu min", s / 3600, s / 60 % 60);
+    else
+        snprintf(out, PEOPLE_TEXT, "%llu d %llu h", s / 86400, s / 3600 % 24);
+    return out;
+}
+
+const char *size_text(char out[PEOPLE_TEXT], uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double size = (double)bytes;
+    size_t unit = 0;
+    while (size >= 1024 && unit + 1 < sizeof units / sizeof units[0]) {
+        size /= 1024;
+        unit++;
+    }
+    snprintf(out, PEOPLE_TEXT, unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
+    return out;
+}
+
+const char *get_text(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+uint64_t get_number(const json_t *object, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(object, name));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+int64_t get_time(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+bool get_bool(const json_t *object, const char *name)
+{
+    return json_is_true(json_object_get(object, name));
+}
+
+const char *get_joined(const json_t *object, const char *name, char *out, size_t size)
+{
+    const json_t *array = json_object_get(object, name);
+    struct buffer joined;
+    buffer_init(&joined, size - 1);
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const char *text = json_string_value(json_array_get(array, i));
+        if (!buffer_printf(&joined, "%s%s", i ? "," : "", text ? text : ""))
+            break;
+    }
+    memcpy(out, joined.size ? (const char *)joined.data : "", joined.size);
+    out[joined.size] = '\0';
+    buffer_deinit(&joined);
+    return out;
+}

@@ -1,0 +1,28 @@
+/* People: times, sizes and names as people read them. */
+#ifndef CLI_PEOPLE_H
+#define CLI_PEOPLE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PEOPLE_TEXT 48
+
+/* "2026-11-23 14:38:34" in the zone of the process; "-" for 0. A date was told as local midnight in China and
+ * is shown as "2026-11-23" whatever the zone of the process. Returns @out. */
+const char *time_text(char out[PEOPLE_TEXT], int64_t us, bool is_date);
+/* "3 d 4 h", "12 s" */
+const char *duration_text(char out[PEOPLE_TEXT], uint64_t seconds);
+/* "12.4 MiB" */
+const char *size_text(char out[PEOPLE_TEXT], uint64_t bytes);
+
+/* Members of a JSON object, with something sane when they are missing or of another type. */
+const char *get_text(const json_t *object, const char *name); /* NULL */
+uint64_t get_number(const json_t *object, const char *name);  /* 0 */
+int64_t get_time(const json_t *object, const char *name);     /* 0 */
+bool get_bool(const json_t *object, const char *name);        /* false */
+/* Texts of an array joined by commas; "" */
+const char *get_joined(const json_t *object, const char *name, char *out, size_t size);
+
+#endif

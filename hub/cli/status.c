@@ -1,0 +1,109 @@
+/* casebus status */
+#include "hub/cli/cli.h"
+#include "proto/base/texts.h"
+
+static void field(const struct cli *cli, const char *name, const char *value)
+{
+    size_t width = text_width(name);
+    fprintf(cli->out, "%s%s%s%*s  %s\n", cli_dim(cli), name, cli_plain(cli),
+            (int)(width < 16 ? 16 - width : 0), "", value);
+}
+
+static void __attribute__((format(printf, 3, 4)))
+fieldf(const struct cli *cli, const char *name, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    field(cli, name, text);
+}
+
+static unsigned long long n(const json_t *object, const char *name)
+{
+    return get_number(object, name);
+}
+
+static void running_print(const struct cli *cli, const json_t *status)
+{
+    char text[PEOPLE_TEXT];
+    field(cli, _("running for"), duration_text(text, get_number(status, "uptime_s")));
+    field(cli, _("nodes connect to"), get_text(status, "endpoint") ? get_text(status, "endpoint") : "-");
+    fieldf(cli, _("events"), _("%llu accepted, %llu duplicate, %llu refused (since it started)"),
+           n(status, "events_accepted"), n(status, "events_duplicate"), n(status, "events_refused"));
+    fieldf(cli, _("groups"), _("%llu with %llu entries"), n(status, "groups"), n(status, "entries"));
+    fieldf(cli, _("deliveries"), _("%llu sent, %llu confirmations"), n(status, "deliveries"),
+           n(status, "confirms"));
+    field(cli, _("journal"), size_text(text, get_number(status, "journal_bytes")));
+    fieldf(cli, _("behind journal"), _("ledger %llu, state %llu entries"),
+           n(status, "committed_size") - n(status, "ledger_size"),
+           n(status, "committed_size") - n(status, "state_applied"));
+}
+
+static void stores_print(const struct cli *cli, const json_t *status)
+{
+    const json_t *checkpoint = json_object_get(status, "checkpoint");
+    fieldf(cli, _("ledger"), _("%llu entries"), n(status, "ledger_size"));
+    if (json_is_object(checkpoint))
+        fieldf(cli, _("checkpoint"), _("size %llu, root %s"), n(checkpoint, "size"),
+               get_text(checkpoint, "root"));
+    fieldf(cli, _("state"), _("%llu entries applied; %llu cases, %llu records"), n(status, "state_applied"),
+           n(status, "cases"), n(status, "records"));
+    fieldf(cli, _("nodes"), _("%llu enrolled, %llu connected"), n(status, "nodes"), n(status, "connected"));
+}
+
+static void peers_print(const struct cli *cli, const json_t *peers)
+{
+    const struct table_column columns[] = {
+        {_("NODE"), TABLE_LEFT, 40},       {_("CONNECTED"), TABLE_LEFT, 0},  {_("EVENTS"), TABLE_RIGHT, 0},
+        {_("DELIVERIES"), TABLE_RIGHT, 0}, {_("IN FLIGHT"), TABLE_RIGHT, 0}, {_("WAITING"), TABLE_RIGHT, 0},
+        {_("LAST SEEN"), TABLE_LEFT, 0}};
+    struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+    char text[PEOPLE_TEXT];
+    for (size_t i = 0; i < json_array_size(peers); i++) {
+        const json_t *peer = json_array_get(peers, i);
+        table_text(table, get_text(peer, "node"));
+        table_text(table, get_bool(peer, "connected") ? _("yes") : _("no"));
+        table_printf(table, "%llu", n(peer, "events"));
+        table_printf(table, "%llu", n(peer, "deliveries"));
+        table_text(table, size_text(text, get_number(peer, "in_flight_bytes")));
+        table_printf(table, "%llu", n(peer, "backlog"));
+        table_text(table, time_text(text, get_time(peer, "last_seen_us"), false));
+    }
+    if (json_array_size(peers) > 0) {
+        fputc('\n', cli->out);
+        table_print(table, cli->out, cli->colour);
+    }
+    table_free(table);
+}
+
+static int status_show(struct cli *cli)
+{
+    struct casebus_error err = {0};
+    json_t *status;
+    if (client_get(cli->client, &status, &err, "/v1/status"))
+        return cli_fail(cli, &err);
+    if (cli->json) {
+        cli_print_json(cli, status);
+    } else {
+        field(cli, _("hub"), get_text(status, "origin"));
+        if (get_bool(status, "running"))
+            running_print(cli, status);
+        else
+            field(cli, _("running for"), _("it does not run"));
+        stores_print(cli, status);
+        peers_print(cli, json_object_get(status, "peers"));
+    }
+    json_decref(status);
+    return CLI_OK;
+}
+
+int status_main(struct cli *cli, int argc, char **argv)
+{
+    struct argp argp = {.doc =
+                            N_("Shows what the hub does and holds; without a running hub, what it holds.")};
+    cli_parse(cli, &argp, argc, argv, NULL);
+    int code = cli_connect(cli);
+    return code ? code : status_show(cli);
+}

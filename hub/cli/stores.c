@@ -1,0 +1,196 @@
+/* Nothing here makes anything: a directory that is not a hub's stays as it is. LMDB lets a second process
+ * read while the hub writes. */
+#include "hub/cli/stores.h"
+
+#include "hub/exchange/tables.h"
+#include "hub/journal/journal.h"
+#include "proto/base/files.h"
+#include "proto/base/texts.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- registry ---- */
+
+struct enrolled_list {
+    struct bytes *items;
+    size_t n;
+    bool failed;
+    struct casebus_error *err;
+};
+
+static int enrolled_visit(void *self, struct bytes key, struct bytes value)
+{
+    struct enrolled_list *list = self;
+    struct node_row row;
+    (void)key;
+    struct bytes *grown = realloc(list->items, (list->n + 1) * sizeof *grown);
+    if (grown)
+        list->items = grown;
+    if (!grown || node_row_decode(value, &row, list->err)) {
+        list->failed = true;
+        return 1;
+    }
+    list->items[list->n++] = row.enrolled;
+    return 0;
+}
+
+static int registry_load(struct stores *stores, struct registry **registryp, struct casebus_error *err)
+{
+    struct state_view *view = NULL;
+    struct enrolled_list list = {.err = err};
+    struct bytes authority = bytes_of(stores->keys.authority, stores->keys.authority_size);
+    if (!stores->has_keys) {
+        if (err)
+            *err = stores->no_keys;
+        return -1;
+    }
+    if (state_view_open(&view, stores->state, err))
+        return -1;
+    int r = state_view_walk(view, TABLE_NODES, bytes_of("", 0), enrolled_visit, &list, err);
+    if (r >= 0)
+        r = list.failed ? -1 : registry_build(registryp, list.items, list.n, authority, err);
+    state_view_close(view);
+    free(list.items);
+    return r;
+}
+
+static struct registry *registry_get(void *self)
+{
+    struct stores *stores = self;
+    struct registry *registry = NULL;
+    struct casebus_error err = {0};
+    if (registry_load(stores, &registry, &err) == 0)
+        return registry;
+    error_print("casebus", &err);
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+static bool has(const struct stores *stores, const char *name)
+{
+    char path[PATH_MAX];
+    return path_join(path, sizeof path, stores->dir, name) == 0 && access(path, F_OK) == 0;
+}
+
+/* Without the vault everything but sealed content can be read. */
+static void vault_try(struct stores *stores)
+{
+    if (!stores->has_keys)
+        stores->no_vault = stores->no_keys;
+    else if (!has(stores, "vault/a") && !has(stores, "vault/b"))
+        error_set(&stores->no_vault, CASEBUS_NOT_FOUND, _("'%s' has no vault"), stores->dir);
+    else
+        vault_open(&stores->vault, stores->dir, stores->keys.kek, 1, NULL, &stores->no_vault);
+}
+
+static void keys_try(struct stores *stores)
+{
+    stores->has_keys = hub_keys_load(&stores->keys, stores->dir, suite_get(SUITE_INTL),
+                                     ledger_origin(stores->ledger), &stores->no_keys) == 0;
+}
+
+static int stores_fill(struct stores *stores, struct casebus_error *err)
+{
+    if (!has(stores, "hub.yaml")) {
+        error_set(err, CASEBUS_NOT_FOUND, _("'%s' is not the directory of a hub"), stores->dir);
+        return error_hint(err, _("make one: casebus-hub init %s --origin NAME"), stores->dir);
+    }
+    if (!has(stores, "ledger")) {
+        error_set(err, CASEBUS_NOT_FOUND, _("'%s' has no ledger yet"), stores->dir);
+        return error_hint(err, _("start the hub once: casebus-hub run %s"), stores->dir);
+    }
+    if (!has(stores, "state")) {
+        error_set(err, CASEBUS_NOT_FOUND, _("'%s' has no state"), stores->dir);
+        return error_hint(err, _("make it again from the ledger: casebus-hub rebuild %s"), stores->dir);
+    }
+    if (ledger_open_readonly(&stores->ledger, stores->dir, err) ||
+        state_open_readonly(&stores->state, stores->dir, err))
+        return -1;
+    keys_try(stores);
+    vault_try(stores);
+    stores->hub = (struct console_hub){.self = stores,
+                                       .dir = stores->dir,
+                                       .origin = ledger_origin(stores->ledger),
+                                       .ledger = stores->ledger,
+                                       .state = stores->state,
+                                       .vault = stores->vault,
+                                       .registry = registry_get};
+    return 0;
+}
+
+int stores_open(struct stores **storesp, const char *dir, struct casebus_error *err)
+{
+    struct stores *stores = calloc(1, sizeof *stores);
+    if (!stores)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open '%s'"), dir);
+    if (strlen(dir) >= sizeof stores->dir - 32) {
+        free(stores);
+        return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dir);
+    }
+    strcpy(stores->dir, dir);
+    if (stores_fill(stores, err)) {
+        stores_close(stores);
+        return -1;
+    }
+    *storesp = stores;
+    return 0;
+}
+
+struct stores *stores_close(struct stores *stores)
+{
+    if (!stores)
+        return NULL;
+    if (stores->vault)
+        vault_close(stores->vault);
+    if (stores->state)
+        state_close(stores->state);
+    if (stores->ledger)
+        ledger_close(stores->ledger);
+    hub_keys_deinit(&stores->keys);
+    free(stores);
+    return NULL;
+}
+
+/* ---- the journal ---- */
+
+static int ahead_count(struct journal *journal, uint64_t size, uint64_t *entries, struct casebus_error *err)
+{
+    struct journal_reader *reader = NULL;
+    struct journal_group group;
+    struct arena arena;
+    uint64_t end = size;
+    if (journal_reader_open(&reader, journal, size, err))
+        return -1;
+    arena_init(&arena, 256 * 1024, 256 * 1024 * 1024);
+    int r;
+    while ((r = journal_reader_next(reader, &arena, &group, err)) > 0)
+        end = group.tree_size > end ? group.tree_size : end;
+    arena_deinit(&arena);
+    journal_reader_close(reader);
+    *entries = end - size;
+    return r;
+}
+
+/* Opening the journal mends its torn end: only under the lock that a hub holds. */
+int stores_journal_ahead(const struct stores *stores, uint64_t *entries, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    struct journal *journal = NULL;
+    *entries = 0;
+    if (!has(stores, "journal"))
+        return 0;
+    if (path_join(path, sizeof path, stores->dir, "lock"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), stores->dir);
+    int lock = file_lock(path, err);
+    if (lock < 0)
+        return -1;
+    int r = journal_open(&journal, stores->dir, 0, err);
+    if (r == 0)
+        r = ahead_count(journal, ledger_size(stores->ledger), entries, err);
+    if (journal)
+        journal_close(journal);
+    close(lock);
+    return r;
+}
