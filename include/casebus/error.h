@@ -63,7 +63,7 @@ extern "C" {
     X(ROW, 61, "CB-ROW", "a row cannot be turned into an event")
 
 enum casebus_code {
-#define CASEBUS_CODE_ENUM(name, value, text, meaning) CASEBUS_##name = value,
+#define CASEBUS_CODE_ENUM(name, value, text, meaning) CASEBUS_##name = (value),
     CASEBUS_CODES(CASEBUS_CODE_ENUM)
 #undef CASEBUS_CODE_ENUM
 };

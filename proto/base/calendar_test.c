@@ -14,7 +14,7 @@
 static int calendar_setup(void **state)
 {
     struct buffer csv;
-    struct calendar *calendar;
+    struct calendar *calendar = NULL;
     struct casebus_error err = {0};
     if (file_read(HOLIDAYS "/cn_special_days_2018_2026.csv", 1 << 20, &csv, &err) != 0 ||
         calendar_open(&calendar, bytes_of(csv.data, csv.size), "cn-2026", &err) != 0)

@@ -214,7 +214,7 @@ static int active_retire(struct seglog *log, struct casebus_error *err)
     if (failed->end > SEGLOG_PAGE)
         return 0;
     struct segment **link = &log->oldest;
-    while (*link != failed)
+    while (*link && *link != failed)
         link = &(*link)->next;
     *link = failed->next;
     segment_remove(log, failed);

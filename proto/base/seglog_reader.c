@@ -28,8 +28,8 @@ static bool segment_is_wanted(const struct segment *segment, uint64_t number)
 
 static int segments_copy(struct seglog_reader *reader, const struct seglog *log)
 {
-    size_t n = 0;
-    for (const struct segment *segment = log->oldest; segment; segment = segment->next)
+    size_t n = 1; /* the active one; it is always there */
+    for (const struct segment *segment = log->oldest; segment != log->active; segment = segment->next)
         n++;
     reader->segments = calloc(n, sizeof *reader->segments);
     if (!reader->segments)
