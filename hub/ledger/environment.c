@@ -14,10 +14,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#ifndef CIFS_SUPER_MAGIC
+#define CIFS_SUPER_MAGIC 0xFF534D42
+#endif
+#ifndef SMB2_SUPER_MAGIC
+#define SMB2_SUPER_MAGIC 0xFE534D42
+#endif
 #define READERS_MAX 254
 #define ROOM_PROBED (4 << 20)
 
@@ -63,9 +71,15 @@ static int check_broken(struct environment *env, struct casebus_error *err)
 
 int environment_begin(struct environment *env, unsigned flags, MDB_txn **txnp, struct casebus_error *err)
 {
+    int stale;
     if (check_broken(env, err) != 0)
         return -1;
-    int rc = mdb_txn_begin(env->mdb, NULL, flags, txnp);
+    int rc = 0;
+    if (!(flags &
+          MDB_RDONLY)) /* the snapshot of a reader that was killed would keep pages from being used again */
+        rc = mdb_reader_check(env->mdb, &stale);
+    if (rc == 0)
+        rc = mdb_txn_begin(env->mdb, NULL, flags, txnp);
     return rc ? environment_error(env, rc, err) : 0;
 }
 
@@ -218,6 +232,23 @@ static int environment_exists(const struct environment *env, struct casebus_erro
     return errno == ENOENT ? 0 : error_set_errno(err, errno, _("cannot use '%s'"), file);
 }
 
+/* A file that was cut short would stop the process at the first look behind its end (SIGBUS). With zeros
+ * there, LMDB sees pages of no kind and says so. */
+static int file_extend(MDB_env *mdb)
+{
+    MDB_envinfo info;
+    MDB_stat pages;
+    struct stat status;
+    int fd, rc;
+    if ((rc = mdb_env_info(mdb, &info)) || (rc = mdb_env_stat(mdb, &pages)) ||
+        (rc = mdb_env_get_fd(mdb, &fd)))
+        return rc;
+    off_t size = (off_t)((info.me_last_pgno + 1) * pages.ms_psize);
+    if (fstat(fd, &status) != 0 || (status.st_size < size && ftruncate(fd, size) != 0))
+        return errno;
+    return 0;
+}
+
 static int environment_attach(struct environment *env, const struct environment_options *options,
                               struct casebus_error *err)
 {
@@ -225,7 +256,10 @@ static int environment_attach(struct environment *env, const struct environment_
     int rc = folder_open(&env->mdb, env->path, options->readonly);
     if (rc)
         return environment_error(env, rc, err);
-    rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+    if (!options->readonly)
+        rc = file_extend(env->mdb);
+    if (rc == 0)
+        rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
     if (rc == 0) {
         rc = tables_open(txn, options, 0, env->tables);
         if (rc)
@@ -239,6 +273,20 @@ static int environment_attach(struct environment *env, const struct environment_
     return environment_error(env, rc, err);
 }
 
+/* LMDB's locks and its shared map do not work between machines. */
+static int check_local(const char *dir, struct casebus_error *err)
+{
+    struct statfs system;
+    if (statfs(dir, &system) != 0)
+        return 0; /* it is not there yet, or the next step says why it cannot be used */
+    unsigned long type = (unsigned long)system.f_type & 0xffffffff;
+    if (type != NFS_SUPER_MAGIC && type != SMB_SUPER_MAGIC && type != SMB2_SUPER_MAGIC &&
+        type != CIFS_SUPER_MAGIC)
+        return 0;
+    error_set(err, CASEBUS_CONFIG, _("'%s' lies on a network file system"), dir);
+    return error_hint(err, _("put the hub's directory on a local disk"));
+}
+
 int environment_open(struct environment *env, const char *dir, const struct environment_options *options,
                      struct casebus_error *err)
 {
@@ -247,6 +295,8 @@ int environment_open(struct environment *env, const char *dir, const struct envi
     atomic_init(&env->broken, false);
     if (path_join(env->path, sizeof env->path, dir, options->name) != 0)
         return error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), dir);
+    if (check_local(dir, err) != 0)
+        return -1;
     int there = environment_exists(env, err);
     if (there < 0)
         return -1;

@@ -259,6 +259,22 @@ static void test_folder_that_lost_its_data_is_not_made_anew(void **state)
     expect_damaged(f, "data.mdb");
 }
 
+static void test_file_that_was_cut_short_is_noticed_at_opening(void **state)
+{
+    struct fixture *f = *state;
+    struct casebus_error err;
+    struct stat status;
+    char path[PATH_MAX];
+
+    fixture_append(f, 3000);
+    fixture_close(f);
+    folder_path(path, f->dir, "ledger/data.mdb");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(truncate(path, status.st_size / 3), 0);
+    assert_int_equal(ledger_open(&f->ledger, f->dir, ORIGIN, &err), -1);
+    assert_int_equal(err.code, CASEBUS_DAMAGED);
+}
+
 static void test_interrupted_creation_is_made_again(void **state)
 {
     struct fixture *f = *state;
@@ -362,6 +378,7 @@ int main(void)
         LEDGER_TEST(test_missing_leaf_is_noticed_at_opening),
         LEDGER_TEST(test_missing_hashes_are_noticed_at_opening),
         LEDGER_TEST(test_folder_that_lost_its_data_is_not_made_anew),
+        LEDGER_TEST(test_file_that_was_cut_short_is_noticed_at_opening),
         LEDGER_TEST(test_interrupted_creation_is_made_again),
         LEDGER_TEST(test_reader_beside_the_writer_sees_what_is_synced),
         LEDGER_TEST(test_readonly_ledger_must_be_there),

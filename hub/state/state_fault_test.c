@@ -4,7 +4,7 @@
 #include "hub/journal/kill_fixture.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 
 #define ROUNDS 25
 #define N_KEYS 500
@@ -108,6 +108,47 @@ static void test_state_is_of_one_position_after_a_kill(void **state)
     folder_remove(f.dir);
 }
 
+static void look_for_ever(void *self, int pipe_end)
+{
+    struct fixture *f = self;
+    struct casebus_error err;
+    struct state *state;
+    struct state_view *view;
+
+    if (state_open_readonly(&state, f->dir, &err) != 0 || state_view_open(&view, state, &err) != 0)
+        _exit(1);
+    promise(pipe_end, 1);
+    pause();
+}
+
+static void test_reader_that_was_killed_does_not_make_the_file_grow(void **state)
+{
+    struct chance chance = chance_begin();
+    struct casebus_error err;
+    struct state *opened;
+    struct stat status;
+    struct fixture f;
+    char path[PATH_MAX];
+
+    (void)state;
+    folder_make(f.dir, "state");
+    must(state_open(&opened, f.dir, &err), &err);
+    struct exchange_store store = state_store(opened);
+    run_and_kill(look_for_ever, &f, &chance, 1, 0);
+    for (uint64_t n = 0; n < 100 * N_KEYS; n++) {
+        must(apply(&store, n, &err), &err);
+        if (n % N_KEYS != 0)
+            continue;
+        assert_int_equal(state_freeze(opened, n + 1), 1);
+        must(state_write(opened, NULL, &err), &err);
+    }
+    folder_path(path, f.dir, "state/data.mdb");
+    assert_int_equal(stat(path, &status), 0);
+    assert_true(status.st_size < 2 << 20);
+    state_close(opened);
+    folder_remove(f.dir);
+}
+
 static void test_full_map_keeps_the_overlay_until_there_is_room(void **state)
 {
     struct casebus_error err;
@@ -151,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_state_is_of_one_position_after_a_kill),
+        cmocka_unit_test(test_reader_that_was_killed_does_not_make_the_file_grow),
         cmocka_unit_test(test_full_map_keeps_the_overlay_until_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
