@@ -184,6 +184,8 @@ def check_event(schema, event):
         computed = mac(unhex(part["salt"]), content)
         claim(f"{what}: commitment", computed == unhex(part["commitment"]) == commitment.mac)
         claim(f"{what}: size", commitment.size == len(content))
+        kind = schema.event.PartKind.Name(commitment.kind)
+        claim(f"{what}: part kind", kind == "PART_KIND_" + part["kind"].upper())
     claim(f"{what}: event hash", sha256(label("casebus/v1/event"), header) == unhex(event["event_hash"]))
 
     kept = b"".join(raw for number, raw in fields(header) if number not in (1, 22))
@@ -217,7 +219,8 @@ def check_batches(schema, v):
         claim(f"{what}: begins with its context", raw.startswith(b"\x0a\x10casebus/v1/batch"))
         claim(f"{what}: events root", root == unhex(batch["events_root"]) == statement.events_root)
         claim(f"{what}: previous", previous == unhex(batch["previous"]) == statement.previous)
-        claim(f"{what}: numbers", (statement.first, statement.count) == (number, len(hashes)))
+        claim(f"{what}: numbers",
+              (statement.first, statement.count, batch["first"]) == (number, len(hashes), number))
         claim(f"{what}: key id", statement.key_id == unhex(v["key"]["id"]))
         claim(f"{what}: packs as it came", statement.SerializeToString(deterministic=True) == raw)
         check_signature(v, what, raw, unhex(batch["signature"]))
@@ -305,10 +308,13 @@ def check_body(schema, v):
     subject = unhex(vector["subject"])
     place = label(vector["origin"]) + subject
     key = unseal(unhex(vector["slot_key"]), label("casebus/v1/wrap") + place, body.wrapped_key)
+    claim("body: wrapped key", body.wrapped_key == unhex(vector["wrapped_key"]))
+    claim("body: associated data of the key", unhex(vector["wrap_associated"]) == label("casebus/v1/wrap") + place)
     claim("body: single-use key", key == unhex(vector["key"]))
     for i, (sealed, item) in enumerate(zip(body.item, vector["items"])):
         associated = label("casebus/v1/body") + place + struct.pack(">I", i)
         claim("body: associated data", associated == unhex(item["associated"]))
+        claim("body: sealed item", sealed == unhex(item["sealed"]))
         claim("body: nonce", sealed[:12] == i.to_bytes(12, "big"))
         claim("body: item", unseal(key, associated, sealed) == unhex(item["plain"]))
     claim("body: item 0 is the header it is about",

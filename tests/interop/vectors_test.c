@@ -1,6 +1,7 @@
 /* The committed vectors are what this code computes, opens and refuses. */
 #include "tests/interop/vectors.h"
 
+#include "proto/base/files.h"
 #include "proto/codec/sample.h"
 #include "proto/merkle/note.h"
 
@@ -132,6 +133,24 @@ static void test_committed_refusals_are_refused(void **state)
     json_decref(all);
 }
 
+static void test_protocol_page_lists_every_code(void **state)
+{
+    static const char *const rows[] = {
+#define CODE_ROW(name, value, text, meaning) "| `" text "` | " meaning " |\n",
+        CASEBUS_CODES(CODE_ROW)
+#undef CODE_ROW
+    };
+    struct buffer page;
+    struct casebus_error err;
+
+    (void)state;
+    assert_int_equal(file_read(SOURCE_DIR "/docs/protocol.md", 1024 * 1024, &page, &err), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (!strstr((const char *)page.data, rows[i]))
+            fail_msg("docs/protocol.md does not have the row %s", rows[i]);
+    buffer_deinit(&page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_committed_body_opens),
         cmocka_unit_test(test_committed_note_is_a_checkpoint),
         cmocka_unit_test(test_committed_refusals_are_refused),
+        cmocka_unit_test(test_protocol_page_lists_every_code),
     };
     return cmocka_run_group_tests_name("vectors", tests, NULL, NULL);
 }
