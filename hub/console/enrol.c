@@ -15,7 +15,9 @@
 #include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
+#include <time.h>
 #include <zmq.h>
 
 #define STATEMENT_MAX    1024
@@ -181,6 +183,35 @@ static int authority_load(const struct call *call, struct enrolment *enrolment, 
                : 0;
 }
 
+static bool asn1_seconds(const ASN1_TIME *time, int64_t *seconds)
+{
+    struct tm tm;
+    if (!time || !ASN1_TIME_to_tm(time, &tm))
+        return false;
+    *seconds = timegm(&tm);
+    return true;
+}
+
+/* A certificate lies within the authority's own time. */
+static int validity_set(const struct enrolment *enrolment, struct certificate_info *info,
+                        struct casebus_error *err)
+{
+    const uint8_t *der = enrolment->authority;
+    X509 *authority = d2i_X509(NULL, &der, (long)enrolment->authority_size);
+    int64_t first = 0, last = 0, now = clock_unix_us() / 1000000;
+    bool read = authority && asn1_seconds(X509_get0_notBefore(authority), &first) &&
+                asn1_seconds(X509_get0_notAfter(authority), &last);
+    X509_free(authority);
+    if (!read || now > last)
+        return error_set(err, CASEBUS_CERTIFICATE,
+                         _("keys/authority.pem is unreadable, or its time is over"));
+    info->not_before = now - 3600 > first ? now - 3600 : first; /* a node's clock may be behind */
+    info->not_after = now + (int64_t)CERTIFICATE_DAYS * 86400;
+    if (info->not_after > last)
+        info->not_after = last;
+    return 0;
+}
+
 static int certificate_make(const struct call *call, struct enrolment *enrolment, struct casebus_error *err)
 {
     const Casebus__V1__EnrolmentStatement *fields = enrolment->fields;
@@ -191,12 +222,10 @@ static int certificate_make(const struct call *call, struct enrolment *enrolment
     snprintf(info.origin, sizeof info.origin, "%s", fields->origin);
     memcpy(info.curve_key, fields->curve_key.data, CURVE_KEY_SIZE);
     memcpy(info.key.bytes, fields->public_key.data, fields->public_key.len);
-    info.not_before = clock_unix_us() / 1000000 - 3600; /* a node's clock may be behind */
-    info.not_after = info.not_before + (int64_t)CERTIFICATE_DAYS * 86400;
 
     char path[PATH_MAX];
     struct signing_key *key = NULL;
-    if (key_path(call, "authority.key", path, err) ||
+    if (validity_set(enrolment, &info, err) || key_path(call, "authority.key", path, err) ||
         signing_key_load(&key, suite_get(SUITE_INTL), path, err))
         return -1;
     int r = certificate_issue(key, bytes_of(enrolment->authority, enrolment->authority_size), &info,
