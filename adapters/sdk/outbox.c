@@ -629,21 +629,34 @@ static uint8_t *bytes_put(uint8_t *out, struct bytes bytes)
 
 /* Frame { publish: Publish { batch: Batch { statement, signature, event... } } } without a message in
  * between: the events' bytes must not be serialised again. */
-static uint8_t *frame_make(const struct outbox_batch *batch, struct bytes events, size_t *size)
+struct frame_sizes {
+    size_t batch;
+    size_t publish;
+    size_t frame;
+};
+
+static struct frame_sizes frame_measure(const struct outbox_batch *batch, struct bytes events)
 {
-    struct bytes signature = bytes_of(batch->signature, SIGNATURE_SIZE);
-    size_t in_batch = field_size(batch->statement.size) + field_size(signature.size) + events.size;
-    size_t in_publish = field_size(in_batch);
-    *size = field_size(in_publish);
-    uint8_t *frame = malloc(*size);
+    struct frame_sizes sizes;
+    sizes.batch = field_size(batch->statement.size) + field_size(SIGNATURE_SIZE) + events.size;
+    sizes.publish = field_size(sizes.batch);
+    sizes.frame = field_size(sizes.publish);
+    return sizes;
+}
+
+static uint8_t *frame_make(const struct outbox_batch *batch, struct bytes events)
+{
+    struct frame_sizes sizes = frame_measure(batch, events);
+    uint8_t *frame = malloc(sizes.frame);
     if (!frame)
         return NULL;
-    uint8_t *at = field_open(frame, 3, in_publish);
-    at = field_open(at, 1, in_batch);
+    uint8_t *at = field_open(frame, 3, sizes.publish);
+    at = field_open(at, 1, sizes.batch);
     at = bytes_put(field_open(at, 1, batch->statement.size), batch->statement);
-    at = bytes_put(field_open(at, 2, signature.size), signature);
+    at = bytes_put(field_open(at, 2, SIGNATURE_SIZE), bytes_of(batch->signature, SIGNATURE_SIZE));
     at = bytes_put(at, events);
-    assert(at == frame + *size);
+    assert(at == frame + sizes.frame);
+    (void)at;
     return frame;
 }
 
@@ -665,7 +678,7 @@ static bool batch_note(struct outbox_batch *batch, const struct feed_event *even
     return true;
 }
 
-int outbox_send(struct outbox *outbox, uint8_t **framep, size_t *sizep, struct casebus_error *err)
+int outbox_send(struct outbox *outbox, size_t max, uint8_t **framep, size_t *sizep, struct casebus_error *err)
 {
     struct outbox_batch *batch = outbox_unsent(outbox);
     struct bytes events;
@@ -677,16 +690,19 @@ int outbox_send(struct outbox *outbox, uint8_t **framep, size_t *sizep, struct c
     if (outbox->feed.n < batch->count)
         return error_set(err, CASEBUS_DAMAGED, _("the outbox has lost events of a batch"));
     const struct feed_event *known = feed_peek(&outbox->feed, batch->count, &events);
-    *framep = frame_make(batch, events, &batch->frame_size);
-    *sizep = batch->frame_size;
+    *sizep = frame_measure(batch, events).frame;
+    if (*sizep > max)
+        return 0;
+    *framep = frame_make(batch, events);
     if (!*framep || !batch_note(batch, known, events.size)) {
         free(*framep);
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a batch"));
     }
+    batch->frame_size = *sizep;
+    batch->sent = true;
     feed_drop(&outbox->feed, batch->count);
     outbox->taken += batch->count;
-    batch->sent = true;
-    return 0;
+    return 1;
 }
 
 /* --- answers --- */

@@ -74,8 +74,9 @@ struct outbox_batch *outbox_unsent(struct outbox *outbox);
 int outbox_freeze(struct outbox *outbox, size_t max_events, size_t max_bytes, bool only_full,
                   struct casebus_error *err);
 /* The frame that publishes the oldest unsent batch, in memory to be freed by the caller. The batch is on disk
- * when it returns, and counts as sent. */
-int outbox_send(struct outbox *outbox, uint8_t **framep, size_t *sizep, struct casebus_error *err);
+ * when it returns, and counts as sent. 1, or 0 when the frame has more than @max bytes. */
+int outbox_send(struct outbox *outbox, size_t max, uint8_t **framep, size_t *sizep,
+                struct casebus_error *err);
 /* Everything that is not answered is unsent again: the session ended. */
 void outbox_rewind(struct outbox *outbox);
 

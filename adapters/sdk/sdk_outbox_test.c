@@ -96,7 +96,7 @@ static struct bytes send_one(void)
         OK(outbox_freeze(outbox, BATCH_MAX_EVENTS, BATCH_MAX_BYTES, false, &err));
     if (!outbox_unsent(outbox))
         return bytes_of(NULL, 0);
-    OK(outbox_send(outbox, &frame, &size, &err));
+    OK(outbox_send(outbox, SIZE_MAX, &frame, &size, &err));
     struct bytes copy = bytes_of(arena_copy(&arena, frame, size), size);
     free(frame);
     return copy;
