@@ -205,6 +205,15 @@ static void test_case_accuses_nobody_within_a_date(void **unused)
     assert_int_equal(ends_as(&story), CASE_FINISHED);
     assert_int_equal(story.state.findings, 0);
 
+    struct story ended_that_day = {0};
+    tell_at(&ended_that_day, KIND(SPECIAL_BEGIN), 3 * DAY_US);
+    tell_at(&ended_that_day, KIND(SPECIAL_END), 5 * DAY_US + 9 * HOUR_US);
+    tell_at(&ended_that_day, KIND(ACCEPT), 5 * DAY_US + 9 * HOUR_US);
+    tell_date(&ended_that_day, KIND(FINISH), 5);
+    tell_at(&ended_that_day, KIND(WITHDRAW), 5 * DAY_US + 10 * HOUR_US);
+    assert_int_equal(ends_as(&ended_that_day), CASE_WITHDRAWN);
+    assert_int_equal(ended_that_day.state.findings, 0);
+
     struct story answered = {0};
     tell_at(&answered, KIND(SUPPLEMENT_NOTICE), 5 * DAY_US + 10 * HOUR_US);
     tell_date(&answered, KIND(SUPPLEMENT), 5);
