@@ -286,26 +286,28 @@ static int row_gather(struct sheet *sheet, struct row *row, size_t *sizep, struc
     return size > ROW_SIZE_MAX ? bad_length(sheet, row, err) : SOURCE_ROW;
 }
 
+static const char *cell_name(const struct sheet *sheet, size_t i)
+{
+    return i < sheet->n_columns ? sheet->name[i] : "?";
+}
+
 static int cell_decode(struct sheet *sheet, size_t i, struct casebus_error *err)
 {
     struct bytes in = bytes_of(sheet->cells.data + sheet->cell[i].offset, sheet->cell[i].size);
     size_t begin = sheet->decoded.size;
-    size_t good = in.size ? text_decode(sheet, in, &sheet->decoded) : 0;
-    if (good != in.size) {
-        error_set(err, CASEBUS_ROW, _("column %zu ('%s') is not %s text"), i + 1,
-                  i < sheet->n_columns ? sheet->name[i] : "?", sheet->encoding);
-        return error_hint(err, _("set source.encoding to what the file really is: UTF-8 or GB18030"));
-    }
-    if (sheet->decoded.size > begin && memchr(sheet->decoded.data + begin, 0, sheet->decoded.size - begin)) {
-        error_set(err, CASEBUS_ROW, _("column %zu ('%s') holds a NUL byte"), i + 1,
-                  i < sheet->n_columns ? sheet->name[i] : "?");
+    if (in.size > 0 && memchr(in.data, 0, in.size)) {
+        error_set(err, CASEBUS_ROW, _("column %zu ('%s') holds a NUL byte"), i + 1, cell_name(sheet, i));
         return error_hint(err, _("export the file as text; NUL is no character of a text"));
     }
+    if (in.size > 0 && text_decode(sheet, in, &sheet->decoded) != in.size) {
+        error_set(err, CASEBUS_ROW, _("column %zu ('%s') is not %s text"), i + 1, cell_name(sheet, i),
+                  sheet->encoding);
+        return error_hint(err, _("set source.encoding to what the file really is: UTF-8 or GB18030"));
+    }
     sheet->cell[i] = (struct cell){begin, sheet->decoded.size - begin};
-    return buffer_append(&sheet->decoded, "", 1)
-               ? 0
-               : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a row of '%s'"),
-                           input_name(sheet->input));
+    if (!buffer_append(&sheet->decoded, "", 1))
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a row of '%s'"), input_name(sheet->input));
+    return 0;
 }
 
 static int cells_decode(struct sheet *sheet, struct casebus_error *err)

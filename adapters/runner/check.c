@@ -4,11 +4,20 @@
 #include "adapters/runner/config.h"
 #include "proto/base/texts.h"
 
+#include <csv.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <wchar.h>
 
-enum { FAULTS_SHOWN = 20, LEFT_LEAST = 30, LEFT_MOST = 60, PAIR_SIZE = 200, PAIRS_MAX = 80 };
+enum {
+    FAULTS_SHOWN = 20,
+    CODES_SHOWN = 30,
+    LEFT_LEAST = 30,
+    LEFT_MOST = 60,
+    PAIR_SIZE = 200,
+    PAIRS_MAX = 80
+};
 
 struct check {
     struct config *config;
@@ -138,14 +147,31 @@ static int rows_check(struct check *check, struct casebus_error *err)
 
 static void tally_print(const char *title, struct tally *tally)
 {
+    size_t shown = tally->n < CODES_SHOWN ? tally->n : CODES_SHOWN;
     tally_sort(tally);
     if (tally->n == 0)
         return;
     printf("%s\n", title);
-    for (size_t i = 0; i < tally->n; i++)
+    for (size_t i = 0; i < shown; i++)
         printf("  %8llu  %s\n", (unsigned long long)tally->rows[i].n, tally->rows[i].text);
-    if (tally->rest)
-        printf(_("  %8llu  of further ones\n"), (unsigned long long)tally->rest);
+    if (tally->n > shown || tally->rest)
+        printf(_("  ... and %zu more (--codes=FILE writes a table of all)\n"), tally->n - shown);
+}
+
+/* A table that `file:` can read once the column "to" is filled in. */
+static int codes_write(const char *path, const struct tally *tally)
+{
+    FILE *file = fopen(path, "we");
+    if (!file) {
+        fprintf(stderr, _("casebus-adapter: cannot write '%s': %s\n"), path, strerror(errno));
+        return EXIT_STUCK;
+    }
+    fputs("from,to,count\n", file);
+    for (size_t i = 0; i < tally->n; i++) {
+        csv_fwrite(file, tally->rows[i].text, strlen(tally->rows[i].text));
+        fprintf(file, ",other,%llu\n", (unsigned long long)tally->rows[i].n);
+    }
+    return fclose(file) == 0 ? EXIT_FINE : EXIT_STUCK;
 }
 
 static uint64_t tally_sum(const struct tally *tally)
@@ -171,7 +197,7 @@ static void summary_print(struct check *check, bool damaged)
            (unsigned long long)check->filtered);
 }
 
-static int source_check(struct check *check)
+static int source_check(struct check *check, const char *codes_file)
 {
     struct casebus_error err = {0};
     char description[120];
@@ -183,7 +209,8 @@ static int source_check(struct check *check)
         error_print("casebus-adapter", &err);
     }
     summary_print(check, r != 0);
-    if (r != 0)
+    if (r != 0 ||
+        (codes_file && codes_write(codes_file, mapping_unmapped(check->config->mapping)) != EXIT_FINE))
         return EXIT_STUCK;
     return check->rejected ? EXIT_SOME_BAD : EXIT_FINE;
 }
@@ -197,7 +224,7 @@ int check_command(const struct options *options)
     int code = EXIT_USAGE;
     if (faults.n_all > 0) {
         faults_print(&faults, stderr);
-        fprintf(stderr, _("casebus-adapter: the configuration has %zu faults; nothing was started\n"),
+        fprintf(stderr, _("casebus-adapter: faults in the configuration: %zu; nothing was started\n"),
                 faults.n_all);
     } else if (!config.source) {
         printf("%s\n", _("The configuration is fine. It has no source, so there are no rows to check."));
@@ -205,7 +232,7 @@ int check_command(const struct options *options)
     } else {
         struct check check = {
             .config = &config, .to_show = options->rows_shown, .event = casebus_event_new()};
-        code = check.event ? source_check(&check) : EXIT_STUCK;
+        code = check.event ? source_check(&check, options->codes_file) : EXIT_STUCK;
         casebus_event_free(check.event);
         tally_deinit(&check.kinds);
     }

@@ -19,8 +19,9 @@ struct options {
     bool backfill;
     bool from_start;
     bool verbose;
-    unsigned idle_seconds; /* with once: no delivery for so long */
-    unsigned rows_shown;   /* check */
+    unsigned idle_seconds;  /* with once: no delivery for so long */
+    unsigned rows_shown;    /* check */
+    const char *codes_file; /* check: where to write unmapped codes; NULL: nowhere */
 };
 
 int run_command(const struct options *options);

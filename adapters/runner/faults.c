@@ -28,11 +28,11 @@ static struct fault *fault_new(struct faults *faults, const struct place *place)
         faults->items = calloc(FAULTS_MAX, sizeof *faults->items);
     if (!faults->items || faults->n == FAULTS_MAX)
         return NULL;
-    struct fault *fault = &faults->items[faults->n++];
-    if (place && place->line)
-        snprintf(fault->where, sizeof fault->where, "%s:%u:%u: ", place->file, place->line, place->column);
-    else if (place && place->file)
-        snprintf(fault->where, sizeof fault->where, "%s: ", place->file);
+    struct fault *fault = &faults->items[faults->n];
+    fault->order = faults->n++;
+    fault->line = place ? place->line : 0;
+    fault->column = place ? place->column : 0;
+    snprintf(fault->file, sizeof fault->file, "%s", place && place->file ? place->file : "");
     return fault;
 }
 
@@ -73,10 +73,38 @@ static void line_print(FILE *out, const char *before, const char *text)
     fprintf(out, "%s%s\n", before, shown);
 }
 
+static void where_print(char *out, size_t size, const struct fault *fault)
+{
+    char file[sizeof fault->file];
+    text_escape(file, sizeof file, fault->file);
+    if (fault->line)
+        snprintf(out, size, "%s:%u:%u: ", file, fault->line, fault->column);
+    else
+        snprintf(out, size, "%s%s", file, file[0] ? ": " : "");
+}
+
+/* In the order of the file, so that a person can go through it; what was given on the command line is last.
+ */
+static int fault_compare(const void *left, const void *right)
+{
+    const struct fault *a = left, *b = right;
+    if ((a->line == 0) != (b->line == 0))
+        return a->line == 0 ? 1 : -1;
+    if (strcmp(a->file, b->file) != 0)
+        return strcmp(a->file, b->file);
+    if (a->line != b->line)
+        return a->line < b->line ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
+}
+
 void faults_print(const struct faults *faults, FILE *out)
 {
+    if (faults->n > 1)
+        qsort(faults->items, faults->n, sizeof *faults->items, fault_compare);
     for (size_t i = 0; i < faults->n; i++) {
-        line_print(out, faults->items[i].where, faults->items[i].text);
+        char where[sizeof faults->items[i].file + 32];
+        where_print(where, sizeof where, &faults->items[i]);
+        line_print(out, where, faults->items[i].text);
         if (faults->items[i].hint[0])
             line_print(out, "    ", faults->items[i].hint);
     }

@@ -15,7 +15,10 @@ struct place {
 };
 
 struct fault {
-    char where[160];
+    char file[160]; /* "" when it is nowhere in particular */
+    unsigned line;
+    unsigned column;
+    size_t order; /* of finding */
     char text[400];
     char hint[240];
 };

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { SETS_MAX = 64 };
-enum { OPT_ONCE = 256, OPT_BACKFILL, OPT_LANGUAGE, OPT_FROM_START, OPT_IDLE, OPT_ROWS };
+enum { OPT_ONCE = 256, OPT_BACKFILL, OPT_LANGUAGE, OPT_FROM_START, OPT_IDLE, OPT_ROWS, OPT_CODES };
 
 struct command {
     const char *name;
@@ -31,18 +31,19 @@ struct arguments {
     size_t n_words;
 };
 
-static const char doc[] =
-    N_("Publishes a source's rows as case events, and writes what is received to a sink.\v"
-       "Commands:\n"
-       "  run CONFIG       work until stopped (or, with --once, until all is answered)\n"
-       "  check CONFIG     show what would be sent, and everything that is wrong; sends nothing\n"
-       "  explain [KIND]   show the settings there are: eventlog, jsonl, map\n"
-       "\n"
-       "Exit codes: 0 fine, 1 some rows were rejected or refused, 2 wrong usage or configuration, 3 it "
-       "cannot go on.\n"
-       "\n"
-       "Begin with: casebus-adapter explain > adapter.yaml; casebus-adapter check adapter.yaml\n"
-       "Manual: man casebus-adapter; from zero to running in ten minutes: docs/adapters.md");
+static const char doc[] = N_("Publishes a source's rows as case events, and writes what is received to a\n"
+                             "sink.\v"
+                             "Commands:\n"
+                             "  run CONFIG      work until stopped; with --once, until all is answered\n"
+                             "  check CONFIG    show what would be sent and all that is wrong; send nothing\n"
+                             "  explain [KIND]  show the settings there are: eventlog, jsonl, map\n"
+                             "\n"
+                             "Exit codes: 0 fine; 1 some rows were rejected or refused; 2 wrong usage or\n"
+                             "configuration; 3 it cannot go on.\n"
+                             "\n"
+                             "To begin:  casebus-adapter explain > adapter.yaml\n"
+                             "           casebus-adapter check adapter.yaml\n"
+                             "See also:  man casebus-adapter; docs/adapters.md");
 
 static const struct argp_option argp_options[] = {
     {"set", 's', N_("NAME=VALUE"), 0, N_("Replace a setting, such as source.file=today.csv (repeatable)"), 0},
@@ -52,6 +53,8 @@ static const struct argp_option argp_options[] = {
     {"from-start", OPT_FROM_START, NULL, 0,
      N_("run: read the source from its first row; the hub recognises what it has"), 0},
     {"rows", OPT_ROWS, N_("N"), 0, N_("check: how many rows to show as events (3)"), 0},
+    {"codes", OPT_CODES, N_("FILE"), 0,
+     N_("check: write the codes that no table knows as a table to fill in"), 0},
     {"verbose", 'v', NULL, 0, N_("More log lines"), 0},
     {"language", OPT_LANGUAGE, N_("zh|en"), 0, N_("Language of messages, if not that of the locale"), 0},
     {0},
@@ -114,6 +117,9 @@ static error_t option_parse(int key, char *value, struct argp_state *state)
     case OPT_ROWS:
         options->rows_shown = number_parse(value, state);
         return 0;
+    case OPT_CODES:
+        options->codes_file = value;
+        return 0;
     case 'v':
         options->verbose = true;
         return 0;
@@ -150,6 +156,7 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = {.options = {.rows_shown = 3}};
     texts_init();
+    setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version_hook = version_print;
     struct argp argp = {.options = argp_options,

@@ -487,7 +487,7 @@ int run_command(const struct options *options)
         code = run_configured(run);
     } else {
         faults_print(&faults, stderr);
-        fprintf(stderr, _("casebus-adapter: the configuration has %zu faults; nothing was started\n"),
+        fprintf(stderr, _("casebus-adapter: faults in the configuration: %zu; nothing was started\n"),
                 faults.n_all);
     }
     config_deinit(&run->config);

@@ -256,7 +256,9 @@ void settings_print(const struct setting *rows, size_t n_rows, int indent)
     for (size_t i = 0; i < n_rows; i++) {
         const struct setting *row = &rows[i];
         char left[64];
-        snprintf(left, sizeof left, "%s: %s", row->name, row->fallback ? row->fallback : "...");
+        const char *quote = row->type == SETTING_CHAR ? "\"" : "";
+        snprintf(left, sizeof left, "%s: %s%s%s", row->name, quote, row->fallback ? row->fallback : "...",
+                 quote);
         printf("%*s%-*s # %s%s", indent, "", 26 - indent, left, row->fallback ? "" : _("required. "),
                _(row->summary));
         for (size_t j = 0; row->choices && row->choices[j]; j++)
