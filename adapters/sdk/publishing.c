@@ -103,9 +103,11 @@ static int refusal_tell(struct session *session, const struct outbox_batch *batc
     if (outbox_read(session->parts.outbox, batch, index, bytes, err) != 0 ||
         event_read_packed(session->event, bytes_of(bytes->data, bytes->size), err) != 0)
         return -1;
+    const char *words = text_choose(sentence);
     struct casebus_outcome outcome = {.kind = CASEBUS_REFUSED,
                                       .code = code,
-                                      .sentence = text_choose(sentence),
+                                      .sentence =
+                                          *words ? words : casebus_code_meaning(casebus_code_parse(code)),
                                       .hint = text_choose(hint),
                                       .event = session->event};
     outcome_tell(session, batch, index, &outcome);
@@ -115,9 +117,10 @@ static int refusal_tell(struct session *session, const struct outbox_batch *batc
 static int member_tell(struct session *session, const struct outbox_batch *batch, uint32_t index,
                        const struct receipt_member *member, struct buffer *bytes, struct casebus_error *err)
 {
+    const Casebus__V1__Outcome *words = member->words;
     if (member->kind == CASEBUS_REFUSED)
-        return refusal_tell(session, batch, index, member->words->code, member->words->sentence,
-                            member->words->hint, bytes, err);
+        return refusal_tell(session, batch, index, member->code, words ? words->sentence : NULL,
+                            words ? words->hint : NULL, bytes, err);
     outcome_tell(session, batch, index,
                  &(struct casebus_outcome){.kind = member->kind, .position = member->position});
     return 0;

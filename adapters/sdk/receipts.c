@@ -168,10 +168,9 @@ static int seal_check(const Casebus__V1__SealEntry *seal, const struct outbox_ba
     return 0;
 }
 
-/* One member that did not become an entry, as the seal and the words beside it tell. */
+/* One member that did not become an entry, as the seal tells it. */
 static int member_check(struct receipt *receipt, const Casebus__V1__SealOutcome *outcome,
-                        const Casebus__V1__Outcome *words, const struct outbox_batch *batch, int64_t *before,
-                        struct casebus_error *err)
+                        const struct outbox_batch *batch, int64_t *before, struct casebus_error *err)
 {
     bool refused = outcome->duplicate_of == 0;
     if (outcome->index >= batch->count || (int64_t)outcome->index <= *before)
@@ -180,14 +179,39 @@ static int member_check(struct receipt *receipt, const Casebus__V1__SealOutcome 
         return untrue(_("an outcome is about another event"), err);
     if (refused != (*outcome->code != '\0'))
         return untrue(_("an outcome is neither a duplicate nor a refusal"), err);
-    if (words->index != outcome->index || words->duplicate_of != outcome->duplicate_of ||
-        strcmp(words->code, outcome->code) != 0)
-        return untrue(_("its words and its seal differ"), err);
     *before = outcome->index;
     receipt->members[outcome->index] =
         (struct receipt_member){.kind = refused ? CASEBUS_REFUSED : CASEBUS_DUPLICATE,
                                 .position = refused ? 0 : outcome->duplicate_of - 1,
-                                .words = refused ? words : NULL};
+                                .code = outcome->code};
+    return 0;
+}
+
+/* Words are for people; what they are about has to be as it is sealed. */
+static int words_check(struct receipt *receipt, const Casebus__V1__Outcome *words, struct casebus_error *err)
+{
+    struct receipt_member *member = words->index < receipt->n ? &receipt->members[words->index] : NULL;
+    if (!member || member->kind == CASEBUS_ACCEPTED || strcmp(words->code, member->code) != 0 ||
+        (member->kind == CASEBUS_DUPLICATE && words->duplicate_of != member->position + 1))
+        return untrue(_("its words and its seal differ"), err);
+    member->words = words;
+    return 0;
+}
+
+static int members_check(struct receipt *receipt, const Casebus__V1__SealEntry *seal,
+                         const struct outbox_batch *batch, const Casebus__V1__Accepted *accepted,
+                         struct casebus_error *err)
+{
+    int64_t before = -1;
+    receipt->n = batch->count;
+    for (uint32_t i = 0; i < batch->count; i++)
+        receipt->members[i] = (struct receipt_member){.kind = CASEBUS_ACCEPTED};
+    for (size_t i = 0; i < seal->n_outcome; i++)
+        if (member_check(receipt, seal->outcome[i], batch, &before, err) != 0)
+            return -1;
+    for (size_t i = 0; i < accepted->n_outcome; i++)
+        if (words_check(receipt, accepted->outcome[i], err) != 0)
+            return -1;
     return 0;
 }
 
@@ -204,7 +228,6 @@ static int positions_fill(struct receipt *receipt, uint64_t tree_size, struct ca
 int receipt_check(struct receipt *receipt, struct witness *witness, const struct outbox_batch *batch,
                   const Casebus__V1__Accepted *accepted, struct arena *arena, struct casebus_error *err)
 {
-    int64_t before = -1;
     if (witness_advance(witness, accepted->checkpoint, err) != 0 ||
         inclusion_check(witness, accepted, err) != 0)
         return -1;
@@ -216,14 +239,8 @@ int receipt_check(struct receipt *receipt, struct witness *witness, const struct
         return untrue(_("the entry is not a seal"), err);
     if (seal_check(entry->seal, batch, err) != 0)
         return -1;
-    if (entry->seal->n_outcome != accepted->n_outcome)
-        return untrue(_("its words and its seal differ"), err);
     receipt->seal_position = accepted->seal_position;
-    receipt->n = batch->count;
-    for (uint32_t i = 0; i < batch->count; i++)
-        receipt->members[i] = (struct receipt_member){.kind = CASEBUS_ACCEPTED};
-    for (size_t i = 0; i < accepted->n_outcome; i++)
-        if (member_check(receipt, entry->seal->outcome[i], accepted->outcome[i], batch, &before, err) != 0)
-            return -1;
+    if (members_check(receipt, entry->seal, batch, accepted, err) != 0)
+        return -1;
     return positions_fill(receipt, witness->newest.size, err);
 }

@@ -38,7 +38,8 @@ struct receipt {
     struct receipt_member {
         enum casebus_outcome_kind kind;
         uint64_t position;                 /* accepted, or of what it duplicates */
-        const Casebus__V1__Outcome *words; /* refused: what the hub says about it */
+        const char *code;                  /* refused */
+        const Casebus__V1__Outcome *words; /* of the hub about it; may be NULL */
     } members[BATCH_MAX_EVENTS];
 };
 
