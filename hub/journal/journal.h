@@ -56,9 +56,9 @@ int journal_trim(struct journal *journal, uint64_t position, struct casebus_erro
 int journal_prepare(struct journal *journal, struct casebus_error *err);
 uint64_t journal_used(const struct journal *journal); /* bytes not yet trimmed; any thread */
 
-/* Reads groups from the first one that holds an entry at or above @position, up to the newest at this moment.
- * It may be used by another thread than the appender, as long as nothing is trimmed that it still has to
- * read. */
+/* Reads groups from the first one that holds an entry at or above @position, up to the newest at this moment;
+ * it begins above @position when that was trimmed. It may be used by another thread than the appender, as
+ * long as nothing is trimmed that it still has to read, and is closed before the journal. */
 struct journal_reader;
 int journal_reader_open(struct journal_reader **readerp, struct journal *journal, uint64_t position,
                         struct casebus_error *err);

@@ -39,8 +39,8 @@ static inline void group_make(struct made_group *made, uint64_t epoch, uint64_t 
     for (size_t i = 0; i < size; i++)
         made->body[i] = (uint8_t)(number * 31 + i * 7 + (i >> 8));
     for (size_t i = 0; i < n; i++) {
-        int length = snprintf(made->texts[i], sizeof made->texts[i], "leaf %llu of group %llu",
-                              (unsigned long long)(position + i), (unsigned long long)number);
+        int length = snprintf(made->texts[i], sizeof made->texts[i], "leaf %zu of group %llu", i,
+                              (unsigned long long)number);
         made->entries[i].leaf = bytes_of(made->texts[i], (size_t)length);
         made->entries[i].body =
             i % 3 == 1 ? bytes_of(NULL, 0) : bytes_of(made->body + size / n * i, size / n);

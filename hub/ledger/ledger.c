@@ -396,11 +396,13 @@ static int check_rows(const struct ledger *ledger, uint64_t first, const struct 
     if (first != ledger_size(ledger))
         return error_set(err, CASEBUS_INTERNAL, _("entry %llu cannot follow %llu entries in the ledger"),
                          (unsigned long long)first, (unsigned long long)ledger_size(ledger));
-    for (size_t i = 0; i < n; i++)
-        if (rows[i].leaf.size == 0 || rows[i].n_hashes != hashes_of(first + i))
+    for (size_t i = 0; i < n; i++) {
+        uint64_t position = first + i;
+        if (rows[i].leaf.size == 0 || rows[i].n_hashes != hashes_of(position))
             return error_set(err, CASEBUS_INTERNAL,
                              _("entry %llu comes to the ledger without its leaf or hashes"),
-                             (unsigned long long)(first + i));
+                             (unsigned long long)position);
+    }
     return 0;
 }
 

@@ -265,25 +265,38 @@ bool overlay_put(struct overlay *overlay, unsigned table, struct bytes key, stru
     return true;
 }
 
-static int entry_compare(const void *left, const void *right)
+static uint64_t key_prefix(const struct overlay_entry *entry)
 {
-    const struct overlay_entry *a = *(const struct overlay_entry *const *)left;
-    const struct overlay_entry *b = *(const struct overlay_entry *const *)right;
+    uint8_t first[8] = {0};
+    memcpy(first, entry->key, entry->key_size < sizeof first ? entry->key_size : sizeof first);
+    return get_u64be(first);
+}
+
+static int row_compare(const void *left, const void *right)
+{
+    const struct overlay_row *x = left;
+    const struct overlay_row *y = right;
+    const struct overlay_entry *a = x->entry;
+    const struct overlay_entry *b = y->entry;
     if (a->table != b->table)
         return a->table < b->table ? -1 : 1;
+    if (x->prefix != y->prefix)
+        return x->prefix < y->prefix ? -1 : 1;
     int order = memcmp(a->key, b->key, a->key_size < b->key_size ? a->key_size : b->key_size);
     return order ? order : (a->key_size > b->key_size) - (a->key_size < b->key_size);
 }
 
-const struct overlay_entry **overlay_sorted(const struct overlay *overlay)
+struct overlay_row *overlay_sorted(const struct overlay *overlay)
 {
-    const struct overlay_entry **entries = calloc(overlay->n_entries, sizeof *entries);
+    struct overlay_row *rows = calloc(overlay->n_entries + 1, sizeof *rows);
     size_t n = 0;
-    if (!entries)
+    if (!rows)
         return NULL;
-    for (size_t i = 0; i < overlay->n_slots; i++)
-        if (overlay->slots[i].entry)
-            entries[n++] = overlay->slots[i].entry;
-    qsort(entries, n, sizeof *entries, entry_compare);
-    return entries;
+    for (size_t i = 0; i < overlay->n_slots; i++) {
+        const struct overlay_entry *entry = overlay->slots[i].entry;
+        if (entry)
+            rows[n++] = (struct overlay_row){key_prefix(entry), entry};
+    }
+    qsort(rows, n, sizeof *rows, row_compare);
+    return rows;
 }

@@ -28,7 +28,13 @@ size_t overlay_wasted(const struct overlay *overlay); /* of it, room of values t
 const struct overlay_entry *overlay_get(const struct overlay *overlay, unsigned table, struct bytes key);
 /* Copies both. False without memory or past OVERLAY_MAX; nothing is changed then. */
 bool overlay_put(struct overlay *overlay, unsigned table, struct bytes key, struct bytes value);
-/* All entries by table and key, in an array for the caller to free. NULL without memory (or entries). */
-const struct overlay_entry **overlay_sorted(const struct overlay *overlay);
+/* An entry in its order: by table, then key. */
+struct overlay_row {
+    uint64_t prefix; /* first eight bytes of the key, so that sorting seldom looks at the entry */
+    const struct overlay_entry *entry;
+};
+
+/* All entries in order, in an array for the caller to free. NULL without memory. */
+struct overlay_row *overlay_sorted(const struct overlay *overlay);
 
 #endif

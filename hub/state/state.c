@@ -316,22 +316,24 @@ void state_rest(struct state *state)
 
 /* --- the keeper's side --------------------------------------------------------------------------------- */
 
-static int put_entries(struct state *state, MDB_txn *txn, const struct overlay_entry **entries, size_t n)
+/* A cursor for each table, one after the other: rows come in their order. */
+static int put_rows(struct state *state, MDB_txn *txn, const struct overlay_row *rows, size_t n)
 {
     MDB_cursor *cursor = NULL;
     int table = -1;
     int rc = 0;
 
     for (size_t i = 0; i < n && rc == 0; i++) {
-        if (entries[i]->table != table) {
-            table = entries[i]->table;
+        const struct overlay_entry *entry = rows[i].entry;
+        if (entry->table != table) {
+            table = entry->table;
             if (cursor)
                 mdb_cursor_close(cursor);
             cursor = NULL;
             rc = mdb_cursor_open(txn, state->env.tables[table], &cursor);
         }
-        MDB_val key = {entries[i]->key_size, (void *)(uintptr_t)entries[i]->key};
-        MDB_val value = {entries[i]->value_size, entries[i]->value};
+        MDB_val key = {entry->key_size, (void *)(uintptr_t)entry->key};
+        MDB_val value = {entry->value_size, entry->value};
         if (rc == 0)
             rc = mdb_cursor_put(cursor, &key, &value, 0);
     }
@@ -340,12 +342,12 @@ static int put_entries(struct state *state, MDB_txn *txn, const struct overlay_e
     return rc;
 }
 
-static int frozen_write(struct state *state, const struct overlay_entry **entries, struct casebus_error *err)
+static int frozen_write(struct state *state, const struct overlay_row *rows, struct casebus_error *err)
 {
     MDB_txn *txn;
     if (environment_begin(&state->env, 0, &txn, err) != 0)
         return -1;
-    int rc = put_entries(state, txn, entries, overlay_count(state->frozen));
+    int rc = put_rows(state, txn, rows, overlay_count(state->frozen));
     if (rc == 0)
         rc = put_applied(txn, state->env.tables[SYSTEM], state->frozen_applied);
     if (rc)
@@ -356,11 +358,11 @@ static int frozen_write(struct state *state, const struct overlay_entry **entrie
 int state_write(struct state *state, uint64_t *applied_p, struct casebus_error *err)
 {
     if (phase_of(state) == DUE) {
-        const struct overlay_entry **entries = overlay_sorted(state->frozen);
-        if (!entries && overlay_count(state->frozen) > 0)
+        struct overlay_row *rows = overlay_sorted(state->frozen);
+        if (!rows)
             return error_set(err, CASEBUS_NO_MEMORY, _("no memory to write the state '%s'"), state->env.path);
-        int r = frozen_write(state, entries, err);
-        free(entries);
+        int r = frozen_write(state, rows, err);
+        free(rows);
         if (r != 0)
             return -1;
         atomic_store_explicit(&state->applied, state->frozen_applied, memory_order_release);

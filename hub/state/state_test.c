@@ -254,9 +254,9 @@ static void test_sorted_overlay_is_in_the_order_of_the_tables(void **state)
             key[j] = (uint8_t)(chance(&seed) % 3 * 127);
         assert_true(overlay_put(overlay, chance(&seed) % 4, bytes_of(key, size), bytes_of("v", 1)));
     }
-    const struct overlay_entry **sorted = overlay_sorted(overlay);
+    struct overlay_row *sorted = overlay_sorted(overlay);
     for (size_t i = 1; i < overlay_count(overlay); i++) {
-        const struct overlay_entry *a = sorted[i - 1], *b = sorted[i];
+        const struct overlay_entry *a = sorted[i - 1].entry, *b = sorted[i].entry;
         size_t common = a->key_size < b->key_size ? a->key_size : b->key_size;
         int order = memcmp(a->key, b->key, common);
         assert_true(a->table < b->table ||

@@ -199,20 +199,28 @@ static int chunk_mend(struct vault *vault, uint64_t first, uint8_t *records[2], 
 }
 
 /* Slots that are alike need no look: either they are good or both are damaged. */
+static int range_mend(struct vault *vault, uint64_t first, uint8_t *records[2], size_t n, unsigned *mended,
+                      struct casebus_error *err)
+{
+    for (int i = 0; i < 2; i++)
+        if (copy_read_slots(&vault->copies[i], first, records[i], n, err) != 0)
+            return -1;
+    if (memcmp(records[0], records[1], n * SLOT_SIZE) == 0)
+        return 0;
+    return chunk_mend(vault, first, records, n, mended, err);
+}
+
 static int slots_mend(struct vault *vault, unsigned *mended, struct casebus_error *err)
 {
     uint8_t *memory = malloc((size_t)2 * CHUNK * SLOT_SIZE);
+    if (!memory)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the vault"));
     uint8_t *records[2] = {memory, memory + (size_t)CHUNK * SLOT_SIZE};
-    int r = memory ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the vault"));
+    int r = 0;
 
     for (uint64_t first = 1; r == 0 && first <= vault->header.count; first += CHUNK) {
         uint64_t left = vault->header.count - first + 1;
-        size_t n = left < CHUNK ? (size_t)left : CHUNK;
-        if (copy_read_slots(&vault->copies[0], first, records[0], n, err) != 0 ||
-            copy_read_slots(&vault->copies[1], first, records[1], n, err) != 0)
-            r = -1;
-        else if (memcmp(records[0], records[1], n * SLOT_SIZE) != 0)
-            r = chunk_mend(vault, first, records, n, mended, err);
+        r = range_mend(vault, first, records, left < CHUNK ? (size_t)left : CHUNK, mended, err);
     }
     free(memory);
     for (int i = 0; r == 0 && *mended > 0 && i < 2; i++)
@@ -390,7 +398,9 @@ int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err)
 static int slots_write(struct vault *vault, uint64_t count, uint64_t taken, struct casebus_error *err)
 {
     uint8_t *records = malloc((size_t)CHUNK * SLOT_SIZE);
-    int r = records ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to make slots of the vault"));
+    if (!records)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to make slots of the vault"));
+    int r = 0;
 
     for (uint64_t first = vault->header.count + 1; r == 0 && first <= count; first += CHUNK) {
         size_t n = count - first + 1 < CHUNK ? (size_t)(count - first + 1) : CHUNK;
