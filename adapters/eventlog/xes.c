@@ -20,7 +20,7 @@
 enum {
     DEPTH_MAX = 64,
     CHUNK = 64 * 1024,
-    TOKEN_MAX = 2 * ROW_SIZE_MAX, /* bytes between two calls of expat: a start tag with all its values */
+    TOKEN_MAX = 4 * ROW_SIZE_MAX, /* bytes between two calls of expat: a start tag with all its values */
     DECODED_MAX = 2 * CHUNK + 16,
 };
 
@@ -56,7 +56,7 @@ struct xes {
     uint64_t row_number;
     bool event_ready;
     bool suspended;
-    bool finished;
+    bool finished; /* expat was told that there is no more */
     long long fed; /* bytes given to expat */
     bool has_doctype;
     bool too_deep;
@@ -304,10 +304,11 @@ static int chunk_feed(struct xes *xes, struct bytes ahead, struct casebus_error 
     return r;
 }
 
-/* Moves on until an event is ready or the file is finished. */
+/* Moves on until an event is ready or the file is finished. Being finished with reading is not the end: expat
+ * may have put off long tokens and come to the last events only then. */
 static int xes_advance(struct xes *xes, struct casebus_error *err)
 {
-    while (!xes->event_ready && !xes->finished) {
+    while (!xes->event_ready && (xes->suspended || !xes->finished)) {
         struct bytes ahead;
         if (xes->suspended) {
             if (status_take(xes, XML_ResumeParser(xes->parser), err) != 0)
