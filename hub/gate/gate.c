@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* A full batch of ordinary events fits into one block, which is kept for the next batch. */
-#define ARENA_BLOCK (768 * 1024)
+#define ARENA_BLOCK (1024 * 1024)
 /* Decoded small events can be many times their bytes; a hostile frame ends here. */
 #define ARENA_MAX (16 * 1024 * 1024)
 
@@ -22,6 +22,7 @@ struct gate {
     struct crypter *crypter;
     char origin[ORIGIN_MAX];
     uint8_t content_key[KEY_SIZE];
+    uint8_t joined[EVENT_MAX]; /* salt ‖ content of the parts of the event at hand */
 };
 
 struct gate *gate_new(const struct suite *suite, const char *origin, const uint8_t content_key[KEY_SIZE])
@@ -209,24 +210,23 @@ static int read_event(struct gate *gate, struct gate_member *member, struct aren
     return 0;
 }
 
-/* Header, then salt ‖ content of each part; what a body holds. */
+/* Header, then salt ‖ content of each part; what a body holds. The parts fit: check_sizes bounds an event. */
 static int seal_event(struct gate *gate, struct gate_member *member, struct arena *arena,
                       struct casebus_error *err)
 {
     const Casebus__V1__Event *wire = member->wire;
     struct bytes items[1 + PARTS_MAX];
+    uint8_t *p = gate->joined;
     items[0] = bytes_of_data(wire->header);
     for (size_t i = 0; i < wire->n_part; i++) {
         const Casebus__V1__Part *part = wire->part[i];
-        size_t size = part->salt.len + part->content.len;
-        uint8_t *joined = arena_alloc(arena, size);
-        if (!joined)
-            return error_set(err, CASEBUS_NO_MEMORY, _("no memory to seal an event"));
+        items[1 + i] = bytes_of(p, part->salt.len + part->content.len);
         if (part->salt.len > 0)
-            memcpy(joined, part->salt.data, part->salt.len);
+            memcpy(p, part->salt.data, part->salt.len);
+        p += part->salt.len;
         if (part->content.len > 0)
-            memcpy(joined + part->salt.len, part->content.data, part->content.len);
-        items[1 + i] = bytes_of(joined, size);
+            memcpy(p, part->content.data, part->content.len);
+        p += part->content.len;
     }
     return body_seal_items(gate->crypter, gate->origin, member->event.event_hash, items, 1 + wire->n_part,
                            arena, &member->seal, err);
