@@ -247,6 +247,17 @@ static void test_missing_hashes_are_noticed_at_opening(void **state)
     expect_damaged(f, "tree");
 }
 
+static void test_body_without_its_entry_is_noticed_at_opening(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t key = 40;
+
+    fixture_append(f, 40);
+    fixture_close(f);
+    raw_put(f, "bodies", MDB_INTEGERKEY, bytes_of(&key, sizeof key), bytes_of_text("a body"));
+    expect_damaged(f, "body of entry 40");
+}
+
 static void test_folder_that_lost_its_data_is_not_made_anew(void **state)
 {
     struct fixture *f = *state;
@@ -377,6 +388,7 @@ int main(void)
         LEDGER_TEST(test_format_of_the_future_is_refused),
         LEDGER_TEST(test_missing_leaf_is_noticed_at_opening),
         LEDGER_TEST(test_missing_hashes_are_noticed_at_opening),
+        LEDGER_TEST(test_body_without_its_entry_is_noticed_at_opening),
         LEDGER_TEST(test_folder_that_lost_its_data_is_not_made_anew),
         LEDGER_TEST(test_file_that_was_cut_short_is_noticed_at_opening),
         LEDGER_TEST(test_interrupted_creation_is_made_again),

@@ -230,11 +230,16 @@ static void test_slot_damaged_in_both_copies_is_named_when_asked(void **state)
 static void test_slot_in_another_slots_place_is_not_its_key(void **state)
 {
     struct fixture *f = *state;
+    struct casebus_error err;
     uint8_t record[SLOT_SIZE], key[KEY_SIZE];
 
     take(f, key);
     take(f, key);
-    file_peek(f->files[0], slot_offset(1), record, sizeof record);
+    must(vault_erase(f->vault, 1, &err), &err);
+    file_peek(f->files[0], slot_offset(1), record, sizeof record); /* an erasure in the wrong place is none */
+    file_poke(f->files[0], slot_offset(2), record, sizeof record);
+    expect_key(f, 2, key);
+    file_peek(f->files[0], slot_offset(3), record, sizeof record);
     for (int i = 0; i < 2; i++)
         file_poke(f->files[i], slot_offset(2), record, sizeof record);
     expect_no_key(f, 2, CASEBUS_DAMAGED);
