@@ -503,6 +503,16 @@ static int text_apply(const struct rule *rule, const char *value, struct casebus
                : rule_failed(rule, err);
 }
 
+/* A source that writes the names of kinds itself, and perhaps others. */
+static int kind_apply(struct mapping *mapping, const struct rule *rule, const char *value,
+                      struct casebus_event *event, struct casebus_error *err)
+{
+    if (casebus_event_set(event, rule->field, value, err) == 0)
+        return 0;
+    tally_count(&mapping->unmapped, value);
+    return text_apply(rule, rule->otherwise, event, err);
+}
+
 static int rule_apply(struct mapping *mapping, struct rule *rule, const struct row *row,
                       struct casebus_event *event, struct casebus_error *err)
 {
@@ -522,6 +532,8 @@ static int rule_apply(struct mapping *mapping, struct rule *rule, const struct r
     }
     if (rule->type == RULE_TIME)
         return time_apply(rule, value, event, err);
+    if (rule->type == RULE_PATTERN && rule == &mapping->rules[0] && rule->otherwise)
+        return kind_apply(mapping, rule, value, event, err);
     if (rule->type == RULE_PATTERN)
         return text_apply(rule, value, event, err);
     const char *to = code_translate(mapping, rule, value);
