@@ -1,0 +1,496 @@
+/* What the console answers about a small hub: two nodes, two cases, four events. */
+#include "hub/console/hub_fixture.h"
+#include "hub/console/message_json.h"
+#include "proto/codec/statement.h"
+
+#include <openssl/evp.h>
+
+static int setup(void **state)
+{
+    struct hub_fixture *fixture = malloc(sizeof *fixture);
+    hub_fixture_init(fixture);
+    hub_fixture_story(fixture);
+    hub_fixture_write(fixture);
+    hub_fixture_publish(fixture, 10, NULL, true);
+    hub_fixture_apply(fixture);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    hub_fixture_deinit(*state);
+    free(*state);
+    return 0;
+}
+
+static json_t *ask(struct hub_fixture *fixture, const char *method, const char *target, const char *body,
+                   unsigned status)
+{
+    const struct console_request request = {method, target, bytes_of_text(body)};
+    struct console_reply reply;
+    console_handle(&fixture->hub, &request, &reply, NULL);
+    if (reply.status != status) {
+        char *text = json_dumps(reply.body, JSON_COMPACT);
+        fail_msg("%s %s: %u %s", method, target, reply.status, text);
+    }
+    assert_true(json_is_object(reply.body));
+    return reply.body;
+}
+
+static json_t *get(struct hub_fixture *fixture, const char *target)
+{
+    return ask(fixture, "GET", target, "", 200);
+}
+
+static void expect_error(struct hub_fixture *fixture, const char *method, const char *target,
+                         const char *body, unsigned status, const char *code)
+{
+    json_t *answer = ask(fixture, method, target, body, status);
+    assert_string_equal(json_string_value(json_object_get(answer, "code")), code);
+    assert_true(strlen(json_string_value(json_object_get(answer, "sentence"))) > 0);
+    assert_true(json_is_string(json_object_get(answer, "hint")));
+    json_decref(answer);
+}
+
+static const char *text_at(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "(none)";
+}
+
+static json_int_t number_at(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+/* ---- status, nodes ---- */
+
+static void test_status_tells_what_the_stores_hold(void **state)
+{
+    json_t *answer = get(*state, "/v1/status");
+    assert_string_equal(text_at(answer, "origin"), FIXTURE_ORIGIN);
+    assert_true(json_is_false(json_object_get(answer, "running")));
+    assert_int_equal(number_at(answer, "ledger_size"), 10);
+    assert_int_equal(number_at(answer, "state_applied"), 10);
+    assert_int_equal(number_at(answer, "cases"), 2);
+    assert_int_equal(number_at(json_object_get(answer, "checkpoint"), "size"), 10);
+    json_decref(answer);
+}
+
+static void test_barrier_needs_a_running_hub(void **state)
+{
+    expect_error(*state, "POST", "/v1/barrier", "", 503, "CB-CLOSED");
+}
+
+static void test_nodes_are_listed_with_their_counters(void **state)
+{
+    json_t *answer = get(*state, "/v1/nodes");
+    const json_t *nodes = json_object_get(answer, "nodes");
+    assert_int_equal(json_array_size(nodes), 2);
+    const json_t *desk = json_array_get(nodes, 1);
+    assert_string_equal(text_at(desk, "node"), "desk");
+    assert_string_equal(text_at(desk, "department"), "市监局");
+    assert_int_equal(number_at(desk, "accepted"), 1);
+    assert_int_equal(number_at(desk, "duplicate"), 1);
+    assert_int_equal(number_at(desk, "refused"), 1);
+    assert_int_equal(number_at(desk, "enrolled_position"), 2);
+    json_decref(answer);
+}
+
+static void test_node_shows_its_streams(void **state)
+{
+    json_t *answer = get(*state, "/v1/nodes/bureau");
+    const json_t *streams = json_object_get(answer, "streams");
+    assert_int_equal(json_array_size(streams), 1);
+    assert_string_equal(text_at(json_array_get(streams, 0), "stream"), "1122334455667701");
+    assert_int_equal(number_at(json_array_get(streams, 0), "last"), 3);
+    json_decref(answer);
+    expect_error(*state, "GET", "/v1/nodes/nobody", "", 404, "CB-UNKNOWN-NODE");
+}
+
+/* ---- cases ---- */
+
+static void test_cases_come_in_pages(void **state)
+{
+    json_t *first = get(*state, "/v1/cases?limit=1");
+    assert_int_equal(json_array_size(json_object_get(first, "cases")), 1);
+    const json_t *one = json_array_get(json_object_get(first, "cases"), 0);
+    assert_string_equal(text_at(one, "number"), "2026-2");
+    assert_string_equal(text_at(one, "status"), "applied");
+    assert_string_equal(text_at(first, "next"), "2026-2");
+    json_t *second = get(*state, "/v1/cases?limit=1&after=2026-2");
+    one = json_array_get(json_object_get(second, "cases"), 0);
+    assert_string_equal(text_at(one, "number"), "2026/1");
+    assert_string_equal(text_at(one, "status"), "accepted");
+    assert_true(json_is_null(json_object_get(second, "next")));
+    json_decref(first);
+    json_decref(second);
+}
+
+static void test_cases_are_chosen_by_status(void **state)
+{
+    json_t *answer = get(*state, "/v1/cases?status=accepted");
+    assert_int_equal(json_array_size(json_object_get(answer, "cases")), 1);
+    json_decref(answer);
+    expect_error(*state, "GET", "/v1/cases?status=lost", "", 400, "CB-ARGUMENT");
+}
+
+static void test_case_shows_a_timeline_across_departments(void **state)
+{
+    json_t *answer = get(*state, "/v1/cases/2026%2F1");
+    const json_t *timeline = json_object_get(answer, "timeline");
+    assert_string_equal(text_at(answer, "number"), "2026/1");
+    assert_int_equal(json_array_size(timeline), 3);
+    const json_t *apply = json_array_get(timeline, 0), *step = json_array_get(timeline, 1),
+                 *accept = json_array_get(timeline, 2);
+    assert_string_equal(text_at(apply, "kind"), "apply");
+    assert_string_equal(text_at(apply, "node"), "bureau");
+    assert_string_equal(text_at(step, "what"), "初审");
+    assert_string_equal(text_at(step, "handler"), "一组");
+    assert_int_equal(number_at(step, "position"), 5);
+    assert_string_equal(text_at(accept, "node"), "desk");
+    assert_true(json_is_true(json_object_get(answer, "timeline_whole")));
+    json_decref(answer);
+    expect_error(*state, "GET", "/v1/cases/nothing", "", 404, "CB-NOT-FOUND");
+}
+
+static void test_case_stays_readable_when_its_content_is_erased(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct casebus_error err;
+    must(vault_erase(fixture->vault, fixture->cases[0].slot, &err), &err);
+    json_t *answer = get(fixture, "/v1/cases/2026%2F1");
+    const json_t *apply = json_array_get(json_object_get(answer, "timeline"), 0);
+    assert_string_equal(text_at(apply, "content"), "erased");
+    assert_string_equal(text_at(apply, "kind"), "apply");
+    json_decref(answer);
+}
+
+/* ---- events ---- */
+
+static void test_events_are_read_with_a_cursor(void **state)
+{
+    json_t *answer = get(*state, "/v1/events?limit=2");
+    const json_t *events = json_object_get(answer, "events");
+    assert_int_equal(json_array_size(events), 2);
+    assert_int_equal(number_at(json_array_get(events, 0), "position"), 4);
+    assert_int_equal(number_at(answer, "next"), 5);
+    assert_true(json_is_true(json_object_get(answer, "more")));
+    json_decref(answer);
+    answer = get(*state, "/v1/events?after=5");
+    events = json_object_get(answer, "events");
+    assert_int_equal(json_array_size(events), 2);
+    assert_int_equal(number_at(json_array_get(events, 1), "position"), 8);
+    assert_int_equal(number_at(answer, "next"), 9);
+    assert_true(json_is_false(json_object_get(answer, "more")));
+    json_decref(answer);
+    answer = get(*state, "/v1/events?after=9");
+    assert_int_equal(json_array_size(json_object_get(answer, "events")), 0);
+    assert_int_equal(number_at(answer, "next"), 9);
+    json_decref(answer);
+}
+
+static void test_last_events_and_those_of_a_node(void **state)
+{
+    json_t *answer = get(*state, "/v1/events?last=2");
+    assert_int_equal(json_array_size(json_object_get(answer, "events")), 2);
+    assert_int_equal(number_at(json_array_get(json_object_get(answer, "events"), 0), "position"), 6);
+    json_decref(answer);
+    answer = get(*state, "/v1/events?node=desk");
+    assert_int_equal(json_array_size(json_object_get(answer, "events")), 1);
+    json_decref(answer);
+    expect_error(*state, "GET", "/v1/events?last=2&after=1", "", 400, "CB-ARGUMENT");
+}
+
+static void test_parts_are_shown_only_when_asked_for(void **state)
+{
+    json_t *answer = get(*state, "/v1/events/4");
+    const json_t *part = json_array_get(json_object_get(answer, "parts"), 0);
+    assert_string_equal(text_at(part, "kind"), "identity");
+    assert_null(json_object_get(part, "content"));
+    assert_null(json_object_get(json_object_get(answer, "header"), "random"));
+    json_decref(answer);
+    answer = get(*state, "/v1/events/4?parts=1");
+    part = json_array_get(json_object_get(answer, "parts"), 0);
+    assert_string_equal(text_at(json_object_get(part, "content"), "name"), "张三");
+    json_decref(answer);
+}
+
+static void test_event_has_three_names(void **state)
+{
+    char target[128];
+    json_t *by_position = get(*state, "/v1/events/5");
+    snprintf(target, sizeof target, "/v1/events/%s", text_at(by_position, "event_id"));
+    json_t *by_hash = get(*state, target);
+    json_t *by_number = get(*state, "/v1/events/bureau:1122334455667701:2");
+    assert_int_equal(number_at(by_hash, "position"), 5);
+    assert_int_equal(number_at(by_number, "position"), 5);
+    assert_string_equal(text_at(by_number, "outcome"), "accepted");
+    json_decref(by_position);
+    json_decref(by_hash);
+    json_decref(by_number);
+}
+
+static void test_event_tells_what_became_of_duplicates_and_refused_ones(void **state)
+{
+    json_t *answer = get(*state, "/v1/events/desk:1122334455667702:1");
+    assert_string_equal(text_at(answer, "outcome"), "duplicate");
+    assert_int_equal(number_at(answer, "duplicate_of"), 4);
+    json_decref(answer);
+    answer = get(*state, "/v1/events/desk:1122334455667702:2");
+    assert_int_equal(number_at(answer, "position"), 8);
+    json_decref(answer);
+    answer = get(*state, "/v1/events/desk:1122334455667702:3");
+    assert_string_equal(text_at(answer, "outcome"), "refused");
+    assert_string_equal(text_at(answer, "code"), "CB-RECORD-OWNER");
+    json_decref(answer);
+    expect_error(*state, "GET", "/v1/events/desk:1122334455667702:4", "", 404, "CB-NOT-FOUND");
+}
+
+static void test_event_refuses_names_that_are_none(void **state)
+{
+    expect_error(*state, "GET", "/v1/events/10", "", 404, "CB-NOT-FOUND");
+    expect_error(*state, "GET", "/v1/events/3", "", 404, "CB-NOT-FOUND");
+    expect_error(*state, "GET", "/v1/events/desk:12:1", "", 400, "CB-ARGUMENT");
+    expect_error(*state, "GET", "/v1/events/x", "", 400, "CB-ARGUMENT");
+    expect_error(*state, "GET", "/v1/events/0000000000000000000000000000000000000000000000000000000000000000",
+                 "", 404, "CB-NOT-FOUND");
+}
+
+/* ---- the ledger ---- */
+
+static void test_entries_are_decoded(void **state)
+{
+    json_t *answer = get(*state, "/v1/ledger/entries?limit=9");
+    const json_t *entries = json_object_get(answer, "entries");
+    assert_int_equal(json_array_size(entries), 9);
+    assert_string_equal(text_at(json_array_get(entries, 0), "type"), "ledger_opened");
+    assert_string_equal(text_at(json_array_get(entries, 3), "type"), "seal");
+    const json_t *statement =
+        json_object_get(json_object_get(json_array_get(entries, 3), "seal"), "statement");
+    assert_string_equal(text_at(statement, "node"), "bureau");
+    assert_int_equal(number_at(statement, "count"), 3);
+    assert_int_equal(strlen(text_at(json_array_get(entries, 3), "leaf_hash")), 64);
+    assert_int_equal(number_at(answer, "next"), 9);
+    json_decref(answer);
+    answer = get(*state, "/v1/ledger/entries?from=9");
+    assert_string_equal(text_at(json_array_get(json_object_get(answer, "entries"), 0), "type"),
+                        "quarantined");
+    assert_true(json_is_null(json_object_get(answer, "next")));
+    json_decref(answer);
+}
+
+static void test_checkpoint_is_the_newest_at_a_size(void **state)
+{
+    json_t *answer = get(*state, "/v1/ledger/checkpoint");
+    assert_int_equal(number_at(answer, "size"), 10);
+    assert_int_equal(strncmp(text_at(answer, "note"), FIXTURE_ORIGIN "\n10\n", 25), 0);
+    json_decref(answer);
+    expect_error(*state, "GET", "/v1/ledger/checkpoint?size=9", "", 404, "CB-NOT-FOUND");
+}
+
+/* ---- enrolment ---- */
+
+struct newcomer {
+    struct signing_key *key;
+    Casebus__V1__EnrolmentStatement statement;
+    uint8_t curve[CURVE_KEY_SIZE];
+};
+
+static void newcomer_init(struct newcomer *newcomer)
+{
+    struct casebus_error err;
+    must(signing_key_generate(&newcomer->key, suite_get(SUITE_INTL), &err), &err);
+    memset(newcomer->curve, 0x77, sizeof newcomer->curve);
+    casebus__v1__enrolment_statement__init(&newcomer->statement);
+    newcomer->statement.context = (char *)ENROLMENT_CONTEXT;
+    newcomer->statement.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    newcomer->statement.origin = (char *)FIXTURE_ORIGIN;
+    newcomer->statement.node = (char *)"newcomer";
+    newcomer->statement.department = (char *)"数据局";
+    newcomer->statement.area = (char *)"320100";
+    const struct public_key *public = signing_key_public(newcomer->key);
+    newcomer->statement.public_key = (ProtobufCBinaryData){public->size, (uint8_t *)public->bytes};
+    newcomer->statement.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, newcomer->curve};
+}
+
+static char *request_of(struct hub_fixture *fixture, struct newcomer *newcomer, const char *grants)
+{
+    uint8_t signature[SIGNATURE_SIZE];
+    char statement64[2048], signature64[128];
+    struct bytes statement = codec_pack(&newcomer->statement, &fixture->arena);
+    signing_key_sign(newcomer->key, statement, signature);
+    EVP_EncodeBlock((unsigned char *)statement64, statement.data, (int)statement.size);
+    EVP_EncodeBlock((unsigned char *)signature64, signature, sizeof signature);
+    return arena_printf(&fixture->arena, "{\"statement\":\"%s\",\"signature\":\"%s\",\"grants\":%s}",
+                        statement64, signature64, grants);
+}
+
+/* Commits as a hub does: the entry, and the state that follows from it. */
+static int on_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
+                    const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err)
+{
+    struct hub_fixture *fixture = self;
+    struct certificate_info info;
+    (void)timeout_ms;
+    assert_int_equal(signature.size, SIGNATURE_SIZE);
+    assert_true(statement.size > 0);
+    assert_true(grants->publish);
+    if (certificate_check(certificate, bytes_of(fixture->keys.authority, fixture->keys.authority_size), 0,
+                          &info, err))
+        return -1;
+    assert_string_equal(info.node, "newcomer");
+    assert_string_equal(info.department, "数据局");
+    fixture->n_enrolled++;
+    return 0;
+}
+
+static void test_enrolment_answers_what_the_node_has_to_know(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer newcomer;
+    newcomer_init(&newcomer);
+    fixture->hub.enrol = on_enrol;
+    const char *body = request_of(fixture, &newcomer, "{\"publish\":true}");
+    json_t *answer = ask(fixture, "POST", "/v1/nodes", body, 201);
+    assert_int_equal(fixture->n_enrolled, 1);
+    assert_int_equal(number_at(answer, "format"), 1);
+    assert_string_equal(text_at(answer, "node"), "newcomer");
+    assert_string_equal(text_at(answer, "origin"), FIXTURE_ORIGIN);
+    assert_string_equal(text_at(answer, "endpoint"), "tcp://127.0.0.1:7400");
+    assert_string_equal(text_at(answer, "log_key"), fixture->keys.log_vkey);
+    assert_int_equal(strlen(text_at(answer, "hub_curve_key")), 40);
+    assert_non_null(strstr(text_at(answer, "certificate"), "BEGIN CERTIFICATE"));
+    assert_non_null(strstr(text_at(answer, "authority"), "BEGIN CERTIFICATE"));
+    json_decref(answer);
+    signing_key_free(newcomer.key);
+}
+
+static void test_enrolment_needs_a_running_hub(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer newcomer;
+    newcomer_init(&newcomer);
+    expect_error(fixture, "POST", "/v1/nodes", request_of(fixture, &newcomer, "{\"publish\":true}"), 503,
+                 "CB-CLOSED");
+    signing_key_free(newcomer.key);
+}
+
+static void test_enrolment_refuses_what_is_not_signed_by_the_node(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer newcomer;
+    newcomer_init(&newcomer);
+    fixture->hub.enrol = on_enrol;
+    const struct public_key *other = signing_key_public(hub_fixture_node(fixture, "desk")->key);
+    newcomer.statement.public_key.data = (uint8_t *)other->bytes;
+    expect_error(fixture, "POST", "/v1/nodes", request_of(fixture, &newcomer, "{\"publish\":true}"), 400,
+                 "CB-SIGNATURE");
+    assert_int_equal(fixture->n_enrolled, 0);
+    signing_key_free(newcomer.key);
+}
+
+static void test_enrolment_refuses_names_that_are_taken(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer newcomer;
+    newcomer_init(&newcomer);
+    fixture->hub.enrol = on_enrol;
+    newcomer.statement.node = (char *)"desk";
+    expect_error(fixture, "POST", "/v1/nodes", request_of(fixture, &newcomer, "{\"publish\":true}"), 409,
+                 "CB-EXISTS");
+    newcomer.statement.node = (char *)"newcomer";
+    memcpy(newcomer.curve, hub_fixture_node(fixture, "desk")->curve, CURVE_KEY_SIZE);
+    expect_error(fixture, "POST", "/v1/nodes", request_of(fixture, &newcomer, "{\"publish\":true}"), 409,
+                 "CB-EXISTS");
+    assert_int_equal(fixture->n_enrolled, 0);
+    signing_key_free(newcomer.key);
+}
+
+static void test_enrolment_asked_again_gets_the_same_certificate(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer again;
+    newcomer_init(&again);
+    struct fixture_node *desk = hub_fixture_node(fixture, "desk");
+    struct signing_key *unused = again.key;
+    again.key = desk->key;
+    again.statement.node = (char *)"desk";
+    again.statement.department = (char *)"市监局";
+    again.statement.public_key.data = (uint8_t *)signing_key_public(desk->key)->bytes;
+    memcpy(again.curve, desk->curve, CURVE_KEY_SIZE);
+    json_t *answer =
+        ask(fixture, "POST", "/v1/nodes", request_of(fixture, &again, "{\"publish\":true}"), 200);
+    assert_non_null(strstr(text_at(answer, "certificate"), "BEGIN CERTIFICATE"));
+    json_decref(answer);
+    signing_key_free(unused);
+}
+
+static void test_enrolment_checks_its_fields(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer newcomer;
+    newcomer_init(&newcomer);
+    fixture->hub.enrol = on_enrol;
+    expect_error(fixture, "POST", "/v1/nodes", "", 400, "CB-MISSING-FIELD");
+    expect_error(fixture, "POST", "/v1/nodes", "{}", 400, "CB-MISSING-FIELD");
+    expect_error(fixture, "POST", "/v1/nodes", "{\"statement\":\"####\",\"signature\":\"\",\"grants\":{}}",
+                 400, "CB-BAD-FIELD");
+    const char *bad_grants[] = {"{\"rule\":true}", "{\"publish\":1}", "{\"receive_parts\":[\"identity\"]}",
+                                "{\"receive_all\":true,\"receive_parts\":[\"soul\"]}",
+                                "{\"receive_all\":true,\"receive_parts\":\"identity\"}"};
+    for (size_t i = 0; i < sizeof bad_grants / sizeof bad_grants[0]; i++)
+        expect_error(fixture, "POST", "/v1/nodes", request_of(fixture, &newcomer, bad_grants[i]), 400,
+                     "CB-BAD-FIELD");
+    newcomer.statement.origin = (char *)"zj.example/exchange/1";
+    expect_error(fixture, "POST", "/v1/nodes", request_of(fixture, &newcomer, "{\"publish\":true}"), 400,
+                 "CB-HUB-IDENTITY");
+    assert_int_equal(fixture->n_enrolled, 0);
+    signing_key_free(newcomer.key);
+}
+
+/* ---- routes ---- */
+
+static void test_routes_refuse_what_they_do_not_know(void **state)
+{
+    expect_error(*state, "GET", "/", "", 404, "CB-NOT-FOUND");
+    expect_error(*state, "GET", "/v1/cases/", "", 404, "CB-NOT-FOUND");
+    expect_error(*state, "DELETE", "/v1/nodes", "", 405, "CB-NOT-ALLOWED");
+    expect_error(*state, "GET", "/v1/nodes?limit=1", "", 400, "CB-ARGUMENT");
+    expect_error(*state, "GET", "/v1/cases?limit=x", "", 400, "CB-ARGUMENT");
+}
+
+#define claim(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        claim(test_status_tells_what_the_stores_hold),
+        claim(test_barrier_needs_a_running_hub),
+        claim(test_nodes_are_listed_with_their_counters),
+        claim(test_node_shows_its_streams),
+        claim(test_cases_come_in_pages),
+        claim(test_cases_are_chosen_by_status),
+        claim(test_case_shows_a_timeline_across_departments),
+        claim(test_case_stays_readable_when_its_content_is_erased),
+        claim(test_events_are_read_with_a_cursor),
+        claim(test_last_events_and_those_of_a_node),
+        claim(test_parts_are_shown_only_when_asked_for),
+        claim(test_event_has_three_names),
+        claim(test_event_tells_what_became_of_duplicates_and_refused_ones),
+        claim(test_event_refuses_names_that_are_none),
+        claim(test_entries_are_decoded),
+        claim(test_checkpoint_is_the_newest_at_a_size),
+        claim(test_enrolment_answers_what_the_node_has_to_know),
+        claim(test_enrolment_needs_a_running_hub),
+        claim(test_enrolment_refuses_what_is_not_signed_by_the_node),
+        claim(test_enrolment_refuses_names_that_are_taken),
+        claim(test_enrolment_asked_again_gets_the_same_certificate),
+        claim(test_enrolment_checks_its_fields),
+        claim(test_routes_refuse_what_they_do_not_know),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,96 @@
+/* A hub's directory in a test: real keys and stores, filled by hand, so that a test can tell lies that no hub
+ * would. Entries are gathered in memory, may be changed, and are then written with the tree over them. */
+#ifndef CONSOLE_HUB_FIXTURE_H
+#define CONSOLE_HUB_FIXTURE_H
+
+#include "hub/console/console.h"
+#include "hub/journal/folder_fixture.h"
+#include "hub/keys.h"
+#include "proto/codec/batch.h"
+#include "proto/codec/entry.h"
+#include "proto/codec/event.h"
+
+#define FIXTURE_ORIGIN  "js.example/exchange/1"
+#define FIXTURE_ENTRIES 512
+#define FIXTURE_TIME_US INT64_C(1790000000000000)
+#define FIXTURE_NODES   8
+
+struct fixture_node {
+    char name[NODE_NAME_MAX];
+    struct signing_key *key;
+    uint8_t curve[CURVE_KEY_SIZE];
+    uint64_t stream;
+    uint64_t last;
+    uint8_t previous[DIGEST_SIZE];
+};
+
+struct fixture_entry {
+    struct bytes leaf;
+    struct bytes body;
+    bool shown_altered; /* its leaf is changed after the tree was made */
+    bool hash_altered;  /* the stored hash of the leaf is */
+};
+
+/* One member of a batch; zero means what is usual. */
+struct fixture_event {
+    const char *record;
+    const char *number; /* of the case */
+    Casebus__V1__Kind kind;
+    int64_t at_us;
+    const char *action;    /* of a step */
+    const char *name;      /* in an identity part; NULL: no part */
+    uint64_t duplicate_of; /* position + 1: it becomes no entry */
+    const char *refused;   /* code: it becomes no entry */
+};
+
+struct hub_fixture {
+    char dir[PATH_MAX];
+    struct hub_keys keys;
+    struct crypter *crypter;
+    struct arena arena;
+    struct ledger *ledger;
+    struct state *state;
+    struct vault *vault;
+    struct fixture_node nodes[FIXTURE_NODES];
+    size_t n_nodes;
+    struct fixture_entry entries[FIXTURE_ENTRIES];
+    size_t n_entries;
+    int64_t hub_time_us;
+    struct {
+        char number[32];
+        uint8_t id[16];
+        uint64_t slot;
+    } cases[16];
+    size_t n_cases;
+    /* of the console */
+    struct console_hub hub;
+    unsigned n_enrolled; /* calls of enrol */
+};
+
+/* Makes directory, keys and stores, and gathers the entry that opens the ledger. */
+void hub_fixture_init(struct hub_fixture *fixture);
+void hub_fixture_deinit(struct hub_fixture *fixture);
+
+/* Gather entries; each returns the position of its (first) entry. */
+size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Casebus__V1__Grants *grants);
+size_t hub_fixture_batch(struct hub_fixture *fixture, const char *node, const struct fixture_event *events,
+                         size_t n);
+size_t hub_fixture_quarantine(struct hub_fixture *fixture, const char *node, const char *content);
+struct fixture_node *hub_fixture_node(struct hub_fixture *fixture, const char *name);
+
+/* An entry as a message; change it, then put it back. */
+Casebus__V1__LedgerEntry *hub_fixture_edit(struct hub_fixture *fixture, size_t position);
+void hub_fixture_put(struct hub_fixture *fixture, size_t position, const Casebus__V1__LedgerEntry *entry);
+void hub_fixture_remove(struct hub_fixture *fixture, size_t position);
+
+/* Writes all entries with their tree hashes into the ledger. */
+void hub_fixture_write(struct hub_fixture *fixture);
+/* Publishes a checkpoint of @size entries signed by @key (NULL: the log's), with the true root or another. */
+void hub_fixture_publish(struct hub_fixture *fixture, uint64_t size, const struct signing_key *key,
+                         bool true_root);
+/* Makes the state from the ledger, and fills in fixture->hub. */
+void hub_fixture_apply(struct hub_fixture *fixture);
+/* Publish of two departments about two cases, a duplicate and a refused one among them: entries 0 to 9. */
+void hub_fixture_story(struct hub_fixture *fixture);
+
+#endif
