@@ -570,9 +570,10 @@ void session_close(struct session *session, void (*on_closed)(void *self))
     session->close_wanted = session->working;
     if (session->working)
         return;
-    if (session->connection)
+    bool polite = session->state == SESSION_READY;
+    if (polite)
         bye_send(session);
-    round_end(session, GOODBYE_MS);
+    round_end(session, polite ? GOODBYE_MS : 0);
     session_move(session, SESSION_CLOSED);
     uv_close((uv_handle_t *)&session->timer, session_on_handle_closed);
     uv_close((uv_handle_t *)&session->receiver.timer, session_on_handle_closed);

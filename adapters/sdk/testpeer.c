@@ -1,0 +1,362 @@
+#include "adapters/sdk/testpeer.h"
+
+#include "proto/base/clock.h"
+#include "proto/casebus/v1/ledger.pb-c.h"
+#include "proto/codec/event.h"
+#include "proto/codec/statement.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <zmq.h>
+
+#include <cmocka.h>
+
+#define FIELD(bytes)                                                                                         \
+    (ProtobufCBinaryData)                                                                                    \
+    {                                                                                                        \
+        (bytes).size, (uint8_t *)(bytes).data                                                                \
+    }
+
+static void *alloc(struct testpeer *peer, size_t size)
+{
+    void *piece = arena_alloc(&peer->arena, size);
+    assert_non_null(piece);
+    memset(piece, 0, size);
+    return piece;
+}
+
+/* --- the ledger --- */
+
+static int subtree_read(void *self, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],
+                        struct casebus_error *err)
+{
+    struct testpeer *peer = self;
+    (void)err;
+    tree_root_of(peer->crypter, (const uint8_t(*)[DIGEST_SIZE])(peer->leaves + (index << level)),
+                 (size_t)1 << level, hash);
+    return 0;
+}
+
+uint64_t testpeer_append(struct testpeer *peer, struct bytes entry)
+{
+    uint64_t position = peer->tree.size;
+    assert_true(position < TESTPEER_LEAVES);
+    tree_leaf_hash(peer->crypter, entry, peer->leaves[position]);
+    tree_append(&peer->tree, peer->crypter, peer->leaves[position], NULL, NULL);
+    return position;
+}
+
+static ProtobufCBinaryData *hashes_keep(struct testpeer *peer, uint8_t hashes[][DIGEST_SIZE], size_t n)
+{
+    ProtobufCBinaryData *list = alloc(peer, (n + 1) * sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        list[i] = (ProtobufCBinaryData){DIGEST_SIZE, arena_copy(&peer->arena, hashes[i], DIGEST_SIZE)};
+    return list;
+}
+
+Casebus__V1__SignedCheckpoint *testpeer_checkpoint(struct testpeer *peer)
+{
+    struct checkpoint checkpoint = {.size = peer->tree.size};
+    char note[NOTE_MAX];
+    uint8_t proof[TREE_PROOF_MAX + 1][DIGEST_SIZE];
+    Casebus__V1__SignedCheckpoint *signed_one = alloc(peer, sizeof *signed_one);
+    casebus__v1__signed_checkpoint__init(signed_one);
+    strcpy(checkpoint.origin, TESTBED_ORIGIN);
+    tree_root(&peer->tree, peer->crypter, checkpoint.root);
+    int size = checkpoint_sign(note, sizeof note, &checkpoint, TESTBED_ORIGIN, peer->bed->log_key);
+    assert_true(size > 0);
+    signed_one->note = (ProtobufCBinaryData){(size_t)size, arena_copy(&peer->arena, note, (size_t)size)};
+    signed_one->from_size = peer->known_size;
+    assert_int_equal(tree_consistency(peer->crypter, peer->known_size, peer->tree.size, subtree_read, peer,
+                                      proof, &signed_one->n_consistency, NULL),
+                     0);
+    signed_one->consistency = hashes_keep(peer, proof, signed_one->n_consistency);
+    peer->known_size = peer->tree.size;
+    return signed_one;
+}
+
+static void outcome_add(struct testpeer *peer, Casebus__V1__SealEntry *seal, Casebus__V1__Accepted *accepted,
+                        int index, const uint8_t hash[DIGEST_SIZE], bool refused)
+{
+    Casebus__V1__SealOutcome *outcome = alloc(peer, sizeof *outcome);
+    Casebus__V1__Outcome *words = alloc(peer, sizeof *words);
+    Casebus__V1__Text *sentence = alloc(peer, sizeof *sentence);
+    casebus__v1__seal_outcome__init(outcome);
+    casebus__v1__outcome__init(words);
+    casebus__v1__text__init(sentence);
+    sentence->zh = (char *)"不收";
+    sentence->en = (char *)"not taken";
+    outcome->index = words->index = (uint32_t)index;
+    outcome->event_hash = words->event_hash = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)hash};
+    outcome->duplicate_of = words->duplicate_of = refused ? 0 : 1;
+    outcome->code = words->code = refused ? (char *)"CB-RECORD-OWNER" : (char *)"";
+    words->sentence = sentence;
+    seal->outcome[seal->n_outcome++] = outcome;
+    accepted->outcome[accepted->n_outcome++] = words;
+}
+
+static uint64_t seal_append(struct testpeer *peer, const Casebus__V1__SealEntry *seal,
+                            Casebus__V1__Accepted *accepted)
+{
+    Casebus__V1__LedgerEntry entry = CASEBUS__V1__LEDGER_ENTRY__INIT;
+    entry.format = 1;
+    entry.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry.hub_time_us = clock_unix_us();
+    entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_SEAL;
+    entry.seal = (Casebus__V1__SealEntry *)seal;
+    struct bytes bytes = codec_pack(&entry, &peer->arena);
+    accepted->seal_entry = FIELD(bytes);
+    return testpeer_append(peer, bytes);
+}
+
+Casebus__V1__Accepted *testpeer_accept(struct testpeer *peer, struct bytes statement,
+                                       const uint8_t signature[SIGNATURE_SIZE],
+                                       const uint8_t (*event_hashes)[DIGEST_SIZE])
+{
+    Casebus__V1__SealEntry seal = CASEBUS__V1__SEAL_ENTRY__INIT;
+    Casebus__V1__SealOutcome *outcomes[2];
+    uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
+    Casebus__V1__Accepted *accepted = alloc(peer, sizeof *accepted);
+    const Casebus__V1__BatchStatement *fields = statement_decode(statement, &peer->arena, NULL);
+    assert_non_null(fields);
+    casebus__v1__accepted__init(accepted);
+    accepted->outcome = alloc(peer, 2 * sizeof *accepted->outcome);
+    seal.outcome = outcomes;
+    seal.statement = FIELD(statement);
+    seal.signature =
+        (ProtobufCBinaryData){SIGNATURE_SIZE, arena_copy(&peer->arena, signature, SIGNATURE_SIZE)};
+    if (peer->lie_seal)
+        seal.signature.data[0] ^= 1;
+    if (peer->duplicate >= 0)
+        outcome_add(peer, &seal, accepted, peer->duplicate, event_hashes[peer->duplicate], false);
+    if (peer->refused >= 0)
+        outcome_add(peer, &seal, accepted, peer->refused, event_hashes[peer->refused], true);
+    accepted->stream = fields->stream;
+    accepted->first = fields->first;
+    accepted->count = fields->count;
+    accepted->seal_position = seal_append(peer, &seal, accepted);
+    for (uint32_t i = (uint32_t)seal.n_outcome; i < fields->count; i++)
+        testpeer_append(peer, bytes_of("event", 5));
+    accepted->checkpoint = testpeer_checkpoint(peer);
+    assert_int_equal(tree_inclusion(peer->crypter, accepted->seal_position, peer->tree.size, subtree_read,
+                                    peer, path, &accepted->n_inclusion, NULL),
+                     0);
+    accepted->inclusion = hashes_keep(peer, path, accepted->n_inclusion);
+    return accepted;
+}
+
+/* --- the session --- */
+
+void testpeer_send_bytes(struct testpeer *peer, const void *data, size_t size)
+{
+    zmq_send(peer->router, peer->id, peer->id_size, ZMQ_SNDMORE);
+    zmq_send(peer->router, data, size, 0);
+}
+
+void testpeer_send(struct testpeer *peer, const Casebus__V1__Frame *frame)
+{
+    struct bytes bytes = codec_pack(frame, &peer->arena);
+    testpeer_send_bytes(peer, bytes.data, bytes.size);
+}
+
+void testpeer_bye(struct testpeer *peer, enum casebus_code code)
+{
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    Casebus__V1__Bye bye = CASEBUS__V1__BYE__INIT;
+    bye.code = (char *)casebus_code_text(code);
+    frame.body_case = CASEBUS__V1__FRAME__BODY_BYE;
+    frame.bye = &bye;
+    testpeer_send(peer, &frame);
+}
+
+static struct testpeer_stream *stream_of(struct testpeer *peer, uint64_t stream)
+{
+    for (size_t i = 0; i < peer->n_streams; i++)
+        if (peer->streams[i].stream == stream)
+            return &peer->streams[i];
+    assert_true(peer->n_streams < TESTPEER_STREAMS);
+    peer->streams[peer->n_streams] = (struct testpeer_stream){.stream = stream};
+    return &peer->streams[peer->n_streams++];
+}
+
+static void on_hello(struct testpeer *peer, const Casebus__V1__Hello *hello)
+{
+    struct testpeer_stream *known = stream_of(peer, hello->stream[0]->stream);
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    Casebus__V1__Welcome welcome = CASEBUS__V1__WELCOME__INIT;
+    Casebus__V1__StreamState state = CASEBUS__V1__STREAM_STATE__INIT, *states[] = {&state};
+    assert_string_equal(hello->node, TESTBED_NODE);
+    peer->hellos++;
+    peer->known_size = hello->checkpoint_size <= peer->tree.size ? hello->checkpoint_size : 0;
+    state.stream = known->stream;
+    state.last = known->last;
+    if (known->last > 0)
+        state.last_statement = (ProtobufCBinaryData){DIGEST_SIZE, known->hash};
+    welcome.version = peer->version;
+    welcome.origin = (char *)peer->origin;
+    welcome.software = (char *)"test peer";
+    welcome.hub_time_us = clock_unix_us() + peer->skew_us;
+    welcome.window_bytes = peer->window;
+    welcome.ping_interval_ms = peer->ping_ms;
+    welcome.n_stream = 1;
+    welcome.stream = states;
+    welcome.checkpoint = testpeer_checkpoint(peer);
+    frame.body_case = CASEBUS__V1__FRAME__BODY_WELCOME;
+    frame.welcome = &welcome;
+    testpeer_send(peer, &frame);
+}
+
+static void refuse(struct testpeer *peer, const Casebus__V1__BatchStatement *fields)
+{
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    Casebus__V1__Refused refused = CASEBUS__V1__REFUSED__INIT;
+    refused.stream = fields->stream;
+    refused.first = fields->first;
+    refused.count = fields->count;
+    refused.code = (char *)peer->refuse_code;
+    refused.final = peer->refuse_final;
+    frame.body_case = CASEBUS__V1__FRAME__BODY_REFUSED;
+    frame.refused = &refused;
+    peer->refuse_code = NULL;
+    testpeer_send(peer, &frame);
+}
+
+static void on_publish(struct testpeer *peer, const Casebus__V1__Batch *batch)
+{
+    struct bytes statement = bytes_of(batch->statement.data, batch->statement.len);
+    uint8_t hashes[BATCH_MAX_EVENTS][DIGEST_SIZE];
+    const Casebus__V1__BatchStatement *fields = statement_decode(statement, &peer->arena, NULL);
+    assert_non_null(fields);
+    statement_hash(peer->crypter, statement, peer->batch_hashes[peer->batches % 64]);
+    peer->batches++;
+    if (peer->refuse_code) {
+        refuse(peer, fields);
+        return;
+    }
+    struct testpeer_stream *known = stream_of(peer, fields->stream);
+    if (fields->first != known->last + 1)
+        return; /* built on one that was refused */
+    for (size_t i = 0; i < batch->n_event; i++)
+        event_hash(peer->crypter, bytes_of(batch->event[i]->header.data, batch->event[i]->header.len),
+                   hashes[i]);
+    peer->events += fields->count;
+    known->last = fields->first + fields->count - 1;
+    statement_hash(peer->crypter, statement, known->hash);
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    frame.body_case = CASEBUS__V1__FRAME__BODY_ACCEPTED;
+    frame.accepted =
+        testpeer_accept(peer, statement, batch->signature.data, (const uint8_t(*)[DIGEST_SIZE])hashes);
+    testpeer_send(peer, &frame);
+}
+
+static void on_confirm(struct testpeer *peer, const Casebus__V1__Confirm *confirm)
+{
+    struct bytes statement = bytes_of(confirm->statement.data, confirm->statement.len);
+    const Casebus__V1__ConfirmStatement *fields = confirm_decode(statement, &peer->arena, NULL);
+    struct verifier *verifier = verifier_new(signing_key_public(peer->bed->node_key));
+    assert_non_null(fields);
+    peer->confirms++;
+    peer->confirmed.position = fields->last->position;
+    memcpy(peer->confirmed.running_hash, fields->running_hash.data, DIGEST_SIZE);
+    peer->confirmed.signed_well = verifier_check(verifier, statement, confirm->signature.data);
+    verifier_free(verifier);
+}
+
+static void on_ping(struct testpeer *peer, const Casebus__V1__Ping *ping)
+{
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    Casebus__V1__Pong pong = CASEBUS__V1__PONG__INIT;
+    pong.token = ping->token;
+    frame.body_case = CASEBUS__V1__FRAME__BODY_PONG;
+    frame.pong = &pong;
+    testpeer_send(peer, &frame);
+}
+
+static void on_frame(struct testpeer *peer, const Casebus__V1__Frame *frame)
+{
+    switch (frame->body_case) {
+    case CASEBUS__V1__FRAME__BODY_HELLO:
+        on_hello(peer, frame->hello);
+        break;
+    case CASEBUS__V1__FRAME__BODY_PUBLISH:
+        on_publish(peer, frame->publish->batch);
+        break;
+    case CASEBUS__V1__FRAME__BODY_SUBSCRIBE:
+        peer->subscribes++;
+        peer->resumed = frame->subscribe->resume;
+        if (peer->resumed)
+            peer->subscribed = *frame->subscribe->after;
+        break;
+    case CASEBUS__V1__FRAME__BODY_CREDIT:
+        peer->credits++;
+        break;
+    case CASEBUS__V1__FRAME__BODY_CONFIRM:
+        on_confirm(peer, frame->confirm);
+        break;
+    case CASEBUS__V1__FRAME__BODY_PING:
+        on_ping(peer, frame->ping);
+        break;
+    case CASEBUS__V1__FRAME__BODY_BYE:
+        peer->byes++;
+        break;
+    default:
+        fail_msg("a node does not send this frame");
+    }
+}
+
+void testpeer_work(struct testpeer *peer)
+{
+    static uint8_t bytes[FRAME_MAX];
+    uint8_t id[sizeof peer->id];
+    int id_size, size;
+    while ((id_size = zmq_recv(peer->router, id, sizeof id, ZMQ_DONTWAIT)) > 0) {
+        size = zmq_recv(peer->router, bytes, sizeof bytes, 0);
+        assert_true(size > 0);
+        memcpy(peer->id, id, (size_t)id_size);
+        peer->id_size = (size_t)id_size;
+        arena_reset(&peer->arena);
+        const Casebus__V1__Frame *frame = frame_decode(bytes_of(bytes, (size_t)size), &peer->arena, NULL);
+        assert_non_null(frame);
+        if (!peer->silent)
+            on_frame(peer, frame);
+    }
+}
+
+static void router_open(struct testpeer *peer)
+{
+    int one = 1, zero = 0;
+    size_t size = sizeof peer->endpoint;
+    peer->context = zmq_ctx_new();
+    peer->router = zmq_socket(peer->context, ZMQ_ROUTER);
+    zmq_setsockopt(peer->router, ZMQ_LINGER, &zero, sizeof zero);
+    zmq_setsockopt(peer->router, ZMQ_CURVE_SERVER, &one, sizeof one);
+    zmq_setsockopt(peer->router, ZMQ_CURVE_SECRETKEY, peer->bed->hub_curve_secret, CURVE_Z85_MAX);
+    assert_int_equal(zmq_bind(peer->router, "tcp://127.0.0.1:*"), 0);
+    assert_int_equal(zmq_getsockopt(peer->router, ZMQ_LAST_ENDPOINT, peer->endpoint, &size), 0);
+}
+
+void testpeer_open(struct testpeer *peer, struct testbed *bed)
+{
+    memset(peer, 0, sizeof *peer);
+    peer->bed = bed;
+    peer->crypter = crypter_new(bed->suite);
+    arena_init(&peer->arena, 65536, 64 << 20);
+    tree_init(&peer->tree);
+    testpeer_append(peer, bytes_of("opened", 6));
+    peer->origin = TESTBED_ORIGIN;
+    peer->version = 1;
+    peer->window = 1 << 20;
+    peer->ping_ms = 1000;
+    peer->duplicate = peer->refused = -1;
+    router_open(peer);
+}
+
+void testpeer_close(struct testpeer *peer)
+{
+    zmq_close(peer->router);
+    zmq_ctx_term(peer->context);
+    arena_deinit(&peer->arena);
+    crypter_free(peer->crypter);
+}
