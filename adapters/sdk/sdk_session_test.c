@@ -1,0 +1,719 @@
+/* Sessions: a node against a test peer that behaves, misbehaves and goes away. */
+#include "adapters/sdk/testpeer.h"
+#include "casebus/node.h"
+#include "proto/base/clock.h"
+#include "proto/codec/event.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <uv.h>
+#include <zmq.h>
+
+#include <cmocka.h>
+
+static struct testbed bed;
+static struct testpeer peer;
+static struct casebus_node *node;
+static struct casebus_error err;
+static struct casebus_node_options options;
+
+static struct seen {
+    unsigned accepted, duplicate, refused, ready, connecting, stopped;
+    uint64_t last_mark, last_position;
+    char refused_code[32], refused_sentence[64], refused_record[64];
+    enum casebus_code stop_code;
+    unsigned deliveries;
+    uint64_t last_delivery;
+    unsigned again; /* how often on_delivery says "later" */
+    bool confirm;   /* each delivery at once */
+    char logged[2048];
+} seen;
+
+static void on_outcome(void *self, const struct casebus_outcome *outcome)
+{
+    (void)self;
+    assert_int_equal(outcome->mark, seen.last_mark + 1);
+    seen.last_mark = outcome->mark;
+    seen.accepted += outcome->kind == CASEBUS_ACCEPTED;
+    seen.duplicate += outcome->kind == CASEBUS_DUPLICATE;
+    if (outcome->kind == CASEBUS_ACCEPTED) {
+        assert_true(outcome->position > seen.last_position);
+        seen.last_position = outcome->position;
+    }
+    if (outcome->kind != CASEBUS_REFUSED)
+        return;
+    seen.refused++;
+    snprintf(seen.refused_code, sizeof seen.refused_code, "%s", outcome->code);
+    snprintf(seen.refused_sentence, sizeof seen.refused_sentence, "%.60s", outcome->sentence);
+    casebus_event_get(outcome->event, "record_id", 0, seen.refused_record, sizeof seen.refused_record);
+}
+
+static int on_delivery(void *self, const struct casebus_delivery *delivery)
+{
+    char name[64];
+    (void)self;
+    if (seen.again > 0) {
+        seen.again--;
+        return 1;
+    }
+    seen.deliveries++;
+    assert_true(delivery->id.position > seen.last_delivery);
+    seen.last_delivery = delivery->id.position;
+    assert_string_equal(casebus_event_get(delivery->event, "identity.name", 0, name, sizeof name), "张三");
+    if (seen.confirm)
+        assert_int_equal(casebus_node_confirm(node, delivery->id, &err), 0);
+    return 0;
+}
+
+static void on_state(void *self, enum casebus_node_state state, const struct casebus_error *reason)
+{
+    (void)self;
+    seen.ready += state == CASEBUS_NODE_READY;
+    seen.connecting += state == CASEBUS_NODE_CONNECTING;
+    if (state == CASEBUS_NODE_STOPPED) {
+        seen.stopped++;
+        seen.stop_code = reason->code;
+    }
+}
+
+static void on_log(void *self, int level, const char *id, const char *text)
+{
+    size_t length = strlen(seen.logged);
+    (void)self;
+    if (level > 0)
+        snprintf(seen.logged + length, sizeof seen.logged - length, "%s %s\n", id, text);
+}
+
+static const struct casebus_node_handlers handlers = {on_outcome, on_delivery, on_state, on_log};
+
+static void node_open(void)
+{
+    if (casebus_node_open(&node, &options, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static int open_all(void **state)
+{
+    (void)state;
+    memset(&seen, 0, sizeof seen);
+    testbed_open(&bed);
+    testpeer_open(&peer, &bed);
+    options = (struct casebus_node_options){.dir = bed.dir, .endpoint = peer.endpoint, .handlers = &handlers};
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    node = casebus_node_close(node);
+    testpeer_close(&peer);
+    testbed_close(&bed);
+    return 0;
+}
+
+/* Runs node and peer until @condition, for at most 20 s. */
+#define UNTIL(condition)                                                                                     \
+    do {                                                                                                     \
+        uint64_t end = clock_monotonic_ns() + UINT64_C(20000000000);                                         \
+        while (!(condition)) {                                                                               \
+            if (clock_monotonic_ns() > end)                                                                  \
+                fail_msg("never: %s\n%s", #condition, seen.logged);                                          \
+            turn();                                                                                          \
+        }                                                                                                    \
+    } while (0)
+
+static void turn(void)
+{
+    if (casebus_node_run(node, 5, &err) < 0)
+        usleep(1000);
+    testpeer_work(&peer);
+}
+
+static void publish(int n)
+{
+    struct casebus_event *event = casebus_event_new();
+    for (int i = 0; i < n; i++) {
+        char record[32];
+        uint64_t mark = casebus_node_last_mark(node) + 1;
+        snprintf(record, sizeof record, "row-%u", (unsigned)mark);
+        casebus_event_clear(event);
+        assert_int_equal(casebus_event_set(event, "record_namespace", "t", &err), 0);
+        assert_int_equal(casebus_event_set(event, "record_id", record, &err), 0);
+        assert_int_equal(casebus_event_set(event, "kind", "accept", &err), 0);
+        assert_int_equal(casebus_event_set(event, "case_number", "C", &err), 0);
+        assert_int_equal(casebus_event_set(event, "occurred_at", "2020-01-02", &err), 0);
+        assert_int_equal(casebus_node_publish(node, event, mark, NULL, &err), 0);
+    }
+    casebus_event_free(event);
+}
+
+static void expect_logged(const char *id)
+{
+    if (!strstr(seen.logged, id))
+        fail_msg("no %s in:\n%s", id, seen.logged);
+}
+
+/* --- publishing --- */
+
+static void test_events_end_as_accepted_in_order(void **state)
+{
+    (void)state;
+    node_open();
+    publish(1000);
+    UNTIL(casebus_node_pending(node) == 0);
+    assert_int_equal(seen.accepted, 1000);
+    assert_int_equal(peer.events, 1000);
+    assert_true(peer.batches < 100);
+    publish(1);
+    UNTIL(seen.accepted == 1001);
+}
+
+static void test_outcomes_are_told_apart(void **state)
+{
+    (void)state;
+    peer.duplicate = 0;
+    peer.refused = 2;
+    node_open();
+    publish(4);
+    UNTIL(casebus_node_pending(node) == 0);
+    assert_int_equal(seen.accepted, 2);
+    assert_int_equal(seen.duplicate, 1);
+    assert_int_equal(seen.refused, 1);
+    assert_string_equal(seen.refused_code, "CB-RECORD-OWNER");
+    assert_string_equal(seen.refused_sentence, "not taken");
+    assert_string_equal(seen.refused_record, "row-3");
+}
+
+static void test_small_window_lets_one_batch_go_at_a_time(void **state)
+{
+    (void)state;
+    peer.window = 1;
+    node_open();
+    UNTIL(seen.ready);
+    publish(100);
+    casebus_node_run(node, 0, &err);
+    publish(100);
+    casebus_node_run(node, 0, &err);
+    UNTIL(casebus_node_pending(node) == 0);
+    assert_int_equal(peer.batches, 2);
+}
+
+static void test_refusal_that_may_pass_is_tried_again_with_the_same_batch(void **state)
+{
+    (void)state;
+    peer.refuse_code = "CB-BUSY";
+    node_open();
+    publish(10);
+    UNTIL(casebus_node_pending(node) == 0);
+    assert_int_equal(seen.accepted, 10);
+    assert_int_equal(peer.batches, 2);
+    assert_memory_equal(peer.batch_hashes[0], peer.batch_hashes[1], DIGEST_SIZE);
+    expect_logged("BATCH-REFUSED");
+}
+
+static void test_final_refusal_ends_each_event_and_the_next_go_on(void **state)
+{
+    (void)state;
+    peer.refuse_code = "CB-NOT-ALLOWED";
+    peer.refuse_final = true;
+    node_open();
+    publish(3);
+    UNTIL(seen.refused == 3);
+    assert_string_equal(seen.refused_record, "row-3");
+    publish(3);
+    UNTIL(seen.accepted == 3);
+}
+
+static void test_conflict_of_numbers_opens_a_new_stream(void **state)
+{
+    (void)state;
+    struct casebus_node_status before, after;
+    peer.refuse_code = "CB-SEQ-CONFLICT";
+    peer.refuse_final = true;
+    node_open();
+    casebus_node_get_status(node, &before);
+    publish(3);
+    UNTIL(casebus_node_pending(node) == 0);
+    casebus_node_get_status(node, &after);
+    assert_int_equal(seen.accepted, 3);
+    assert_true(before.stream != after.stream);
+    expect_logged("STREAM-COPY");
+}
+
+static void test_restored_outbox_opens_a_new_stream(void **state)
+{
+    (void)state;
+    char outbox[PATH_MAX], copy[PATH_MAX];
+    testbed_path(&bed, "outbox", outbox);
+    testbed_path(&bed, "copy", copy);
+    node_open();
+    publish(3);
+    UNTIL(casebus_node_pending(node) == 0);
+    node = casebus_node_close(node);
+    testbed_copy(outbox, copy);
+    node_open();
+    publish(3);
+    UNTIL(casebus_node_pending(node) == 0);
+    node = casebus_node_close(node);
+    testbed_copy(copy, outbox);
+    seen.last_mark = 3;
+    node_open();
+    publish(2);
+    UNTIL(casebus_node_pending(node) == 0);
+    expect_logged("STREAM-COPY");
+    assert_int_equal(seen.accepted, 8);
+}
+
+static void test_hub_that_forgot_stops_the_node(void **state)
+{
+    (void)state;
+    node_open();
+    publish(3);
+    UNTIL(casebus_node_pending(node) == 0);
+    peer.n_streams = 0;
+    testpeer_bye(&peer, CASEBUS_OK);
+    UNTIL(seen.stopped);
+    assert_int_equal(seen.stop_code, CASEBUS_BEHIND);
+}
+
+/* --- who is there --- */
+
+static void expect_stop(enum casebus_code code)
+{
+    node_open();
+    publish(1);
+    UNTIL(seen.stopped);
+    assert_string_equal(casebus_code_text(seen.stop_code), casebus_code_text(code));
+    assert_int_equal(casebus_node_run(node, 10, &err), -1);
+    assert_int_equal(err.code, code);
+    assert_int_equal(casebus_node_pending(node), 1);
+    expect_logged("NODE-STOPPED");
+}
+
+static void test_another_hub_stops_the_node(void **state)
+{
+    (void)state;
+    peer.origin = "js.example/exchange/2";
+    expect_stop(CASEBUS_HUB_IDENTITY);
+}
+
+static void test_another_version_stops_the_node(void **state)
+{
+    (void)state;
+    peer.version = 2;
+    expect_stop(CASEBUS_BAD_VERSION);
+}
+
+static void test_false_receipt_stops_the_node(void **state)
+{
+    (void)state;
+    peer.lie_seal = true;
+    expect_stop(CASEBUS_INCLUSION);
+}
+
+static void test_rewritten_tree_stops_the_node(void **state)
+{
+    (void)state;
+    node_open();
+    publish(10);
+    UNTIL(casebus_node_pending(node) == 0);
+    uint64_t size = peer.tree.size;
+    tree_init(&peer.tree);
+    while (peer.tree.size < size + 1)
+        testpeer_append(&peer, bytes_of("other", 5));
+    testpeer_bye(&peer, CASEBUS_OK);
+    UNTIL(seen.stopped);
+    assert_int_equal(seen.stop_code, CASEBUS_CONSISTENCY);
+}
+
+static void test_wrong_hub_key_is_backed_off_from(void **state)
+{
+    (void)state;
+    char public_key[CURVE_Z85_MAX], secret_key[CURVE_Z85_MAX];
+    zmq_curve_keypair(public_key, secret_key);
+    testbed_enrol(&bed, "hub_curve_key", public_key, bed.now + 1000);
+    node_open();
+    UNTIL(strstr(seen.logged, "SESSION-LOST"));
+    assert_non_null(strstr(seen.logged, "CB-NOT-ALLOWED"));
+    assert_int_equal(peer.hellos, 0);
+}
+
+static void test_second_process_is_told_who_holds_the_directory(void **state)
+{
+    (void)state;
+    struct casebus_node *second;
+    char pid[32];
+    node_open();
+    assert_int_equal(casebus_node_open(&second, &options, &err), -1);
+    assert_int_equal(err.code, CASEBUS_LOCKED);
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    assert_non_null(strstr(err.text, pid));
+}
+
+static void test_unusable_endpoint_is_named(void **state)
+{
+    (void)state;
+    options.endpoint = "carrier-pigeon";
+    assert_int_equal(casebus_node_open(&node, &options, &err), -1);
+    assert_int_equal(err.code, CASEBUS_CONFIG);
+    assert_non_null(strstr(err.text, "carrier-pigeon"));
+    assert_null(node);
+}
+
+static void test_wrong_clock_is_told(void **state)
+{
+    (void)state;
+    peer.skew_us = INT64_C(3600000000);
+    node_open();
+    UNTIL(seen.ready);
+    expect_logged("CLOCK-SKEW");
+}
+
+/* --- interruptions --- */
+
+static void test_goodbye_of_the_hub_is_followed_by_another_session(void **state)
+{
+    (void)state;
+    node_open();
+    UNTIL(seen.ready == 1);
+    testpeer_bye(&peer, CASEBUS_OK);
+    UNTIL(seen.connecting == 1);
+    UNTIL(seen.ready == 2);
+    publish(1);
+    UNTIL(seen.accepted == 1);
+}
+
+static void test_silent_hub_is_left(void **state)
+{
+    (void)state;
+    peer.ping_ms = 100;
+    node_open();
+    UNTIL(seen.ready == 1);
+    peer.silent = true;
+    UNTIL(seen.connecting == 1);
+    peer.silent = false;
+    UNTIL(seen.ready == 2);
+}
+
+static void test_busy_application_does_not_lose_its_session(void **state)
+{
+    (void)state;
+    peer.ping_ms = 100;
+    node_open();
+    UNTIL(seen.ready == 1);
+    UNTIL(peer.hellos == 1);
+    casebus_node_run(node, 120, &err); /* a ping is under way */
+    testpeer_work(&peer);
+    usleep(600000); /* longer than the hub may be silent */
+    for (int i = 0; i < 50; i++)
+        turn();
+    assert_int_equal(seen.ready, 1);
+}
+
+static void test_batches_on_the_way_survive_a_reconnection(void **state)
+{
+    (void)state;
+    node_open();
+    UNTIL(seen.ready == 1);
+    peer.silent = true; /* takes the batches, and answers nothing */
+    publish(600);
+    for (int i = 0; i < 20; i++)
+        turn();
+    peer.silent = false;
+    testpeer_bye(&peer, CASEBUS_OK);
+    UNTIL(casebus_node_pending(node) == 0);
+    assert_int_equal(seen.accepted, 600);
+    assert_int_equal(peer.events, 600);
+}
+
+static void test_batches_are_the_same_after_a_restart(void **state)
+{
+    (void)state;
+    uint8_t hash[DIGEST_SIZE];
+    peer.refuse_code = "CB-BUSY";
+    node_open();
+    publish(20);
+    UNTIL(peer.batches == 1);
+    memcpy(hash, peer.batch_hashes[0], DIGEST_SIZE);
+    node = casebus_node_close(node);
+    node_open();
+    UNTIL(casebus_node_pending(node) == 0);
+    assert_memory_equal(hash, peer.batch_hashes[1], DIGEST_SIZE);
+    assert_int_equal(seen.accepted, 20);
+}
+
+static void test_rubbish_from_the_hub_ends_only_the_session(void **state)
+{
+    (void)state;
+    uint8_t rubbish[300];
+    srand(7);
+    node_open();
+    for (unsigned i = 1; i <= 2; i++) {
+        UNTIL(seen.ready == i);
+        for (size_t j = 0; j < sizeof rubbish; j++)
+            rubbish[j] = (uint8_t)rand();
+        rubbish[0] = (uint8_t)(2 * i << 3 | 2);
+        testpeer_send_bytes(&peer, rubbish, sizeof rubbish);
+        UNTIL(seen.connecting == i);
+        testpeer_work(&peer);
+    }
+    assert_int_equal(seen.stopped, 0);
+}
+
+/* --- receiving --- */
+
+static struct delivery_bytes {
+    uint8_t header[HEADER_MAX];
+    size_t header_size;
+    uint8_t salt[SALT_SIZE];
+    uint8_t content[64];
+    size_t content_size;
+    uint8_t hash[DIGEST_SIZE];
+} sample;
+
+static void sample_make(void)
+{
+    Casebus__V1__EventHeader header = CASEBUS__V1__EVENT_HEADER__INIT;
+    Casebus__V1__IdentityPart identity = CASEBUS__V1__IDENTITY_PART__INIT;
+    Casebus__V1__PartCommitment commitment = CASEBUS__V1__PART_COMMITMENT__INIT,
+                                *commitments[] = {&commitment};
+    uint8_t random[RANDOM_SIZE] = {1}, mac[DIGEST_SIZE];
+    identity.name = (char *)"张三";
+    sample.content_size = casebus__v1__identity_part__pack(&identity, sample.content);
+    part_commitment(peer.crypter, sample.salt, bytes_of(sample.content, sample.content_size), mac);
+    commitment.kind = CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY;
+    commitment.mac = (ProtobufCBinaryData){DIGEST_SIZE, mac};
+    commitment.size = (uint32_t)sample.content_size;
+    header.random = (ProtobufCBinaryData){RANDOM_SIZE, random};
+    header.format = 1;
+    header.record_namespace = header.record_id = header.case_number = (char *)"x";
+    header.kind = CASEBUS__V1__KIND__KIND_ACCEPT;
+    header.operation = CASEBUS__V1__OPERATION__OPERATION_PUT;
+    header.precision = CASEBUS__V1__PRECISION__PRECISION_DATE;
+    header.n_commitment = 1;
+    header.commitment = commitments;
+    sample.header_size = casebus__v1__event_header__pack(&header, sample.header);
+    event_hash(peer.crypter, bytes_of(sample.header, sample.header_size), sample.hash);
+}
+
+/* Delivers the sample at @position after @previous (0: it is the first one). */
+static void deliver(uint64_t position, uint64_t previous)
+{
+    uint8_t case_id[CASE_ID_SIZE] = {0};
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    Casebus__V1__Deliver message = CASEBUS__V1__DELIVER__INIT;
+    Casebus__V1__Delivery delivery = CASEBUS__V1__DELIVERY__INIT, *deliveries[] = {&delivery};
+    Casebus__V1__DeliveryId id = CASEBUS__V1__DELIVERY_ID__INIT, before = CASEBUS__V1__DELIVERY_ID__INIT;
+    Casebus__V1__DeliveredPart part = CASEBUS__V1__DELIVERED_PART__INIT, *parts[] = {&part};
+    part.salt = (ProtobufCBinaryData){SALT_SIZE, sample.salt};
+    part.content = (ProtobufCBinaryData){sample.content_size, sample.content};
+    id.position = position;
+    before.position = previous;
+    delivery.id = &id;
+    delivery.previous = previous ? &before : NULL;
+    delivery.first = previous == 0;
+    delivery.node = (char *)"group-2";
+    delivery.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, case_id};
+    delivery.header = (ProtobufCBinaryData){sample.header_size, sample.header};
+    delivery.n_part = 1;
+    delivery.part = parts;
+    message.n_delivery = 1;
+    message.delivery = deliveries;
+    frame.body_case = CASEBUS__V1__FRAME__BODY_DELIVER;
+    frame.deliver = &message;
+    testpeer_send(&peer, &frame);
+}
+
+static void receiver_open(void)
+{
+    options.subscribe = 1;
+    sample_make();
+    unsigned before = peer.subscribes;
+    node_open();
+    UNTIL(peer.subscribes == before + 1);
+}
+
+static void test_deliveries_come_once_and_in_order(void **state)
+{
+    (void)state;
+    receiver_open();
+    assert_false(peer.resumed);
+    deliver(5, 0);
+    deliver(7, 5);
+    deliver(5, 0);
+    deliver(7, 5);
+    deliver(9, 7);
+    UNTIL(seen.last_delivery == 9);
+    assert_int_equal(seen.deliveries, 3);
+    UNTIL(peer.credits == 5);
+}
+
+static void test_hole_is_asked_for_again(void **state)
+{
+    (void)state;
+    receiver_open();
+    deliver(5, 0);
+    UNTIL(seen.deliveries == 1);
+    deliver(9, 7);
+    UNTIL(peer.subscribes == 2);
+    assert_true(peer.resumed);
+    assert_int_equal(peer.subscribed.position, 5);
+    deliver(7, 5);
+    deliver(9, 7);
+    UNTIL(seen.last_delivery == 9);
+    expect_logged("DELIVERY-HOLE");
+}
+
+static void test_full_sink_gets_the_same_delivery_later(void **state)
+{
+    (void)state;
+    receiver_open();
+    seen.again = 3;
+    deliver(5, 0);
+    deliver(7, 5);
+    UNTIL(seen.last_delivery == 7);
+    assert_int_equal(seen.deliveries, 2);
+}
+
+static void test_altered_part_stops_the_node(void **state)
+{
+    (void)state;
+    receiver_open();
+    sample.content[3] ^= 1;
+    deliver(5, 0);
+    UNTIL(seen.stopped);
+    assert_int_equal(seen.stop_code, CASEBUS_COMMITMENT);
+    assert_int_equal(seen.deliveries, 0);
+}
+
+static void test_confirmation_signs_the_running_hash(void **state)
+{
+    (void)state;
+    uint8_t hash[DIGEST_SIZE] = {0};
+    receiver_open();
+    seen.confirm = true;
+    for (uint64_t i = 1; i <= 50; i++) {
+        deliver(i, i - 1);
+        delivered_hash(peer.crypter, hash, i, 0, sample.hash);
+    }
+    UNTIL(peer.confirmed.position == 50);
+    assert_true(peer.confirmed.signed_well);
+    assert_memory_equal(peer.confirmed.running_hash, hash, DIGEST_SIZE);
+    assert_true(peer.confirms < 25);
+}
+
+static void test_receiver_resumes_after_what_it_confirmed(void **state)
+{
+    (void)state;
+    struct casebus_delivery_id id;
+    receiver_open();
+    deliver(3, 0);
+    deliver(4, 3);
+    deliver(6, 4);
+    UNTIL(seen.deliveries == 3);
+    assert_int_equal(casebus_node_confirm(node, (struct casebus_delivery_id){5, 0}, &err), -1);
+    assert_int_equal(err.code, CASEBUS_NOT_FOUND);
+    assert_int_equal(casebus_node_confirm(node, (struct casebus_delivery_id){4, 0}, &err), 0);
+    node = casebus_node_close(node);
+    receiver_open();
+    assert_int_equal(casebus_node_last_confirmed(node, &id), 1);
+    assert_int_equal(id.position, 4);
+    assert_true(peer.resumed);
+    assert_int_equal(peer.subscribed.position, 4);
+    seen.last_delivery = 4;
+    deliver(6, 4);
+    UNTIL(seen.last_delivery == 6);
+    assert_int_equal(casebus_node_confirm(node, (struct casebus_delivery_id){6, 0}, &err), 0);
+    uint8_t hash[DIGEST_SIZE] = {0};
+    delivered_hash(peer.crypter, hash, 3, 0, sample.hash);
+    delivered_hash(peer.crypter, hash, 4, 0, sample.hash);
+    delivered_hash(peer.crypter, hash, 6, 0, sample.hash);
+    UNTIL(peer.confirmed.position == 6);
+    assert_memory_equal(peer.confirmed.running_hash, hash, DIGEST_SIZE);
+}
+
+/* --- on the caller's loop --- */
+
+static bool closed;
+
+static void on_closed(void *self)
+{
+    (void)self;
+    closed = true;
+}
+
+static void test_node_lives_on_the_callers_loop(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    options.loop = &loop;
+    node_open();
+    publish(100);
+    while (casebus_node_pending(node) > 0) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        testpeer_work(&peer);
+    }
+    assert_int_equal(seen.accepted, 100);
+    assert_int_equal(casebus_node_run(node, 0, &err), -1);
+    closed = false;
+    casebus_node_close_async(node, on_closed, NULL);
+    node = NULL;
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(closed);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void test_goodbye_is_said(void **state)
+{
+    (void)state;
+    node_open();
+    UNTIL(seen.ready);
+    node = casebus_node_close(node);
+    for (int i = 0; i < 2000 && !peer.byes; i++) {
+        usleep(1000);
+        testpeer_work(&peer);
+    }
+    assert_int_equal(peer.byes, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+    const struct CMUnitTest tests[] = {
+        TEST(test_events_end_as_accepted_in_order),
+        TEST(test_outcomes_are_told_apart),
+        TEST(test_small_window_lets_one_batch_go_at_a_time),
+        TEST(test_refusal_that_may_pass_is_tried_again_with_the_same_batch),
+        TEST(test_final_refusal_ends_each_event_and_the_next_go_on),
+        TEST(test_conflict_of_numbers_opens_a_new_stream),
+        TEST(test_restored_outbox_opens_a_new_stream),
+        TEST(test_hub_that_forgot_stops_the_node),
+        TEST(test_another_hub_stops_the_node),
+        TEST(test_another_version_stops_the_node),
+        TEST(test_false_receipt_stops_the_node),
+        TEST(test_rewritten_tree_stops_the_node),
+        TEST(test_wrong_hub_key_is_backed_off_from),
+        TEST(test_second_process_is_told_who_holds_the_directory),
+        TEST(test_unusable_endpoint_is_named),
+        TEST(test_wrong_clock_is_told),
+        TEST(test_goodbye_of_the_hub_is_followed_by_another_session),
+        TEST(test_silent_hub_is_left),
+        TEST(test_busy_application_does_not_lose_its_session),
+        TEST(test_batches_on_the_way_survive_a_reconnection),
+        TEST(test_batches_are_the_same_after_a_restart),
+        TEST(test_rubbish_from_the_hub_ends_only_the_session),
+        TEST(test_deliveries_come_once_and_in_order),
+        TEST(test_hole_is_asked_for_again),
+        TEST(test_full_sink_gets_the_same_delivery_later),
+        TEST(test_altered_part_stops_the_node),
+        TEST(test_confirmation_signs_the_running_hash),
+        TEST(test_receiver_resumes_after_what_it_confirmed),
+        TEST(test_node_lives_on_the_callers_loop),
+        TEST(test_goodbye_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
