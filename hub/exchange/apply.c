@@ -72,6 +72,8 @@ static int bench_open(struct bench *bench, const struct exchange_store *store,
 {
     const char *number = header->case_number;
     uint8_t known_id[16];
+    bench->row = (struct case_row){.slot = slot, .opened_at_us = hub_time_us};
+    bench->row.aliases = bytes_of(bench->aliases, 0);
     int known = case_id_get(store, number, known_id, err);
     if (known < 0)
         return -1;
@@ -82,9 +84,7 @@ static int bench_open(struct bench *bench, const struct exchange_store *store,
     size_t size = strlen(number);
     if (size == 0 || size > CASE_NUMBER_MAX)
         return error_set(err, CASEBUS_DAMAGED, _("the ledger holds an event without a usable case number"));
-    bench->row = (struct case_row){.slot = slot, .opened_at_us = hub_time_us};
     memcpy(bench->row.number, number, size);
-    bench->row.aliases = bytes_of(bench->aliases, 0);
     return store->put(store->self, TABLE_CASE_NUMBERS, bytes_of_text(number), case_key(case_id), err);
 }
 

@@ -74,7 +74,7 @@ static void add_commitments(struct fixture *fixture, Casebus__V1__EventHeader *h
     static const Casebus__V1__PartKind kinds[] = {CASEBUS__V1__PART_KIND__PART_KIND_CONTACT,
                                                   CASEBUS__V1__PART_KIND__PART_KIND_FORM};
     header->n_commitment = 2;
-    header->commitment = arena_alloc(&fixture->arena, 2 * sizeof *header->commitment);
+    header->commitment = arena_alloc(&fixture->arena, 2 * sizeof(void *));
     assert_non_null(header->commitment);
     for (size_t i = 0; i < 2; i++) {
         uint8_t mac[DIGEST_SIZE] = {0};

@@ -149,8 +149,10 @@ static int64_t read_time(const char *text)
 {
     struct tm tm = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (!rest)
+    if (!rest) {
         fail_msg("'%s' is no time", text);
+        return 0;
+    }
     int64_t us = 0, digit = 100000;
     if (*rest == '.')
         for (rest++; *rest >= '0' && *rest <= '9'; rest++, digit /= 10)

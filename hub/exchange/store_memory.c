@@ -141,9 +141,13 @@ size_t store_memory_count(const struct store_memory *memory, enum exchange_table
     return memory->tables[table].n;
 }
 
+struct sorted_row {
+    const struct row *row;
+};
+
 static int compare_rows(const void *a, const void *b)
 {
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
+    const struct row *x = ((const struct sorted_row *)a)->row, *y = ((const struct sorted_row *)b)->row;
     size_t size = x->key_size < y->key_size ? x->key_size : y->key_size;
     int order = memcmp(x->key, y->key, size);
     return order ? order : (x->key_size > y->key_size) - (x->key_size < y->key_size);
@@ -153,18 +157,18 @@ int store_memory_walk(struct store_memory *memory, enum exchange_table table,
                       int (*visit)(void *self, struct bytes key, struct bytes value), void *self)
 {
     struct rows *rows = &memory->tables[table];
-    struct row **sorted = malloc((rows->n + 1) * sizeof *sorted);
+    struct sorted_row *sorted = malloc((rows->n + 1) * sizeof *sorted);
     if (!sorted)
         return -1;
     size_t n = 0;
     for (size_t i = 0; i < rows->capacity; i++)
         if (rows->slots[i].key)
-            sorted[n++] = &rows->slots[i];
+            sorted[n++].row = &rows->slots[i];
     qsort(sorted, n, sizeof *sorted, compare_rows);
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++)
-        r = visit(self, bytes_of(sorted[i]->key, sorted[i]->key_size),
-                  bytes_of(sorted[i]->value, sorted[i]->value_size));
+        r = visit(self, bytes_of(sorted[i].row->key, sorted[i].row->key_size),
+                  bytes_of(sorted[i].row->value, sorted[i].row->value_size));
     free(sorted);
     return r;
 }

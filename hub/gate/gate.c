@@ -89,12 +89,14 @@ static int read_batch(struct gate_batch *batch, struct bytes frame_bytes, struct
     return batch->statement ? 0 : -1;
 }
 
+static int refuse_stranger(struct casebus_error *err)
+{
+    error_set(err, CASEBUS_UNKNOWN_NODE, _("the sender is not enrolled at this hub"));
+    return error_hint(err, _("on the hub, run: casebus node add NAME"));
+}
+
 static int check_sender(const struct registry_node *node, int64_t now_us, struct casebus_error *err)
 {
-    if (!node) {
-        error_set(err, CASEBUS_UNKNOWN_NODE, _("the sender is not enrolled at this hub"));
-        return error_hint(err, _("on the hub, run: casebus node add NAME"));
-    }
     if (!node->publish)
         return error_set(err, CASEBUS_NOT_ALLOWED, _("node '%s' may not publish"), node->info.node);
     int64_t now = now_us / 1000000;
@@ -252,8 +254,11 @@ static int check_event(struct gate *gate, struct gate_member *member, struct are
 static int check_all(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,
                      struct gate_batch *batch, struct casebus_error *err)
 {
-    if (read_batch(batch, frame, err) < 0 || check_sender(node, now_us, err) < 0 ||
-        check_address(gate, node, batch->statement, err) < 0 ||
+    if (read_batch(batch, frame, err) < 0)
+        return -1;
+    if (!node)
+        return refuse_stranger(err);
+    if (check_sender(node, now_us, err) < 0 || check_address(gate, node, batch->statement, err) < 0 ||
         check_sizes(batch->batch, batch->statement, err) < 0 || check_signature(gate, node, batch, err) < 0 ||
         check_root(gate, batch, err) < 0)
         return -1;

@@ -191,7 +191,7 @@ struct test_batch *batch_make(struct gate_fixture *fixture, size_t n, size_t par
     memset(batch, 0, sizeof *batch);
     batch->n = n;
     batch->events = arena_alloc(&fixture->arena, (n + 1) * sizeof *batch->events);
-    batch->event_list = arena_alloc(&fixture->arena, (n + 1) * sizeof *batch->event_list);
+    batch->event_list = arena_alloc(&fixture->arena, (n + 1) * sizeof(void *));
     assert_true(batch->events && batch->event_list);
     memset(batch->events, 0, (n + 1) * sizeof *batch->events);
     for (size_t i = 0; i < n; i++) {
