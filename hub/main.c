@@ -3,6 +3,7 @@
 #include "proto/base/texts.h"
 
 #include <argp.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,8 @@ int main(int argc, char **argv)
     struct casebus_error err = {.code = CASEBUS_OK};
     struct log log = {.file = stderr, .min_level = LOG_INFO, .program = "casebus-hub"};
     texts_init();
+    mallopt(M_ARENA_MAX,
+            1); /* batches are allocated in one thread and freed in another: several heaps only grow */
     const struct argp argp = {
         .options = options,
         .parser = parse_option,

@@ -196,6 +196,7 @@ static void *bus_main(void *self)
 {
     struct bus *bus = self;
     uint64_t housekept_ns = 0;
+    pthread_setname_np(pthread_self(), "bus");
     renew_views(bus);
     while (!stopping(bus)) {
         zmq_pollitem_t items[] = {

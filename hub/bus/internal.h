@@ -12,7 +12,7 @@
 
 #define SESSION_BUCKETS     1024
 #define SESSIONS_MAX        4096
-#define PEER_WINDOW_BYTES   (512 * 1024) /* of batches under way; told in Welcome */
+#define PEER_WINDOW_BYTES  (256 * 1024) /* of batches under way; told in Welcome */
 #define PEER_WINDOW_FRAMES  64
 #define PING_INTERVAL_MS    5000
 #define SILENCE_NS          (4ull * PING_INTERVAL_MS * 1000000)

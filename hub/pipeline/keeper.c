@@ -95,6 +95,7 @@ static void make_room(struct pipeline *pipeline)
 void *keeper_main(void *self)
 {
     struct pipeline *pipeline = self;
+    pthread_setname_np(pthread_self(), "keeper");
     struct keeper *keeper = &pipeline->keeper;
     for (;;) {
         pthread_mutex_lock(&pipeline->lock);

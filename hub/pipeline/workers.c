@@ -34,6 +34,7 @@ static void check_confirm(struct pipeline *pipeline, struct job *job)
 void *worker_main(void *self)
 {
     struct pipeline *pipeline = self;
+    pthread_setname_np(pthread_self(), "verify");
     struct gate *gate = gate_new(pipeline->options.suite, pipeline->origin, pipeline->content_key);
     struct job *job;
     while ((job = queue_take_unchecked(&pipeline->queue))) {

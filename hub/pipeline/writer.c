@@ -367,6 +367,7 @@ static int write_round(struct pipeline *pipeline, struct casebus_error *err)
 void *writer_main(void *self)
 {
     struct pipeline *pipeline = self;
+    pthread_setname_np(pthread_self(), "writer");
     struct casebus_error err = {.code = CASEBUS_OK};
     bool drained;
     do {

@@ -115,14 +115,18 @@ static void add_outcome(struct sealing *sealing, size_t index, const struct gate
     sealing->outcome_list[sealing->n_outcomes++] = outcome;
 }
 
+/* A case is named by where it began in the ledger and eight random bytes: nothing about it can be guessed,
+ * and cases that are young together lie together in the state's tables. */
 static void moment_fill(struct writer *writer, const struct group *group, struct exchange_moment *moment)
 {
-    if (writer->pool_used + sizeof(moment->fresh_case_id) > sizeof(writer->pool)) {
+    const size_t n_random = sizeof(moment->fresh_case_id) - 8;
+    if (writer->pool_used + n_random > sizeof(writer->pool)) {
         random_bytes(writer->pool, sizeof(writer->pool));
         writer->pool_used = 0;
     }
-    memcpy(moment->fresh_case_id, writer->pool + writer->pool_used, sizeof(moment->fresh_case_id));
-    writer->pool_used += sizeof(moment->fresh_case_id);
+    put_u64be(moment->fresh_case_id, next_position(group));
+    memcpy(moment->fresh_case_id + 8, writer->pool + writer->pool_used, n_random);
+    writer->pool_used += n_random;
     moment->hub_time_us = group->hub_time_us;
 }
 
