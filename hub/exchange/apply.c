@@ -221,6 +221,8 @@ int exchange_apply_event(const struct exchange_store *store, uint64_t position, 
     if (!name_fits(entry->node) || entry->case_id.len != 16)
         return error_set(err, CASEBUS_DAMAGED, _("an event of the ledger names no node or no case"));
     struct record_row row;
+    if (event_check_key(event, err) < 0)
+        return -1;
     int known = record_row_get(store, event->record_key, &row, err);
     if (known < 0)
         return -1;

@@ -138,6 +138,8 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_no
     if (!header_acceptable(header, moment->hub_time_us, &decision->refusal))
         return refuse(decision);
 
+    if (event_check_key(event, err) < 0)
+        return -1;
     struct record_row row;
     int known = record_row_get(store, event->record_key, &row, err);
     if (known < 0)

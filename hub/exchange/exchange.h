@@ -17,7 +17,7 @@
 
 #define RECEIVERS_MAX 64 /* of one event */
 
-/* One member of a batch, checked by the gate. */
+/* One member of a batch, checked by the gate; or made by exchange_event_init. */
 struct exchange_event {
     const Casebus__V1__EventHeader *header;
     uint8_t event_hash[DIGEST_SIZE];

@@ -10,6 +10,9 @@ struct case_record record_of_event(const struct exchange_event *event, uint64_t 
 /* @event as a statement of its record. */
 struct record_statement statement_of_event(const struct exchange_event *event, uint64_t position);
 
+/* -1 when nobody filled in the record key (exchange_event_init does): all records would be taken for one. */
+int event_check_key(const struct exchange_event *event, struct casebus_error *err);
+
 /* What a statement does to a record that is known already. */
 enum record_effect {
     EFFECT_REPLACES = 1, /* it counts from now on */

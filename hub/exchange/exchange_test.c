@@ -391,6 +391,24 @@ static void test_apply_names_a_ledger_that_contradicts_itself(void **state)
     assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
 }
 
+static void test_exchange_takes_no_event_without_its_key(void **state)
+{
+    struct fixture *hub = *state;
+    struct exchange_moment moment = {.hub_time_us = hub->hub_time_us};
+    struct exchange_event event;
+    uint8_t id[16] = {1};
+    Casebus__V1__EventEntry entry = CASEBUS__V1__EVENT_ENTRY__INIT;
+    entry.node = (char *)(uintptr_t) "desk";
+    entry.case_id = (ProtobufCBinaryData){16, id};
+    fixture_event(hub, STATEMENT("r1", "1"), &event);
+    memset(event.record_key, 0, sizeof event.record_key);
+    assert_int_equal(exchange_decide(&hub->store, hub->nodes, hub->n_nodes, "desk", &event, &moment,
+                                     &hub->decision, &hub->err),
+                     -1);
+    assert_int_equal(exchange_apply_event(&hub->store, 9, 0, &entry, &event, 1, &hub->err), -1);
+    assert_int_equal(hub->err.code, CASEBUS_INTERNAL);
+}
+
 /* ---- streams, seals and acts ---- */
 
 static void enrol(struct fixture *hub, const char *node, uint64_t position)
@@ -683,6 +701,7 @@ int main(void)
         HUB_TEST(test_case_remembers_its_first_aliases_in_any_order),
         HUB_TEST(test_inbox_holds_each_delivery_once),
         HUB_TEST(test_apply_names_a_ledger_that_contradicts_itself),
+        HUB_TEST(test_exchange_takes_no_event_without_its_key),
         HUB_TEST(test_stream_takes_the_next_batch_only),
         HUB_TEST(test_seal_counts_what_became_of_its_members),
         HUB_TEST(test_seal_of_a_stranger_is_damage),

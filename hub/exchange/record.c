@@ -19,6 +19,14 @@ int exchange_event_init(struct exchange_event *event, struct crypter *crypter,
     return event_header_digest(crypter, header_bytes, event->header_digest, err);
 }
 
+int event_check_key(const struct exchange_event *event, struct casebus_error *err)
+{
+    static const uint8_t none[RECORD_KEY_SIZE];
+    if (memcmp(event->record_key, none, sizeof none) != 0)
+        return 0;
+    return error_set(err, CASEBUS_INTERNAL, _("an event reached the exchange without its record key"));
+}
+
 static uint32_t decision_detail(const Casebus__V1__DecideFields *decide)
 {
     if (strcmp(decide->result_code, "approve") == 0)
