@@ -419,12 +419,12 @@ static int form_add(struct casebus_event *event, const char *name, const char *v
 static int limit_set(struct casebus_event *event, const struct field *field, const char *value,
                      struct casebus_error *err)
 {
-    char *unit;
+    unsigned long amount;
+    char unit[3], behind;
     errno = 0;
-    unsigned long amount = *value >= '0' && *value <= '9' ? strtoul(value, &unit, 10) : 0;
-    bool good = amount > 0 && amount <= UINT32_MAX && errno == 0 && *unit == ' ';
-    unit += good;
-    if (!good || (strcmp(unit, "WD") != 0 && strcmp(unit, "D") != 0 && strcmp(unit, "M") != 0))
+    bool good = *value >= '0' && *value <= '9' && sscanf(value, "%lu %2[A-Z]%c", &amount, unit, &behind) == 2;
+    if (!good || amount == 0 || amount > UINT32_MAX || errno == ERANGE ||
+        (strcmp(unit, "WD") != 0 && strcmp(unit, "D") != 0 && strcmp(unit, "M") != 0))
         return value_refuse(field, value, _("an amount and a unit, such as \"20 WD\", \"30 D\" or \"2 M\""),
                             err);
     Casebus__V1__Limit *limit = arena_alloc(&event->texts, sizeof *limit);
