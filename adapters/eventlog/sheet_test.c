@@ -105,7 +105,7 @@ static void test_raw_is_the_row_as_it_stood(void **state)
     (void)state;
     struct casebus_error err;
     struct row row;
-    struct sheet *sheet = sheet_of(bytes_of("a,b\n1,\"lost\n\xff\x00,1\n", 19), 0, "UTF-8", &err);
+    struct sheet *sheet = sheet_of(bytes_of("a,b\n1,\"lost\n\xff\x00,1\n", 18), 0, "UTF-8", &err);
     assert_int_equal(sheet_next(sheet, &row, &err), SOURCE_BAD_ROW);
     assert_int_equal(row.raw.size, 7);
     assert_memory_equal(row.raw.data, "1,\"lost", 7);

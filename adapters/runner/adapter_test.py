@@ -359,7 +359,7 @@ class Runs(unittest.TestCase):
         for ending in (signal.SIGTERM, signal.SIGINT):
             process = subprocess.Popen([PROGRAM, "run", "adapter.yaml"], cwd=place.path, env=ENVIRONMENT, text=True,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            while "NODE-READY" not in process.stderr.readline():
+            while "SESSION-READY" not in process.stderr.readline():
                 self.assertIsNone(process.poll())
             process.send_signal(ending)
             out, _ = process.communicate(timeout=30)

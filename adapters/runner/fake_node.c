@@ -29,6 +29,7 @@ struct casebus_node {
     struct casebus_delivery_id confirmed;
     char plan[4096];
     bool was_busy;
+    bool was_ready;
     FILE *sent;
 };
 
@@ -184,7 +185,11 @@ int casebus_node_run(struct casebus_node *node, int timeout_ms, struct casebus_e
 {
     (void)err;
     size_t n = node->n_pending;
-    node->handlers->on_state(node->self, CASEBUS_NODE_READY, NULL);
+    if (!node->was_ready) {
+        node->handlers->on_state(node->self, CASEBUS_NODE_READY, NULL);
+        node->handlers->on_log(node->self, 1, "SESSION-READY", "the fake hub is there");
+    }
+    node->was_ready = true;
     for (size_t i = 0; i < n; i++)
         answer(node, node->pending[i]);
     node->n_pending = 0;

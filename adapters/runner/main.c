@@ -4,7 +4,6 @@
 #include "proto/base/texts.h"
 
 #include <argp.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,15 +59,11 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-/* gettext listens to LANGUAGE in every locale but "C". */
 static void language_set(const char *language, struct argp_state *state)
 {
-    bool chinese = strncmp(language, "zh", 2) == 0;
-    if (!chinese && strncmp(language, "en", 2) != 0)
+    if (strcmp(language, "zh") != 0 && strcmp(language, "en") != 0)
         argp_error(state, _("'%s' is not a language of this program: zh or en"), language);
-    setenv("LANGUAGE", chinese ? "zh_CN" : "en", 1);
-    if (!getenv("LC_ALL") || strcmp(setlocale(LC_MESSAGES, NULL), "C") == 0)
-        setenv("LC_ALL", "C.UTF-8", 1);
+    setenv("CASEBUS_LANG", language, 1);
     texts_init();
 }
 

@@ -68,7 +68,7 @@ static uint64_t counts_done(const struct counts *counts)
 static void line_draw(struct progress *progress, const struct counts *counts, double part, bool connected,
                       double per_second)
 {
-    char bar[64], rows[32], accepted[32], received[48] = "", trouble[96] = "", n[32];
+    char bar[64], rows[32], accepted[32], rate[32], received[48] = "", trouble[96] = "", n[32];
     bar_text(bar, sizeof bar, part);
     if (counts->duplicate + counts->refused + counts->rejected > 0)
         snprintf(trouble, sizeof trouble, _(", %llu duplicate, %llu refused, %llu rejected"),
@@ -77,9 +77,10 @@ static void line_draw(struct progress *progress, const struct counts *counts, do
     if (counts->delivered > 0)
         snprintf(received, sizeof received, _(", %s received"), grouped(n, sizeof n, counts->delivered));
     char line[400];
-    snprintf(line, sizeof line, _("%s  %s%s rows, %s accepted%s%s  %.0f/s%s"), progress->name, bar,
+    snprintf(line, sizeof line, _("%s  %s%s rows, %s accepted%s%s  %s/s%s"), progress->name, bar,
              grouped(rows, sizeof rows, counts->rows), grouped(accepted, sizeof accepted, counts->accepted),
-             trouble, received, per_second, connected ? "" : _("  (no hub yet)"));
+             trouble, received, grouped(rate, sizeof rate, (uint64_t)per_second),
+             connected ? "" : _("  (no hub yet)"));
     size_t width = terminal_width() - 1;
     if (strlen(line) > width && width < sizeof line)
         line[width] = '\0';
@@ -91,17 +92,17 @@ static void line_draw(struct progress *progress, const struct counts *counts, do
 static void line_log(const struct progress *progress, const struct counts *counts, double part,
                      bool connected, double per_second)
 {
-    char percent[16] = "";
+    char percent[16] = "", received[48] = "";
     if (part >= 0)
         snprintf(percent, sizeof percent, "%d%%, ", (int)(part * 100));
-    log_info(
-        progress->log, "PROGRESS",
-        "%s%llu rows, %llu sent, %llu accepted, %llu duplicate, %llu refused, %llu rejected, %llu received, "
-        "%.0f/s%s",
-        percent, (unsigned long long)counts->rows, (unsigned long long)counts->sent,
-        (unsigned long long)counts->accepted, (unsigned long long)counts->duplicate,
-        (unsigned long long)counts->refused, (unsigned long long)counts->rejected,
-        (unsigned long long)counts->delivered, per_second, connected ? "" : _(" (no hub yet)"));
+    if (counts->delivered > 0)
+        snprintf(received, sizeof received, _(", %llu received"), (unsigned long long)counts->delivered);
+    log_info(progress->log, "PROGRESS",
+             _("%s%llu rows, %llu accepted, %llu duplicate, %llu refused, %llu rejected%s, %.0f/s%s"),
+             percent, (unsigned long long)counts->rows, (unsigned long long)counts->accepted,
+             (unsigned long long)counts->duplicate, (unsigned long long)counts->refused,
+             (unsigned long long)counts->rejected, received, per_second,
+             connected ? "" : _("  (no hub yet)"));
 }
 
 void progress_show(struct progress *progress, const struct counts *counts, double part, bool connected)
@@ -110,14 +111,15 @@ void progress_show(struct progress *progress, const struct counts *counts, doubl
     uint64_t passed = now - progress->shown_ns;
     if (passed < (progress->terminal ? draw_every_ns : log_every_ns))
         return;
-    uint64_t done = counts_done(counts);
-    double per_second = (double)(done - progress->shown_done) / ((double)passed / 1e9);
+    bool changed = memcmp(counts, &progress->shown, sizeof *counts) != 0;
+    double per_second =
+        (double)(counts_done(counts) - counts_done(&progress->shown)) / ((double)passed / 1e9);
     if (progress->terminal)
         line_draw(progress, counts, part, connected, per_second);
-    else
+    else if (changed)
         line_log(progress, counts, part, connected, per_second);
     progress->shown_ns = now;
-    progress->shown_done = done;
+    progress->shown = *counts;
 }
 
 void progress_clear(struct progress *progress)

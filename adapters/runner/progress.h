@@ -28,11 +28,12 @@ struct progress {
     bool drawn;
     uint64_t started_ns;
     uint64_t shown_ns;
-    uint64_t shown_done;
+    struct counts shown;
 };
 
 void progress_init(struct progress *progress, const char *name, const struct log *log);
-/* Shows @counts when it is time to; @part: 0 to 1 of the source, below 0 when unknown. */
+/* Shows @counts when it is time to, and in a log only when something has happened; @part: 0 to 1 of the
+ * source, below 0 when unknown. */
 void progress_show(struct progress *progress, const struct counts *counts, double part, bool connected);
 /* Takes the bar away, so that a line can be written. */
 void progress_clear(struct progress *progress);

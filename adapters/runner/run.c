@@ -109,12 +109,8 @@ static int on_delivery(void *self, const struct casebus_delivery *delivery)
 static void on_state(void *self, enum casebus_node_state state, const struct casebus_error *err)
 {
     struct run *run = self;
+    (void)err; /* the SDK logs its sessions itself */
     run->ready = state == CASEBUS_NODE_READY;
-    if (state == CASEBUS_NODE_READY)
-        log_info(&run->log, "NODE-READY", _("node '%s' is connected to its hub"),
-                 casebus_node_name(run->node));
-    else if (state == CASEBUS_NODE_CONNECTING && err)
-        log_notice(&run->log, "NODE-CONNECTING", "%s%s%s", err->text, err->hint[0] ? "; " : "", err->hint);
 }
 
 static void on_log(void *self, int level, const char *id, const char *text)
@@ -252,6 +248,17 @@ static bool all_done(const struct run *run)
     return !run->sink || clock_monotonic_ns() - run->heard_ns >= idle_ns;
 }
 
+/* How much is read and answered, from 0 to 1; below 0 when nobody knows. */
+static double part_done(const struct run *run)
+{
+    const struct counts *counts = &run->counts;
+    uint64_t answered = counts->accepted + counts->duplicate + counts->refused;
+    if (!run->config.source)
+        return -1;
+    double part = run->source_ended ? 1 : run->config.source_kind->progress(run->config.source);
+    return part > 0 && answered < counts->sent ? part * (double)answered / (double)counts->sent : part;
+}
+
 static int loop(struct run *run, struct casebus_error *err)
 {
     while (!run->stopping && !all_done(run)) {
@@ -259,12 +266,7 @@ static int loop(struct run *run, struct casebus_error *err)
         if (more < 0 || casebus_node_run(run->node, more > 0 ? 0 : WAIT_MS, err) < 0 ||
             sink_turn(run, err) != 0)
             return -1;
-        double part = run->config.source && !run->source_ended
-                          ? run->config.source_kind->progress(run->config.source)
-                          : -1;
-        if (run->config.source && run->source_ended)
-            part = 1;
-        progress_show(&run->progress, &run->counts, part, run->ready);
+        progress_show(&run->progress, &run->counts, part_done(run), run->ready);
         run->stopping = signal_came(run);
     }
     return casebus_node_sync(run->node, err);
