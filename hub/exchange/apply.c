@@ -176,10 +176,10 @@ static int apply_to_record(const struct exchange_store *store, const Casebus__V1
         memcpy(row->header_digest, event->header_digest, sizeof row->header_digest);
     }
     remember(row, &statement);
-    uint8_t encoded[RECORD_ROW_MAX];
+    uint8_t key[TABLE_KEY_MAX], encoded[RECORD_ROW_MAX];
+    size_t key_size = record_row_key(key, event->header->record_namespace, event->header->record_id);
     size_t size = record_row_encode(encoded, row);
-    return store->put(store->self, TABLE_RECORDS, bytes_of(event->record_key, RECORD_KEY_SIZE),
-                      bytes_of(encoded, size), err);
+    return store->put(store->self, TABLE_RECORDS, bytes_of(key, key_size), bytes_of(encoded, size), err);
 }
 
 /* ---- receivers ---- */
@@ -223,7 +223,7 @@ int exchange_apply_event(const struct exchange_store *store, uint64_t position, 
     struct record_row row;
     if (event_check_key(event, err) < 0)
         return -1;
-    int known = record_row_get(store, event->record_key, &row, err);
+    int known = record_row_get(store, event->header, &row, err);
     if (known < 0)
         return -1;
     if (known && strcmp(row.owner, entry->node) != 0)

@@ -141,7 +141,7 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_no
     if (event_check_key(event, err) < 0)
         return -1;
     struct record_row row;
-    int known = record_row_get(store, event->record_key, &row, err);
+    int known = record_row_get(store, event->header, &row, err);
     if (known < 0)
         return -1;
     if (known && decide_record(&row, node, event, decision) == 0)

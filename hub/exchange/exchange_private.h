@@ -27,7 +27,7 @@ const struct record_statement *record_repeated(const struct record_row *row,
                                                const struct exchange_event *event);
 
 /* 1: found and decoded; 0: not there; -1. */
-int record_row_get(const struct exchange_store *store, const uint8_t key[RECORD_KEY_SIZE],
+int record_row_get(const struct exchange_store *store, const Casebus__V1__EventHeader *header,
                    struct record_row *row, struct casebus_error *err);
 /* The case that has @number. 1 / 0 / -1. */
 int case_id_get(const struct exchange_store *store, const char *number, uint8_t case_id[16],

@@ -119,11 +119,13 @@ const struct record_statement *record_repeated(const struct record_row *row,
     return NULL;
 }
 
-int record_row_get(const struct exchange_store *store, const uint8_t key[RECORD_KEY_SIZE],
+int record_row_get(const struct exchange_store *store, const Casebus__V1__EventHeader *header,
                    struct record_row *row, struct casebus_error *err)
 {
     struct bytes value;
-    int r = store->get(store->self, TABLE_RECORDS, bytes_of(key, RECORD_KEY_SIZE), &value, err);
+    uint8_t key[TABLE_KEY_MAX];
+    size_t size = record_row_key(key, header->record_namespace, header->record_id);
+    int r = store->get(store->self, TABLE_RECORDS, bytes_of(key, size), &value, err);
     if (r <= 0)
         return r;
     return record_row_decode(value, row, err) < 0 ? -1 : 1;

@@ -13,8 +13,7 @@ enum exchange_table {
     TABLE_NODES = 1,   /* node name -> serialised NodeEnrolled and counters */
     TABLE_STREAMS = 2, /* node name 0x00 stream(8) -> last number, last statement hash */
     TABLE_BATCHES = 3, /* node name 0x00 stream(8) first(8) -> seal position, count, statement hash */
-    TABLE_RECORDS =
-        4, /* record key digest(16) -> owner, newest revision, content digests, position, case id */
+    TABLE_RECORDS = 4, /* namespace 0x00 id -> owner, newest revision, content digests, position, case id */
     TABLE_CASE_NUMBERS = 5, /* case number -> case id */
     TABLE_CASES = 6,        /* case id(16) -> the case: number, slot, its records, folded state */
     TABLE_INBOX = 7,        /* node name 0x00 position(8) ordinal(4) -> (empty) */

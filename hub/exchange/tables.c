@@ -2,6 +2,8 @@
  * Decoding checks sizes all the same; the state may be damaged on disk, and is then made again. */
 #include "hub/exchange/tables.h"
 
+#include <assert.h>
+
 #include "proto/base/texts.h"
 
 #define ROW_FORMAT        1
@@ -47,6 +49,15 @@ bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, ui
     *position = get_u64be(key.data + size);
     *ordinal = get_u32be(key.data + size + 8);
     return true;
+}
+
+size_t record_row_key(uint8_t *out, const char *record_namespace, const char *record_id)
+{
+    size_t namespace_size = strlen(record_namespace) + 1, id_size = strlen(record_id);
+    assert(namespace_size + id_size <= TABLE_KEY_MAX);
+    memcpy(out, record_namespace, namespace_size);
+    memcpy(out + namespace_size, record_id, id_size);
+    return namespace_size + id_size;
 }
 
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream)

@@ -96,7 +96,10 @@ int node_row_decode(struct bytes value, struct node_row *row, struct casebus_err
 /* @out: NODE_ROW_SIZE + row->enrolled.size bytes, not overlapping the enrolment. */
 size_t node_row_encode(uint8_t *out, const struct node_row *row);
 
-/* Keys into @out (TABLE_KEY_MAX); return the length. */
+/* Keys into @out (TABLE_KEY_MAX); return the length. A record's is its namespace, 0x00 and its id: rows of
+ * one source lie together, so a burst of them touches few pages. Texts as event_header_decode lets them in.
+ */
+size_t record_row_key(uint8_t *out, const char *record_namespace, const char *record_id);
 size_t inbox_key(uint8_t *out, const char *node, uint64_t position, uint32_t ordinal);
 bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal);
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream);

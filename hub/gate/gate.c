@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* A full batch of ordinary events fits into one block, which is kept for the next batch. */
-#define ARENA_BLOCK (1024 * 1024)
+#define ARENA_BLOCK (96 * 1024) /* below what malloc maps apart: a batch of one event costs one of these */
 /* Decoded small events can be many times their bytes; a hostile frame ends here. */
 #define ARENA_MAX (16 * 1024 * 1024)
 

@@ -103,11 +103,13 @@ static int apply_event(struct replay *replay, uint64_t position, const Casebus__
                        struct bytes body_bytes, struct casebus_error *err)
 {
     struct exchange_event event = {0};
-    uint8_t key[KEY_SIZE], hash[DIGEST_SIZE];
+    uint8_t key[KEY_SIZE];
     struct bytes header;
     Casebus__V1__SealedBody *body = body_decode(body_bytes, &replay->arena, err);
     if (!body)
         return -1;
+    if (body->content_digest.len != DIGEST_SIZE)
+        return error_set(err, CASEBUS_DAMAGED, _("the sealed body carries no digest of its content"));
     if (vault_key(replay->options->vault, body->slot, key, err))
         return -1;
     int r = body_open_item(replay->crypter, replay->options->origin, entry->event_hash.data, body, key, 0,
@@ -115,14 +117,12 @@ static int apply_event(struct replay *replay, uint64_t position, const Casebus__
     secret_clear(key, sizeof(key));
     if (r)
         return -1;
-    event_hash(replay->crypter, header, hash);
-    if (memcmp(hash, entry->event_hash.data, DIGEST_SIZE) != 0)
-        return error_set(err, CASEBUS_DAMAGED, _("the sealed header is not the one that the entry names"));
-    event.header = event_header_decode(header, &replay->arena, err);
-    if (!event.header || event_header_digest(replay->crypter, header, event.header_digest, err))
+    const Casebus__V1__EventHeader *fields = event_header_decode(header, &replay->arena, err);
+    if (!fields ||
+        exchange_event_init(&event, replay->crypter, fields, header, body->content_digest.data, err))
         return -1;
-    memcpy(event.event_hash, hash, DIGEST_SIZE);
-    memcpy(event.content_digest, body->content_digest.data, DIGEST_SIZE);
+    if (memcmp(event.event_hash, entry->event_hash.data, DIGEST_SIZE) != 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the sealed header is not the one that the entry names"));
     if (body->slot > replay->slot_seen)
         replay->slot_seen = body->slot;
     return exchange_apply_event(&replay->store, position, replay->entry_time_us, entry, &event, body->slot,

@@ -219,7 +219,7 @@ int body_seal_items(struct crypter *crypter, const char *origin, const uint8_t s
     assert(n_items > 0);
     if (check_count("SealedBody.item", n_items, BODY_ITEMS_MAX, err))
         return -1;
-    random_bytes(seal->key, sizeof seal->key);
+    crypter_random(crypter, seal->key, sizeof seal->key);
     memcpy(seal->subject, subject, DIGEST_SIZE);
     seal->n_items = n_items;
     seal->items = arena_alloc(arena, n_items * sizeof seal->items[0]);

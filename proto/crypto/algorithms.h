@@ -9,9 +9,10 @@
 
 #include <openssl/evp.h>
 
-#define NONCE_SIZE   12
-#define TAG_SIZE     16
-#define NONCE_POOL   64 /* nonces drawn at once: a call of the generator costs as much as sealing two parts */
+#define NONCE_SIZE  12
+#define TAG_SIZE    16
+#define RANDOM_POOL 4096 /* bytes drawn at once: a call of the generator costs as much as sealing two parts  \
+                          */
 #define DIGEST_BLOCK 64
 
 struct sealing {
@@ -50,8 +51,10 @@ struct crypter {
     EVP_MD_CTX *digest;
     EVP_CIPHER_CTX *sealer; /* keep their cipher, take a new key and nonce each time */
     EVP_CIPHER_CTX *opener;
-    size_t n_nonces; /* left in the pool */
-    uint8_t nonces[NONCE_POOL][NONCE_SIZE];
+    size_t n_random; /* bytes left in the pool */
+    uint8_t random[RANDOM_POOL];
+    bool sealed_before;            /* sealer has the schedule of... */
+    uint8_t sealed_with[KEY_SIZE]; /* ...this key: a body's items are sealed under one */
 };
 
 extern const struct sealing sealing_gcm;

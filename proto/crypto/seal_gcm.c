@@ -41,7 +41,10 @@ static void gcm_seal(struct crypter *crypter, const uint8_t key[KEY_SIZE], const
     uint8_t none[TAG_SIZE];
     int n;
 
-    crypto_must(EVP_EncryptInit_ex2(ctx, NULL, key, nonce, NULL));
+    bool known = crypter->sealed_before && secret_equal(crypter->sealed_with, key, KEY_SIZE);
+    crypto_must(EVP_EncryptInit_ex2(ctx, NULL, known ? NULL : key, nonce, NULL));
+    crypter->sealed_before = true;
+    memcpy(crypter->sealed_with, key, KEY_SIZE);
     memcpy(out, nonce, NONCE_SIZE);
     gcm_aad(ctx, aad);
     gcm_text(ctx, plain, out + NONCE_SIZE);

@@ -128,6 +128,7 @@ struct crypter *crypter_free(struct crypter *crypter)
     EVP_MD_CTX_free(crypter->digest);
     EVP_CIPHER_CTX_free(crypter->sealer);
     EVP_CIPHER_CTX_free(crypter->opener);
+    secret_clear(crypter, sizeof *crypter);
     free(crypter);
     return NULL;
 }
@@ -188,20 +189,30 @@ void crypter_mac(struct crypter *crypter, struct bytes key, const struct bytes *
     secret_clear(pad, sizeof pad);
 }
 
-/* A nonce is used once and forgotten; a process that forks gives each side its own crypters. */
-static const uint8_t *next_nonce(struct crypter *crypter)
+/* A process that forks gives each side its own crypters. */
+void crypter_random(struct crypter *crypter, void *out, size_t size)
 {
-    if (crypter->n_nonces == 0) {
-        random_bytes(crypter->nonces, sizeof crypter->nonces);
-        crypter->n_nonces = NONCE_POOL;
+    if (size > sizeof crypter->random) {
+        random_bytes(out, size);
+        return;
     }
-    return crypter->nonces[--crypter->n_nonces];
+    if (crypter->n_random < size) {
+        random_bytes(crypter->random, sizeof crypter->random);
+        crypter->n_random = sizeof crypter->random;
+    }
+    crypter->n_random -= size;
+    memcpy(out, crypter->random + crypter->n_random, size);
+    secret_clear(crypter->random + crypter->n_random, size);
 }
 
 void crypter_seal(struct crypter *crypter, const uint8_t key[KEY_SIZE], const uint8_t *nonce,
                   struct bytes aad, struct bytes plain, uint8_t *out)
 {
-    crypter->suite->sealing->seal(crypter, key, nonce ? nonce : next_nonce(crypter), aad, plain, out);
+    uint8_t fresh[NONCE_SIZE];
+
+    if (!nonce)
+        crypter_random(crypter, fresh, sizeof fresh);
+    crypter->suite->sealing->seal(crypter, key, nonce ? nonce : fresh, aad, plain, out);
 }
 
 bool crypter_open(struct crypter *crypter, const uint8_t key[KEY_SIZE], struct bytes aad, struct bytes sealed,

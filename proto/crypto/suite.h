@@ -40,6 +40,10 @@ struct crypter *crypter_new(const struct suite *suite); /* NULL without memory *
 struct crypter *crypter_free(struct crypter *crypter);
 const struct suite *crypter_suite(const struct crypter *crypter);
 
+/* Random bytes out of a pool that is drawn in bulk: an operating system's generator asked for each key costs
+ * more than sealing under it. What is handed out is wiped from the pool. */
+void crypter_random(struct crypter *crypter, void *out, size_t size);
+
 /* digest = hash(parts joined). Cannot fail. */
 void crypter_hash(struct crypter *crypter, const struct bytes *parts, size_t n_parts,
                   uint8_t digest[DIGEST_SIZE]);
