@@ -4,9 +4,11 @@
  * "revision", "operation", "case_number", "case_alias", "item", "area", "channel", "real_name",
  * "truth_commitment", "occurred_at", "backfill", "source_code", "handler", "department"; fields of a kind as
  * "accept.document_number", "step.action", "finish.finish_kind"; personal parts as "identity.name",
- * "contact.phone", "opinion.opinion"; and any "form.NAME". Values are texts: enums by name
- * ("supplement_notice", "window"), booleans "true"/"false", numbers in decimal, times as RFC 3339
- * ("2011-10-11T13:45:40.276+02:00") or a date ("2011-10-11", local midnight in China, precision date). */
+ * "contact.phone", "opinion.opinion"; and any "form.NAME". Times have no "_us" in their names
+ * ("step.ended_at"). Values are texts: enums by name ("supplement_notice", "window"), booleans
+ * "true"/"false", numbers in decimal, limits as "20 WD", "30 D" or "2 M", times as RFC 3339
+ * ("2011-10-11T13:45:40.276+02:00") or a date ("2011-10-11", local midnight in China, precision date). Times
+ * read back are in Chinese local time. */
 #ifndef CASEBUS_EVENT_H
 #define CASEBUS_EVENT_H
 

@@ -3,10 +3,10 @@
  *
  *   struct casebus_node *node;
  *   casebus_node_open(&node, &(struct casebus_node_options){.dir = "/var/lib/casebus/scjgj"}, &err);
- *   casebus_node_publish(node, event, mark, &number, &err);      // in the outbox, a number is given
+ *   casebus_node_publish(node, event, mark, &number, &err); // in the outbox, a number is given
  *   while (casebus_node_pending(node) > 0)
- *       casebus_node_run(node, 1000, &err);                      // works until something happened or the
- * time is up node = casebus_node_close(node);
+ *       casebus_node_run(node, 1000, &err); // works until something happened or the time is up
+ *   node = casebus_node_close(node);
  *
  * What publish has taken survives crashes of this process and of the hub from the next casebus_node_sync (or
  * the batch's first sending) on. An event leaves the outbox only when the hub's receipt has been checked:
@@ -14,7 +14,7 @@
  *
  * One thread at a time per node; nodes are independent; no global state. With `loop` the node lives on the
  * caller's libuv loop and casebus_node_run must not be called; without, it has its own and works inside
- * casebus_node_run. */
+ * casebus_node_run. The longer guide is docs/sdk.md. */
 #ifndef CASEBUS_NODE_H
 #define CASEBUS_NODE_H
 
@@ -36,10 +36,11 @@ enum casebus_node_state {
 
 enum casebus_outcome_kind { CASEBUS_ACCEPTED = 1, CASEBUS_DUPLICATE = 2, CASEBUS_REFUSED = 3 };
 
-/* What became of one published event. Texts are valid during the call. */
+/* What became of one published event, told in the order of the numbers. Texts are valid during the call.
+ * After a crash the last outcomes may be told once more: the hub has the event once all the same. */
 struct casebus_outcome {
     enum casebus_outcome_kind kind;
-    uint64_t number;   /* in this node's stream */
+    uint64_t number;   /* as publish gave it */
     uint64_t mark;     /* as given to publish */
     uint64_t position; /* accepted: in the ledger; duplicate: of the entry that holds the record */
     const char *code;  /* refused: "CB-..." */
@@ -63,11 +64,13 @@ struct casebus_delivery {
     const struct casebus_event *event; /* valid during the call */
 };
 
-/* All are optional and are called from inside casebus_node_run (or the loop), never from another thread. */
+/* All are optional and are called from inside casebus_node_run (or the loop), never from another thread. They
+ * may use the node, but not run it or close it (casebus_node_close_async is fine). */
 struct casebus_node_handlers {
     void (*on_outcome)(void *self, const struct casebus_outcome *outcome);
     /* Returns 0 to go on; 1 to have this delivery again later (the sink is full), which pauses deliveries for
-     * a while. */
+     * a while. Each delivery comes once, in order; after a crash, again from the last confirmed one on. At
+     * most 65,536 may be unconfirmed: more are not made before some are. */
     int (*on_delivery)(void *self, const struct casebus_delivery *delivery);
     void (*on_state)(void *self, enum casebus_node_state state,
                      const struct casebus_error *err); /* err may be NULL */
@@ -96,7 +99,9 @@ CASEBUS_API struct casebus_node *casebus_node_close(struct casebus_node *node);
 CASEBUS_API void casebus_node_close_async(struct casebus_node *node, void (*on_closed)(void *self),
                                           void *self);
 
-/* Puts a copy of @event into the outbox and gives it the next number. @mark: any value the caller wants back
+/* Puts a copy of @event into the outbox and gives it the next number; refuses what a hub would refuse for the
+ * event alone. The number is that of the node's stream as long as the outbox is neither copied nor restored.
+ * @numberp may be NULL. @mark: any value the caller wants back
  * with the outcome and from casebus_node_last_mark, such as a row number. CASEBUS_BUSY: the outbox is full,
  * run the node and try again. */
 CASEBUS_API int casebus_node_publish(struct casebus_node *node, const struct casebus_event *event,
