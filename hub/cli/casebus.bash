@@ -1,0 +1,84 @@
+# bash completion for casebus(1)
+
+# Names that the hub knows; silent when there is no hub.
+_casebus_ask() {
+    local hub=${CASEBUS_HUB-} i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --hub | -H) hub=${COMP_WORDS[i + 1]-} ;;
+        --hub=*) hub=${COMP_WORDS[i]#--hub=} ;;
+        esac
+    done
+    [[ -n $hub ]] && timeout 3 casebus --hub "$hub" --json "$@" 2>/dev/null
+}
+
+_casebus_nodes() {
+    _casebus_ask node list | grep -o '"node":"[^"]*"' | cut -d '"' -f 4
+}
+
+_casebus_cases() {
+    local prefix=$1
+    # the list is in the order of the numbers: what comes behind the prefix is near
+    _casebus_ask case list --limit 50 ${prefix:+--after "$prefix"} | grep -o '"number":"[^"]*"' | cut -d '"' -f 4
+}
+
+# The words of the command: group and verb, options and their values left out.
+_casebus_words() {
+    local i word
+    words=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case $word in
+        --hub | -H) ((i++)) ;;
+        -*) ;;
+        =) ((i++)) ;;
+        *) words+=("$word") ;;
+        esac
+    done
+}
+
+_casebus() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} common="--hub --json --help" words options=
+    COMPREPLY=()
+    _casebus_words
+    case $prev in
+    --hub | -H | --out | -o)
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        return
+        ;;
+    --parts)
+        [[ ${words[1]-} == add ]] &&
+            mapfile -t COMPREPLY < <(compgen -W "all identity contact form opinion other" -- "$cur") && return
+        ;;
+    --status | -s)
+        mapfile -t COMPREPLY < <(compgen -W "nothing applied received supplement accepted refused stopped decided
+            finished delivered withdrawn annulled" -- "$cur")
+        return
+        ;;
+    --node)
+        mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
+        return
+        ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key) return ;;
+    esac
+    case "${words[0]-} ${words[1]-}" in
+    " ") options="status node case event ledger state version help" ;;
+    "node ") options="add list show" ;;
+    "case ") options="list show" ;;
+    "event ") options="tail show" ;;
+    "ledger ") options="verify dump" ;;
+    "state ") options="dump" ;;
+    "node add") options="--department --area --out --publish --receive-all --parts --endpoint" ;;
+    "node show") [[ $cur != -* ]] && options=$(_casebus_nodes) ;;
+    "case list") options="--status --limit --after" ;;
+    "case show") [[ $cur != -* ]] && options=$(_casebus_cases "$cur") ;;
+    "event tail") options="--follow --last --node --parts" ;;
+    "event show") options="--parts" ;;
+    "ledger verify") options="--no-bodies --log-key" ;;
+    "ledger dump") options="--from --limit" ;;
+    "state dump") options="--cases --all" ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$options $([[ $cur == -* ]] && echo "$common")" -- "$cur")
+}
+
+complete -F _casebus casebus

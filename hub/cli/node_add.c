@@ -1,7 +1,7 @@
 /* casebus node add: makes a node's keys, lets the hub enrol it, writes enrolment.json.
  *
  * The secrets are made here and never leave DIR. They are written before the hub is asked; enrolment.json
- * comes last and says that all is done. When something goes wrong in between, the same command goes on with
+ * comes last and says that all is done. When the connection breaks in between, the same command goes on with
  * the same keys: the hub answers the same enrolment again. */
 #include "hub/cli/cli.h"
 #include "proto/base/files.h"
@@ -30,6 +30,7 @@ struct node_add {
 
     struct signing_key *key;
     uint8_t curve_public[CURVE_KEY_SIZE];
+    bool key_made, curve_made; /* by this run */
     struct arena arena;
 };
 
@@ -160,6 +161,7 @@ static int curve_key_make(struct node_add *add, const char *path, struct casebus
     if (r == 0)
         r = secret_file_save(path, bytes_of(secret, Z85_KEY + 1), err);
     secret_clear(secret, sizeof secret);
+    add->curve_made = r == 0;
     return r;
 }
 
@@ -291,12 +293,29 @@ static int enrol(struct cli *cli, struct node_add *add, json_t *body, json_t **e
     return r == 0 ? enrolment_write(add, *enrolment, err) : -1;
 }
 
+/* After a plain no, keys that were made for nothing go; after a broken connection the hub may have said yes.
+ */
+static void keys_drop(const struct node_add *add, enum casebus_code code)
+{
+    char path[PATH_MAX];
+    if (code == CASEBUS_NETWORK || code == CASEBUS_TIMEOUT || code == CASEBUS_CLOSED ||
+        code == CASEBUS_INTERNAL)
+        return;
+    if (add->key_made && file_path(add, "node.key", path, NULL) == 0)
+        unlink(path);
+    if (add->curve_made && file_path(add, "node.curve", path, NULL) == 0)
+        unlink(path);
+    rmdir(add->dir); /* if it is empty */
+}
+
 static int node_add(struct cli *cli, struct node_add *add)
 {
     struct casebus_error err = {0};
     json_t *body = json_object(), *enrolment = NULL;
     arena_init(&add->arena, 4096, 64 * 1024);
     int r = keys_ready(add, &err) || enrol(cli, add, body, &enrolment, &err) ? cli_fail(cli, &err) : CLI_OK;
+    if (r != CLI_OK && !enrolment)
+        keys_drop(add, err.code);
     if (r == CLI_OK && cli->json)
         cli_print_json(cli, enrolment);
     else if (r == CLI_OK)

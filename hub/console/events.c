@@ -89,6 +89,10 @@ static int events_list(struct call *call, struct reader *reader, struct casebus_
             return -1;
         looked = true;
     }
+    if (list.parts && json_array_size(list.list) > 0)
+        log_notice(call->log, "PARTS-READ",
+                   "the parts of %zu events up to entry %llu were read through the console",
+                   json_array_size(list.list), (unsigned long long)position - 1);
     json_object_set_new(call->answer, "next", position > 0 ? number_json(position - 1) : json_null());
     set_bool(call->answer, "more", position < size);
     set_number(call->answer, "ledger_size", size);
