@@ -49,10 +49,12 @@ struct casebus_event {
         Casebus__V1__RateFields rate;
         Casebus__V1__MatterFields matter;
     } fields; /* which one: header.fields_case */
-    Casebus__V1__IdentityPart identity;
-    Casebus__V1__ContactPart contact;
-    Casebus__V1__FormPart form;
-    Casebus__V1__OpinionPart opinion;
+    struct {
+        Casebus__V1__IdentityPart identity;
+        Casebus__V1__ContactPart contact;
+        Casebus__V1__FormPart form;
+        Casebus__V1__OpinionPart opinion;
+    } parts;
     uint32_t parts_set; /* bit per PartKind of the four above */
     struct opaque_part opaque[PARTS_MAX];
     size_t n_opaque;
@@ -99,7 +101,7 @@ enum group_id { GROUP_header, GROUPS(GROUP_NAME, GROUP_NAME) N_GROUPS };
     [GROUP_##id] = {.name = #id,                                                                             \
                     .descriptor = &casebus__v1__##id##_part__descriptor,                                     \
                     .part = CASEBUS__V1__PART_KIND__PART_KIND_##ID,                                          \
-                    .offset = offsetof(struct casebus_event, id)},
+                    .offset = offsetof(struct casebus_event, parts.id)},
 static const struct group groups[N_GROUPS] = {
     [GROUP_header] = {.descriptor = &casebus__v1__event_header__descriptor,
                       .offset = offsetof(struct casebus_event, header)},
@@ -142,7 +144,7 @@ struct field {
 #define OF_PLACE(id, name, member, kind) ROW(#id "." #name, id, kind, fields.id.member, 0)
 #define LIST_OF(id, member)                                                                                  \
     ROW(#id "." #member, id, TEXTS, fields.id.member, offsetof(struct casebus_event, fields.id.n_##member))
-#define PART(id, member) ROW(#id "." #member, id, TEXT, id.member, 0)
+#define PART(id, member) ROW(#id "." #member, id, TEXT, parts.id.member, 0)
 
 /* In the order of the schema. */
 static const struct field field_table[] = {
@@ -207,7 +209,7 @@ static const struct field field_table[] = {
     PART(contact, phone),
     PART(contact, address),
     PART(contact, email),
-    ROW("form.", form, FORM, form.field, 0),
+    ROW("form.", form, FORM, parts.form.field, 0),
     PART(opinion, handler_name),
     PART(opinion, opinion),
 };
@@ -242,7 +244,7 @@ static void event_reset(struct casebus_event *event)
     event->parts_set = 0;
     event->n_opaque = 0;
     casebus__v1__event_header__init(&event->header);
-    casebus__v1__form_part__init(&event->form);
+    casebus__v1__form_part__init(&event->parts.form);
 }
 
 struct casebus_event *casebus_event_new(void)
@@ -408,11 +410,11 @@ static int form_add(struct casebus_event *event, const char *name, const char *v
     if (!field)
         return event_full(err);
     casebus__v1__form_field__init(field);
-    if (event->form.n_field >= FORM_FIELDS_MAX)
+    if (event->parts.form.n_field >= FORM_FIELDS_MAX)
         return error_set(err, CASEBUS_TOO_LARGE, _("a form has at most %d fields"), FORM_FIELDS_MAX);
     if (text_copy(event, name, &field->name, err) != 0 || text_copy(event, value, &field->value, err) != 0)
         return -1;
-    return list_add(event, &event->form.field, &event->form.n_field, field, err);
+    return list_add(event, &event->parts.form.field, &event->parts.form.n_field, field, err);
 }
 
 /* "20 WD": an amount and its unit. */
@@ -734,9 +736,9 @@ static const char *value_text(const struct casebus_event *event, const struct fi
 /* The @index-th value of the form's fields that are called @name. */
 static const char *form_text(const struct casebus_event *event, const char *name, size_t index)
 {
-    for (size_t i = 0; i < event->form.n_field; i++)
-        if (strcmp(event->form.field[i]->name, name) == 0 && index-- == 0)
-            return event->form.field[i]->value;
+    for (size_t i = 0; i < event->parts.form.n_field; i++)
+        if (strcmp(event->parts.form.field[i]->name, name) == 0 && index-- == 0)
+            return event->parts.form.field[i]->value;
     return NULL;
 }
 
@@ -767,11 +769,11 @@ typedef int visit_fn(void *self, const char *field, const char *value);
 static int form_visit(const struct casebus_event *event, visit_fn *visit, void *self)
 {
     int r = 0;
-    for (size_t i = 0; i < event->form.n_field && r == 0; i++) {
+    for (size_t i = 0; i < event->parts.form.n_field && r == 0; i++) {
         char name[256];
-        snprintf(name, sizeof name, "form.%s", event->form.field[i]->name);
+        snprintf(name, sizeof name, "form.%s", event->parts.form.field[i]->name);
         utf8_cut(name);
-        r = visit(self, name, event->form.field[i]->value);
+        r = visit(self, name, event->parts.form.field[i]->value);
     }
     return r;
 }

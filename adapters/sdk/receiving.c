@@ -231,7 +231,7 @@ static int delivery_hand_over(struct session *session, const Casebus__V1__Delive
                               struct casebus_error *err)
 {
     struct inbox *inbox = session->parts.inbox;
-    struct casebus_delivery delivery;
+    struct casebus_delivery delivery = {0};
     struct inbox_mark before = inbox->last;
     uint8_t hash[DIGEST_SIZE];
     if (delivery_read(session, sent, &delivery, hash, err) != 0 ||
