@@ -216,6 +216,26 @@ sink:
         self.assertEqual(Place().adapter("--version").returncode, 0)
 
 
+class TheGuide(unittest.TestCase):
+    def test_what_docs_adapters_md_shows_is_what_happens(self):
+        guide = (SOURCE / "docs/adapters.md").read_text()
+        blocks = guide.split("```")[1::2]
+        log = next(b for b in blocks if b.startswith("\n办件编号"))
+        config = next(b for b in blocks if b.startswith("yaml\nnode:"))
+        shown = next(b for b in blocks if b.startswith("\n$ casebus-adapter check"))
+        faults = next(b for b in blocks if b.startswith("\nadapter.yaml:"))
+        place = Place(config=config[len("yaml\n"):])
+        (place.path / "cases.csv").write_text(log.lstrip())
+        self.assertEqual(place.check("--rows", "1").stdout.strip(), shown.split("\n", 2)[2].strip())
+        text = (place.path / "adapter.yaml").read_text()
+        (place.path / "adapter.yaml").write_text(text.replace("case_number", "case_nmber").replace("column: 时间", "column: 时问"))
+        self.assertIn(faults.strip(), place.check().stderr)
+        (place.path / "adapter.yaml").write_text(text)
+        done = place.run()
+        self.assertEqual(done.result["word"], "PARTIAL")
+        self.assertEqual(done.result["accepted"], "4")
+
+
 class Rows(unittest.TestCase):
     def test_good_rows_go_on_and_bad_ones_are_kept_with_their_reason(self):
         log = (HEADER + row(1) + row(2, time="2020-02-30T00:00:00Z") + row(3, time="yesterday") + "c4,4\n" +

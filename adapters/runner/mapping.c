@@ -18,15 +18,16 @@
 
 #include <stdlib.h>
 
-enum { RULES_MAX = 320, VALUE_MAX = 256 * 1024 };
+enum { RULES_MAX = 320, VALUE_MAX = 256 * 1024, FORMATS_MAX = 4 };
 
 enum rule_type { RULE_PATTERN, RULE_TIME, RULE_CODES };
 
 struct rule {
     const char *field;
     enum rule_type type;
-    struct pattern pattern; /* what is read from the row, for all types */
-    struct time_format time;
+    struct pattern pattern;                /* what is read from the row, for all types */
+    struct time_format times[FORMATS_MAX]; /* tried in this order */
+    size_t n_times;
     struct codes values; /* of the configuration; they come before those of the file */
     struct codes file;
     const char *otherwise; /* for codes in neither, or an empty value; NULL: none */
@@ -55,7 +56,7 @@ struct rule_settings {
     const char *from;
     const char *to;
     const char *otherwise;
-    const char *format;
+    struct text_list formats;
     const char *zone;
     bool midnight;
 };
@@ -71,7 +72,8 @@ const struct setting mapping_settings[] = {
     {"to", SETTING_TEXT, "to", AT(to), N_("Its column with the values to set"), NULL},
     {"default", SETTING_TEXT, "", AT(otherwise), N_("For codes that no table knows, and for empty values"),
      NULL},
-    {"format", SETTING_TEXT, "", AT(format), N_("A time: rfc3339, date, or a pattern of strptime(3)"), NULL},
+    {"format", SETTING_LIST, "", AT(formats),
+     N_("A time: rfc3339, date, or a pattern of strptime(3); or a list of them"), NULL},
     {"zone", SETTING_TEXT, "", AT(zone),
      N_("Of times that name none, such as \"+08:00\" (the default, but for rfc3339)"), NULL},
     {"midnight_is_date", SETTING_BOOL, "false", AT(midnight), N_("The source writes a date as its midnight"),
@@ -226,12 +228,20 @@ static void column_take(struct mapping *mapping, struct rule *rule, const char *
 
 static void time_take(struct mapping *mapping, struct rule *rule, const struct rule_settings *settings)
 {
+    static const char *only[] = {"rfc3339"};
+    struct text_list formats = settings->formats.n ? settings->formats : (struct text_list){only, 1};
     struct casebus_error err;
     rule->type = RULE_TIME;
-    const char *format = settings->format ? settings->format : "rfc3339";
-    if (time_format_parse(&rule->time, format, settings->zone, &err) != 0)
-        faults_add_error(mapping->faults, &rule->place, &err);
-    rule->time.midnight_is_date = settings->midnight;
+    if (formats.n > FORMATS_MAX) {
+        faults_add(mapping->faults, &rule->place, _("a time can have at most %d formats"), FORMATS_MAX);
+        return;
+    }
+    for (size_t i = 0; i < formats.n; i++) {
+        struct time_format *time = &rule->times[rule->n_times++];
+        if (time_format_parse(time, formats.items[i], settings->zone, &err) != 0)
+            faults_add_error(mapping->faults, &rule->place, &err);
+        time->midnight_is_date = settings->midnight;
+    }
 }
 
 static void codes_take(struct mapping *mapping, struct rule *rule, const struct rule_settings *settings,
@@ -271,7 +281,7 @@ static void rule_take_map(struct mapping *mapping, struct rule *rule, const stru
         pattern_take(mapping, rule, settings.pattern);
     }
     const struct tree_node *values = tree_find(node, "values");
-    bool is_time = settings.format || settings.zone || settings.midnight;
+    bool is_time = settings.formats.n || settings.zone || settings.midnight;
     if (is_time && (values || settings.file))
         faults_add(mapping->faults, &node->place, _("'%s' is either a time or a code, not both"),
                    rule->field);
@@ -487,12 +497,17 @@ static const char *code_translate(struct mapping *mapping, const struct rule *ru
 static int time_apply(const struct rule *rule, const char *value, struct casebus_event *event,
                       struct casebus_error *err)
 {
+    struct casebus_error further;
     int64_t unix_us;
     bool is_date;
-    if (time_read(&rule->time, value, &unix_us, &is_date, err) != 0)
+    int r = -1;
+    for (size_t i = 0; r != 0 && i < rule->n_times; i++)
+        r = time_read(&rule->times[i], value, &unix_us, &is_date, i == 0 ? err : &further);
+    if (r != 0 && rule->n_times > 1)
+        error_hint(err, _("none of its %zu formats fits"), rule->n_times);
+    if (r != 0 || casebus_event_set_time(event, rule->field, unix_us, is_date, err) != 0)
         return rule_failed(rule, err);
-    return casebus_event_set_time(event, rule->field, unix_us, is_date, err) == 0 ? 0
-                                                                                  : rule_failed(rule, err);
+    return 0;
 }
 
 static int text_apply(const struct rule *rule, const char *value, struct casebus_event *event,

@@ -283,6 +283,23 @@ static void test_dates_keep_their_precision(void **state)
     expect(place, "occurred_at", "2020-01-02T00:00:01+08:00");
 }
 
+static void test_a_column_may_be_written_in_several_formats(void **state)
+{
+    struct place_of_test *place = *state;
+    struct casebus_error err;
+    map(place, "record_namespace: t\nrecord_id: '{seq}'\ncase_number: '{case}'\nkind: apply\n"
+               "occurred_at: {column: time, format: ['%Y-%m-%d %H:%M:%S', date, rfc3339]}\n");
+    assert_int_equal(place->faults.n_all, 0);
+    assert_int_equal(apply(place, "in", "2020-01-02 03:04:05", "", &err), 0);
+    expect(place, "occurred_at", "2020-01-02T03:04:05+08:00");
+    assert_int_equal(apply(place, "in", "2020-01-02", "", &err), 0);
+    expect(place, "occurred_at", "2020-01-02");
+    assert_int_equal(apply(place, "in", "2020-01-02T03:04:05Z", "", &err), 0);
+    expect(place, "occurred_at", "2020-01-02T11:04:05+08:00");
+    assert_int_equal(apply(place, "in", "2020-02-30", "", &err), -1);
+    assert_non_null(strstr(err.hint, "none of its 3 formats"));
+}
+
 static void test_faults_that_no_row_is_needed_for_are_found_while_reading(void **state)
 {
     struct place_of_test *place = *state;
@@ -334,6 +351,7 @@ int main(void)
         TEST(test_an_unknown_code_without_default_is_a_bad_row),
         TEST(test_values_for_nothing_leave_a_field_unset),
         TEST(test_dates_keep_their_precision),
+        TEST(test_a_column_may_be_written_in_several_formats),
         TEST(test_faults_that_no_row_is_needed_for_are_found_while_reading),
         TEST(test_columns_that_are_not_there_are_found_with_a_proposal),
         TEST(test_hostile_rows_are_bad_rows_and_nothing_worse),
