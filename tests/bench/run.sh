@@ -52,6 +52,7 @@ casebus_spawn() {
   done
 }
 casebus_fresh() {
+  local i
   stop_server KILL; rm -rf "$casebus_target"; mkdir -p "$casebus_target"
   "$build/bin/casebus-hub" init "$casebus_target/hub" --origin bench.example/exchange/1 --listen "tcp://127.0.0.1:$(free_port)" >/dev/null
   casebus_spawn
@@ -97,6 +98,7 @@ measure() { # PEER MODE arguments...
 }
 
 run_peer() {
+  local i
   local peer=$1
   if wants pub "$modes"; then "${peer}_fresh"; measure "$peer" pub --events "$events" --no-consume; fi
   if wants e2e "$modes"; then "${peer}_fresh"; measure "$peer" e2e --events "$events"; fi
