@@ -125,10 +125,10 @@ static int signing_key_ready(struct node_add *add, struct casebus_error *err)
         return -1;
     if (access(path, F_OK) == 0)
         return signing_key_load(&add->key, suite_get(SUITE_INTL), path, err);
-    return signing_key_generate(&add->key, suite_get(SUITE_INTL), err) ||
-                   signing_key_save(add->key, path, err)
-               ? -1
-               : 0;
+    if (signing_key_generate(&add->key, suite_get(SUITE_INTL), err) || signing_key_save(add->key, path, err))
+        return -1;
+    add->key_made = true;
+    return 0;
 }
 
 static int curve_public(struct node_add *add, const char *secret, const char *path, struct casebus_error *err)
