@@ -205,9 +205,9 @@ static bool curve_key_is(const char *text, const uint8_t key[CURVE_KEY_SIZE])
     return zmq_z85_decode(decoded, text) && memcmp(decoded, key, CURVE_KEY_SIZE) == 0;
 }
 
-static int belongs_not(struct reading *reading, const char *what, struct casebus_error *err)
+static int belongs_not(struct reading *reading, const char *why, struct casebus_error *err)
 {
-    error_set(err, CASEBUS_CERTIFICATE, _("'%s': the certificate is for another %s"), reading->path, what);
+    error_set(err, CASEBUS_CERTIFICATE, "'%s': %s", reading->path, why);
     return error_hint(err, _("the files of one node belong together; enrol the node again at the hub"));
 }
 
@@ -217,13 +217,13 @@ static int certificate_compare(struct reading *reading, const struct certificate
 {
     const struct enrolment *enrolment = reading->enrolment;
     if (strcmp(info->node, enrolment->node) != 0)
-        return belongs_not(reading, _("node"), err);
+        return belongs_not(reading, _("the certificate is for another node"), err);
     if (strcmp(info->origin, enrolment->origin) != 0)
-        return belongs_not(reading, _("hub"), err);
+        return belongs_not(reading, _("the certificate is for another hub"), err);
     if (!public_key_equal(&info->key, signing_key_public(enrolment->key)))
-        return belongs_not(reading, _("signing key"), err);
+        return belongs_not(reading, _("the certificate is for another signing key"), err);
     if (!curve_key_is(enrolment->curve_public, info->curve_key))
-        return belongs_not(reading, _("CURVE key"), err);
+        return belongs_not(reading, _("the certificate is for another CURVE key"), err);
     return 0;
 }
 

@@ -163,7 +163,7 @@ static void receiver_on_timer(uv_timer_t *timer)
 
 static int malformed(const char *what, struct casebus_error *err)
 {
-    return error_set(err, CASEBUS_MALFORMED, _("the hub has sent a delivery %s"), what);
+    return error_set(err, CASEBUS_MALFORMED, "%s", what);
 }
 
 /* That the parts are those which the publisher committed to. */
@@ -173,12 +173,12 @@ static int parts_check(struct session *session, const Casebus__V1__Delivery *del
 {
     uint8_t mac[DIGEST_SIZE];
     if (delivery->n_part > PARTS_MAX)
-        return malformed(_("with too many parts"), err);
+        return malformed(_("the hub has sent a delivery with too many parts"), err);
     for (size_t i = 0; i < delivery->n_part; i++) {
         const Casebus__V1__DeliveredPart *part = delivery->part[i];
         struct bytes content = bytes_of(part->content.data, part->content.len);
         if (part->index >= header->n_commitment || part->salt.len != SALT_SIZE)
-            return malformed(_("with a part that is not in its header"), err);
+            return malformed(_("the hub has sent a delivery with a part that is not in its header"), err);
         part_commitment(session->parts.crypter, part->salt.data, content, mac);
         if (!secret_equal(mac, header->commitment[part->index]->mac.data, DIGEST_SIZE))
             return error_set(err, CASEBUS_COMMITMENT,
@@ -200,7 +200,7 @@ static int delivery_read(struct session *session, const Casebus__V1__Delivery *s
     arena_reset(&session->arena);
     const Casebus__V1__EventHeader *decoded = event_header_decode(header, &session->arena, err);
     if (sent->case_id.len != CASE_ID_SIZE)
-        return malformed(_("without the id of its case"), err);
+        return malformed(_("the hub has sent a delivery without the id of its case"), err);
     if (!decoded || parts_check(session, sent, decoded, parts, err) != 0 ||
         event_read(session->receiver.event, header, parts, sent->n_part, err) != 0)
         return error_context(err, _("delivery %" PRIu64 ".%" PRIu32), sent->id->position, sent->id->ordinal);
@@ -247,7 +247,7 @@ static int delivery_work(struct session *session, const Casebus__V1__Delivery *s
                          struct casebus_error *err)
 {
     if (!sent->id)
-        return malformed(_("without an id"), err);
+        return malformed(_("the hub has sent a delivery without an id"), err);
     switch (inbox_look(session->parts.inbox, sent)) {
     case INBOX_NEXT:
         return delivery_hand_over(session, sent, err);
@@ -362,7 +362,7 @@ int receiving_on_deliver(struct session *session, struct bytes bytes, struct cas
     struct receiver *receiver = &session->receiver;
     if (!session->parts.subscribe ||
         receiver->waiting_bytes + bytes.size > (size_t)session->parts.receive_window + FRAME_MAX)
-        return malformed(_("that was not asked for"), err);
+        return malformed(_("the hub has sent a delivery that was not asked for"), err);
     struct deliveries *deliveries = calloc(1, sizeof *deliveries);
     if (!deliveries)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a delivery"));

@@ -404,10 +404,8 @@ static void test_busy_application_does_not_lose_its_session(void **state)
     peer.ping_ms = 100;
     node_open();
     UNTIL(seen.ready == 1);
-    UNTIL(peer.hellos == 1);
-    casebus_node_run(node, 120, &err); /* a ping is under way */
-    testpeer_work(&peer);
-    usleep(600000); /* longer than the hub may be silent */
+    UNTIL(peer.pings > 0); /* the answer is under way */
+    usleep(600000);        /* longer than the hub may be silent */
     for (int i = 0; i < 50; i++)
         turn();
     assert_int_equal(seen.ready, 1);
@@ -602,7 +600,7 @@ static void test_confirmation_signs_the_running_hash(void **state)
     UNTIL(peer.confirmed.position == 50);
     assert_true(peer.confirmed.signed_well);
     assert_memory_equal(peer.confirmed.running_hash, hash, DIGEST_SIZE);
-    assert_true(peer.confirms < 25);
+    assert_true(peer.confirms < 50); /* merged */
 }
 
 static void test_receiver_resumes_after_what_it_confirmed(void **state)

@@ -333,10 +333,14 @@ static int identity_check(struct session *session, const Casebus__V1__Welcome *w
 static void clock_compare(struct session *session, int64_t hub_time_us)
 {
     int64_t skew_us = clock_unix_us() - hub_time_us;
-    if (skew_us > SKEW_MAX_US || skew_us < -SKEW_MAX_US)
+    if (skew_us > SKEW_MAX_US)
         log_warning(session->parts.log, "CLOCK-SKEW",
-                    _("the clock of this computer is %" PRId64 " s %s that of the hub; set it right"),
-                    (skew_us < 0 ? -skew_us : skew_us) / 1000000, skew_us < 0 ? _("behind") : _("ahead of"));
+                    _("the clock of this computer is %" PRId64 " s ahead of that of the hub; set it right"),
+                    skew_us / 1000000);
+    else if (skew_us < -SKEW_MAX_US)
+        log_warning(session->parts.log, "CLOCK-SKEW",
+                    _("the clock of this computer is %" PRId64 " s behind that of the hub; set it right"),
+                    -skew_us / 1000000);
 }
 
 static void certificate_remind(struct session *session)

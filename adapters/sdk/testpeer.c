@@ -268,6 +268,7 @@ static void on_ping(struct testpeer *peer, const Casebus__V1__Ping *ping)
 {
     Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
     Casebus__V1__Pong pong = CASEBUS__V1__PONG__INIT;
+    peer->pings++;
     pong.token = ping->token;
     frame.body_case = CASEBUS__V1__FRAME__BODY_PONG;
     frame.pong = &pong;

@@ -45,7 +45,7 @@ struct testpeer {
     bool lie_seal; /* seals another signature */
 
     /* What it has seen. */
-    unsigned hellos, batches, events, confirms, credits, subscribes, byes;
+    unsigned hellos, batches, events, confirms, credits, subscribes, pings, byes;
     size_t in_flight_max;
     uint8_t batch_hashes[64][DIGEST_SIZE]; /* of the statements, as they came */
     Casebus__V1__DeliveryId subscribed;    /* after which */
