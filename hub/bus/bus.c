@@ -204,7 +204,7 @@ static void *bus_main(void *self)
         zmq_poll(items, 3, delivery_waiting(bus) ? 0 : POLL_MS);
         if (items[1].revents)
             admission_answer(bus);
-        for (int i = 0; i < FRAMES_A_ROUND && receive(bus); i++)
+        for (int i = 0; items[0].revents && i < FRAMES_A_ROUND && receive(bus); i++)
             ;
         if (items[2].revents)
             on_wake(bus);

@@ -350,13 +350,14 @@ static void supersede(struct bus *bus, const struct session *newest)
 void delivery_subscribe(struct bus *bus, struct session *session, const Casebus__V1__Subscribe *subscribe)
 {
     struct receiver *receiver = &session->receiver;
-    struct sent_frame *sent = receiver->sent ? receiver->sent : calloc(DELIVER_FRAMES_MAX, sizeof(*sent));
-    if (session->state != SESSION_READY || !sent) {
+    if (!receiver->sent)
+        receiver->sent = calloc(DELIVER_FRAMES_MAX, sizeof(*receiver->sent));
+    if (session->state != SESSION_READY || !receiver->sent) {
         session_bye(bus, session, CASEBUS_CLOSED, "subscribe after Welcome", "请在收到 Welcome 之后订阅");
         return;
     }
     supersede(bus, session);
-    *receiver = (struct receiver){.subscribed = true, .sent = sent};
+    *receiver = (struct receiver){.subscribed = true, .sent = receiver->sent};
     uint32_t window = subscribe->window_bytes ? subscribe->window_bytes : DELIVER_WINDOW_MAX;
     receiver->window = window < DELIVER_WINDOW_MAX ? window : DELIVER_WINDOW_MAX;
     if (subscribe->resume && subscribe->after) {

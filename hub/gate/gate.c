@@ -13,7 +13,8 @@
 #include <stdlib.h>
 
 /* A full batch of ordinary events fits into one block, which is kept for the next batch. */
-#define ARENA_BLOCK (96 * 1024) /* below what malloc maps apart: a batch of one event costs one of these */
+#define ARENA_BLOCK_MIN (8 * 1024)
+#define ARENA_BLOCK_MAX (96 * 1024) /* below what malloc maps apart */
 /* Decoded small events can be many times their bytes; a hostile frame ends here. */
 #define ARENA_MAX (16 * 1024 * 1024)
 
@@ -55,13 +56,17 @@ struct gate *gate_free(struct gate *gate)
 void gate_batch_init(struct gate_batch *batch)
 {
     *batch = (struct gate_batch){0};
-    arena_init(&batch->arena, ARENA_BLOCK, ARENA_MAX);
+    arena_init(&batch->arena, ARENA_BLOCK_MIN, ARENA_MAX);
 }
 
-static void gate_batch_reset(struct gate_batch *batch)
+/* Blocks as large as the frame: a batch of one event holds little while it waits for the ledger. */
+static void gate_batch_reset(struct gate_batch *batch, size_t frame_size)
 {
     struct arena arena = batch->arena;
     arena_reset(&arena);
+    arena.block_size = frame_size < ARENA_BLOCK_MIN   ? ARENA_BLOCK_MIN
+                       : frame_size > ARENA_BLOCK_MAX ? ARENA_BLOCK_MAX
+                                                      : frame_size;
     *batch = (struct gate_batch){.arena = arena};
 }
 
@@ -288,7 +293,7 @@ static void refuse_batch(struct gate *gate, struct bytes frame, struct gate_batc
     struct casebus_error refusal = batch->refusal;
     uint8_t frame_hash[DIGEST_SIZE];
     memcpy(frame_hash, batch->frame_hash, DIGEST_SIZE);
-    gate_batch_reset(batch);
+    gate_batch_reset(batch, frame.size);
     batch->refusal = refusal;
     memcpy(batch->frame_hash, frame_hash, DIGEST_SIZE);
     if (seal_frame(gate, frame, batch) < 0)
@@ -298,7 +303,7 @@ static void refuse_batch(struct gate *gate, struct bytes frame, struct gate_batc
 void gate_check(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,
                 struct gate_batch *batch)
 {
-    gate_batch_reset(batch);
+    gate_batch_reset(batch, frame.size);
     if (check_all(gate, node, frame, now_us, batch, &batch->refusal) < 0)
         refuse_batch(gate, frame, batch);
 }

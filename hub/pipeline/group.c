@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define GROUP_ARENA_BLOCK (64 * 1024)
+#define GROUP_ARENA_BLOCK (8 * 1024) /* a group of one event needs about two */
 #define GROUP_ARENA_MAX   (256u * 1024 * 1024)
 
 struct group *group_new(struct registry *registry)
@@ -49,7 +49,7 @@ static bool grow(void **itemsp, size_t *capacity, size_t n, size_t size)
 {
     if (n < *capacity)
         return true;
-    size_t wanted = *capacity ? *capacity * 2 : 256;
+    size_t wanted = *capacity ? *capacity * 2 : 16;
     void *items = realloc(*itemsp, wanted * size);
     if (!items)
         return false;

@@ -186,7 +186,6 @@ static int grow_tree(struct pipeline *pipeline, struct group *group, struct case
         tree_leaf_hash(writer->crypter, group->entries[i].leaf, leaf_hash);
         tree_append(&writer->tree, writer->crypter, leaf_hash, group_store_hash, group);
         group->hash_counts[i] = (uint32_t)(group->n_hashes - before);
-        group->bytes += group->entries[i].body.size + group->entries[i].leaf.size;
     }
     tree_root(&writer->tree, writer->crypter, writer->root);
     memcpy(group->root, writer->root, DIGEST_SIZE);
@@ -243,8 +242,9 @@ static void keep_for_keeper(struct writer *writer, struct group *group)
     else
         writer->pending_first = group;
     writer->pending_last = group;
+    group->bytes = sizeof(*group) + arena_held(&group->arena);
     for (const struct job *job = group->jobs; job; job = job->next)
-        group->bytes += job->batch.arena.used;
+        group->bytes += sizeof(*job) + arena_held(&job->batch.arena);
     writer->pending_bytes += group->bytes;
 }
 

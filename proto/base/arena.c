@@ -50,6 +50,14 @@ void arena_reset(struct arena *arena)
         arena->blocks = block_free_all(kept);
 }
 
+size_t arena_held(const struct arena *arena)
+{
+    size_t held = 0;
+    for (const struct arena_block *block = arena->blocks; block; block = block->next)
+        held += sizeof *block + block->size;
+    return held;
+}
+
 static struct arena_block *arena_grow(struct arena *arena, size_t size)
 {
     size_t room = size > arena->block_size ? size : arena->block_size;

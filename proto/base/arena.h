@@ -17,6 +17,8 @@ void arena_init(struct arena *arena, size_t block_size, size_t max);
 void arena_deinit(struct arena *arena); /* fine on a zeroed arena */
 /* Forgets everything handed out; keeps one block for reuse. */
 void arena_reset(struct arena *arena);
+/* Bytes that it takes from the system, used or not. */
+size_t arena_held(const struct arena *arena);
 /* @size bytes aligned for any type, not cleared; NULL past the bound or without memory. */
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_copy(struct arena *arena, const void *data, size_t size);
