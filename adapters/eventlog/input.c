@@ -7,6 +7,7 @@
 
 #include "proto/base/texts.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -252,7 +253,7 @@ int input_peek(struct input *input, struct bytes *ahead, struct casebus_error *e
         input->ahead = bytes_of(input->chunk, got);
     }
     *ahead = input->ahead;
-    return ahead->size > 0;
+    return ahead->data && ahead->size > 0;
 }
 
 void input_consume(struct input *input, size_t size)
@@ -267,10 +268,11 @@ int input_line(struct input *input, struct buffer *line, size_t max, bool *cut, 
     bool any = false;
     *cut = false;
     for (;;) {
-        struct bytes ahead;
+        struct bytes ahead = {0};
         int r = input_peek(input, &ahead, err);
         if (r <= 0)
             return r < 0 ? -1 : any;
+        assert(ahead.data);
         any = true;
         const uint8_t *end = memchr(ahead.data, '\n', ahead.size);
         size_t size = end ? (size_t)(end - ahead.data) + 1 : ahead.size;

@@ -115,30 +115,30 @@ static void test_raw_is_the_row_as_it_stood(void **state)
     sheet_close(sheet);
 }
 
-static char *filled(const char *head, char fill, size_t n, const char *tail, size_t *size)
+static struct buffer filled(const char *head, char fill, size_t n, const char *tail)
 {
-    size_t begin = strlen(head), end = strlen(tail);
-    char *text = malloc(begin + n + end);
-    memcpy(text, head, begin);
-    memset(text + begin, fill, n);
-    memcpy(text + begin + n, tail, end);
-    *size = begin + n + end;
+    struct buffer text;
+    buffer_init(&text, 8 << 20);
+    assert_true(buffer_append(&text, head, strlen(head)));
+    memset(buffer_reserve(&text, n), fill, n);
+    text.size += n;
+    assert_true(buffer_append(&text, tail, strlen(tail)));
     return text;
+}
+
+static void expect_filled(const char *head, const char *expected)
+{
+    struct buffer text = filled(head, 'x', 5 << 20, "\n2,2\n");
+    assert_string_equal(rows_of(bytes_of(text.data, text.size), 0, NULL), expected);
+    buffer_deinit(&text);
 }
 
 static void test_rows_beyond_the_bound_are_refused_and_passed_over(void **state)
 {
     (void)state;
-    size_t size;
-    char *text = filled("a,b\n1,", 'x', 5 << 20, "\n2,2\n", &size);
-    assert_string_equal(rows_of(bytes_of(text, size), 0, NULL), "1@2!;2@3:2|2;");
-    free(text);
-    text = filled("a,b\n1,\"", 'x', 5 << 20, "\n2,2\n", &size);
-    assert_string_equal(rows_of(bytes_of(text, size), 0, NULL), "1@2!;2@3:2|2;");
-    free(text);
-    text = filled("a,b\n1,\"q\n", 'x', 5 << 20, "\n2,2\n", &size);
-    assert_string_equal(rows_of(bytes_of(text, size), 0, NULL), "1@2!;2@3!;3@4:2|2;");
-    free(text);
+    expect_filled("a,b\n1,", "1@2!;2@3:2|2;");
+    expect_filled("a,b\n1,\"", "1@2!;2@3:2|2;");
+    expect_filled("a,b\n1,\"q\n", "1@2!;2@3!;3@4:2|2;");
 }
 
 static void test_a_quote_that_never_closes_gives_the_other_lines_back(void **state)
