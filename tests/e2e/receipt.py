@@ -106,10 +106,13 @@ class Job:
         office.settings += ["--set", f"source.file={office.rows_path}"]
 
     def write(self, office, rows):
-        with open(office.rows_path, "w", newline="", encoding="utf-8") as file:
+        """At once: an adapter may be about to open it."""
+        new = office.rows_path.with_suffix(".new")
+        with open(new, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
+        new.rename(office.rows_path)
 
     def run(self):
         """All of it, undisturbed."""
