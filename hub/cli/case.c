@@ -130,7 +130,7 @@ static int case_list(struct cli *cli, struct case_list *list)
         {_("FIRST EVENT"), TABLE_LEFT, 0}, {_("LAST EVENT"), TABLE_LEFT, 0}, {_("FINDINGS"), TABLE_RIGHT, 0}};
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     struct casebus_error err = {0};
-    bool more;
+    bool more = false;
     int r = client_barrier(cli->client, &err) || list_pages(cli, list, table, &more, &err)
                 ? cli_fail(cli, &err)
                 : CLI_OK;

@@ -268,7 +268,7 @@ static int case_find_number(struct call *call, struct reader *reader, struct byt
 int handle_case(struct call *call, struct casebus_error *err)
 {
     struct reader reader;
-    struct bytes case_id, value;
+    struct bytes case_id = {0}, value = {0};
     struct case_record *records = calloc(CASE_RECORDS_MAX, sizeof *records);
     int r = reader_init(&reader, call->hub, err);
     if (r == 0 && !records)

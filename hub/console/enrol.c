@@ -250,7 +250,7 @@ static int certificate_find(struct call *call, struct enrolment *enrolment, stru
     static const struct codec_limits limits = {ENTRY_MAX, 256, 3};
     uint8_t key[TABLE_KEY_MAX];
     struct reader reader;
-    struct bytes value;
+    struct bytes value = {0};
     struct node_row row;
     if (call->hub->barrier && call->hub->barrier(call->hub->self, 10000, err))
         return -1;
