@@ -7,7 +7,6 @@
 
 #include "proto/base/texts.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -220,12 +219,13 @@ struct input *input_close(struct input *input)
 
 /* ---- reading ---- */
 
-static int damage_tell(const struct input *input, struct casebus_error *err)
+static void damage_tell(const struct input *input, struct casebus_error *err)
 {
     long long at = (long long)input->done;
     switch (input->damage) {
     case DAMAGE_READ:
-        return error_set_errno(err, input->errnum, _("cannot read '%s' at byte %lld"), input->name, at);
+        error_set_errno(err, input->errnum, _("cannot read '%s' at byte %lld"), input->name, at);
+        return;
     case DAMAGE_CUT:
         error_set(err, CASEBUS_SOURCE, _("'%s' ends early: its gzip data is cut off at byte %lld"),
                   input->name, at);
@@ -240,20 +240,22 @@ static int damage_tell(const struct input *input, struct casebus_error *err)
                   input->name, at, input->stream.msg ? input->stream.msg : "?");
         break;
     }
-    return error_hint(err, _("fetch the file again; what was read before this place is kept"));
+    error_hint(err, _("fetch the file again; what was read before this place is kept"));
 }
 
 int input_peek(struct input *input, struct bytes *ahead, struct casebus_error *err)
 {
     if (input->ahead.size == 0 && !input->ended) {
         size_t got = input->damage ? 0 : input->gzip ? gzip_read(input) : plain_read(input);
-        if (got == 0 && input->damage)
-            return damage_tell(input, err);
+        if (got == 0 && input->damage) {
+            damage_tell(input, err);
+            return -1;
+        }
         input->ended = got == 0;
         input->ahead = bytes_of(input->chunk, got);
     }
     *ahead = input->ahead;
-    return ahead->data && ahead->size > 0;
+    return ahead->size > 0;
 }
 
 void input_consume(struct input *input, size_t size)
@@ -268,11 +270,10 @@ int input_line(struct input *input, struct buffer *line, size_t max, bool *cut, 
     bool any = false;
     *cut = false;
     for (;;) {
-        struct bytes ahead = {0};
+        struct bytes ahead;
         int r = input_peek(input, &ahead, err);
         if (r <= 0)
             return r < 0 ? -1 : any;
-        assert(ahead.data);
         any = true;
         const uint8_t *end = memchr(ahead.data, '\n', ahead.size);
         size_t size = end ? (size_t)(end - ahead.data) + 1 : ahead.size;
