@@ -25,6 +25,13 @@ static unsigned long long n(const json_t *object, const char *name)
     return get_number(object, name);
 }
 
+/* The stores are looked at a moment after the counters, and may be further. */
+static unsigned long long behind(const json_t *status, const char *name)
+{
+    unsigned long long committed = n(status, "committed_size"), stored = n(status, name);
+    return committed > stored ? committed - stored : 0;
+}
+
 static void running_print(const struct cli *cli, const json_t *status)
 {
     char text[PEOPLE_TEXT];
@@ -36,9 +43,8 @@ static void running_print(const struct cli *cli, const json_t *status)
     fieldf(cli, _("deliveries"), _("%llu sent, %llu confirmations"), n(status, "deliveries"),
            n(status, "confirms"));
     field(cli, _("journal"), size_text(text, get_number(status, "journal_bytes")));
-    fieldf(cli, _("behind journal"), _("ledger %llu, state %llu entries"),
-           n(status, "committed_size") - n(status, "ledger_size"),
-           n(status, "committed_size") - n(status, "state_applied"));
+    fieldf(cli, _("behind journal"), _("ledger %llu, state %llu entries"), behind(status, "ledger_size"),
+           behind(status, "state_applied"));
 }
 
 static void stores_print(const struct cli *cli, const json_t *status)
