@@ -47,8 +47,10 @@ const struct hub_peer *hub_peer_find(const struct hub_status *status, const char
 const char *event_what(const Casebus__V1__EventHeader *header)
 {
     switch (header->fields_case) {
-    case CASEBUS__V1__EVENT_HEADER__FIELDS_STEP:
-        return *header->step->action ? header->step->action : header->step->step;
+    case CASEBUS__V1__EVENT_HEADER__FIELDS_STEP: /* the source's own word first: people know it */
+        if (*header->source_code)
+            return header->source_code;
+        return *header->step->step ? header->step->step : header->step->action;
     case CASEBUS__V1__EVENT_HEADER__FIELDS_SPECIAL:
         return header->special->name;
     case CASEBUS__V1__EVENT_HEADER__FIELDS_DECIDE:
