@@ -90,6 +90,28 @@ static void test_numbers_are_decimal_and_bounded(void **state)
     assert_true(number_parse("10", 10, &n));
 }
 
+/* Whatever comes, it is taken or refused with a sentence; the sanitizers watch. */
+static void test_request_survives_any_bytes(void **state)
+{
+    static const char alphabet[] = "%/?&=+aF09{}[]\":,\x80\xe4\xb8\xad\x01";
+    uint32_t seed = 20261123;
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        char target[96], body[64];
+        size_t n_target = 0, n_body = 0;
+        while (n_target < sizeof target - 1 && (seed = seed * 1664525 + 1013904223) >> 26)
+            target[n_target++] = alphabet[(seed >> 16) % (sizeof alphabet - 1)];
+        while (n_body < sizeof body - 1 && (seed = seed * 1664525 + 1013904223) >> 27)
+            body[n_body++] = alphabet[(seed >> 16) % (sizeof alphabet - 1)];
+        target[n_target] = body[n_body] = '\0';
+        struct request request;
+        struct casebus_error err = {0};
+        if (parse(&request, target, body, &err) != 0)
+            assert_true(err.code != CASEBUS_OK && err.text[0]);
+        request_deinit(&request);
+    }
+}
+
 static void test_limit_has_a_default_and_a_maximum(void **state)
 {
     (void)state;
@@ -117,6 +139,7 @@ int main(void)
         cmocka_unit_test(test_request_takes_only_objects_as_body),
         cmocka_unit_test(test_numbers_are_decimal_and_bounded),
         cmocka_unit_test(test_limit_has_a_default_and_a_maximum),
+        cmocka_unit_test(test_request_survives_any_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
