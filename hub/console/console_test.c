@@ -99,7 +99,7 @@ static void test_console_refuses_what_is_no_request(void **state)
                   "400");
     expect_status(harness->path, "POST /v1/nodes HTTP/1.1\r\nHost: hub\r\nContent-Length: 3\r\n\r\n{x}",
                   "400");
-    char *answer = talk(harness->path, "\x16\x03\x01\x02", 4); /* TLS */
+    char *answer = talk(harness->path, "\x16\x03\x01\x02\r\n\r\n", 8); /* TLS, as it were */
     free(answer);
 }
 
