@@ -5,6 +5,5 @@
 int main(int argc, char **argv)
 {
     texts_init();
-    textdomain("casebus"); /* argp looks options up in the default domain, whatever its argp_domain says */
     return cli_main(argc, argv);
 }

@@ -82,7 +82,7 @@ static void vault_try(struct stores *stores)
     else if (!has(stores, "vault/a") && !has(stores, "vault/b"))
         error_set(&stores->no_vault, CASEBUS_NOT_FOUND, _("'%s' has no vault"), stores->dir);
     else
-        vault_open(&stores->vault, stores->dir, stores->keys.kek, 1, NULL, &stores->no_vault);
+        vault_open_readonly(&stores->vault, stores->dir, stores->keys.kek, &stores->no_vault);
 }
 
 static void keys_try(struct stores *stores)

@@ -16,12 +16,12 @@
 
 static const uint8_t magic[8] = "CBVAULT1";
 
-int copy_open(struct copy *copy, const char *dir, const char *name, struct casebus_error *err)
+int copy_open(struct copy *copy, const char *dir, const char *name, bool readonly, struct casebus_error *err)
 {
     copy->fd = -1;
     if (path_join(copy->path, sizeof copy->path, dir, name) != 0)
         return error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), dir);
-    copy->fd = open(copy->path, O_RDWR | O_CLOEXEC);
+    copy->fd = open(copy->path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     if (copy->fd >= 0)
         return 1;
     return errno == ENOENT ? 0 : error_set_errno(err, errno, _("cannot open '%s'"), copy->path);

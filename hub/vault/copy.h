@@ -31,7 +31,7 @@ struct vault_header {
 enum slot_kind { SLOT_DAMAGED, SLOT_KEY, SLOT_ERASED };
 
 /* 1: open; 0: it is not there; -1: failure. */
-int copy_open(struct copy *copy, const char *dir, const char *name, struct casebus_error *err);
+int copy_open(struct copy *copy, const char *dir, const char *name, bool readonly, struct casebus_error *err);
 /* Makes it with nothing but a header, whole or not at all, and opens it. */
 int copy_make(struct copy *copy, const struct vault_header *header, struct casebus_error *err);
 void copy_close(struct copy *copy);

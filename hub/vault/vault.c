@@ -39,8 +39,8 @@ struct vault {
     struct copy copies[2];
     struct vault_header header; /* the keeper's, but for... */
     atomic_uint_fast64_t count; /* ...header.count, which anyone may ask */
-    unsigned ahead;
-    uint64_t ring_size; /* a power of two, not below ahead */
+    unsigned ahead;             /* 0: opened to read; nothing is written, mended or taken */
+    uint64_t ring_size;         /* a power of two, not below ahead */
     struct secrets *secrets;
     size_t secrets_size;
     atomic_uint_fast64_t taken;
@@ -152,6 +152,8 @@ static int headers_join(struct vault *vault, struct casebus_error *err)
     int better = !good[0] || (good[1] && headers[1].count > headers[0].count);
     vault->header = headers[better];
     int other = !better;
+    if (!vault->ahead)
+        return 0;
     if (vault->copies[other].fd < 0)
         return copy_make(&vault->copies[other], &vault->header, err);
     if (good[other] && headers[other].count == vault->header.count)
@@ -236,29 +238,29 @@ static int copies_open(struct vault *vault, const char *dir, unsigned *mended, s
 
     if (path_join(folder, sizeof folder, dir, "vault") != 0)
         return error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), dir);
-    if (dir_make(folder, err) != 0)
+    if (vault->ahead && dir_make(folder, err) != 0)
         return -1;
     for (int i = 0; i < 2; i++) {
-        int r = copy_open(&vault->copies[i], folder, i ? "b" : "a", err);
+        int r = copy_open(&vault->copies[i], folder, i ? "b" : "a", !vault->ahead, err);
         if (r < 0)
             return -1;
         there += r;
     }
+    if (there == 0 && !vault->ahead)
+        return error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no vault"), folder);
     if (there == 0)
         return vault_make(vault, err);
     if (headers_join(vault, err) != 0 || check_kek(vault, err) != 0)
         return -1;
-    return slots_mend(vault, mended, err);
+    return vault->ahead ? slots_mend(vault, mended, err) : 0;
 }
 
-int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
-               unsigned *mended, struct casebus_error *err)
+static int vault_begin(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
+                       unsigned *mended, struct casebus_error *err)
 {
-    unsigned n_mended = 0;
     struct vault *vault = calloc(1, sizeof *vault);
     if (!vault)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the vault"));
-    assert(ahead > 0);
     vault->ahead = ahead;
     vault->copies[0].fd = vault->copies[1].fd = -1;
     pthread_mutex_init(&vault->crypter_lock, NULL);
@@ -267,18 +269,34 @@ int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZ
     if (r == 0)
         r = secrets_make(vault, kek, err);
     if (r == 0)
-        r = copies_open(vault, dir, &n_mended, err);
+        r = copies_open(vault, dir, mended, err);
     atomic_init(&vault->count, vault->header.count);
-    if (r == 0)
+    if (r == 0 && ahead)
         r = vault_prepare(vault, err);
-    if (mended)
-        *mended = n_mended;
     if (r != 0) {
         vault_close(vault);
         return -1;
     }
     *vaultp = vault;
     return 0;
+}
+
+int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
+               unsigned *mended, struct casebus_error *err)
+{
+    unsigned n_mended = 0;
+    assert(ahead > 0);
+    int r = vault_begin(vaultp, dir, kek, ahead, &n_mended, err);
+    if (mended)
+        *mended = n_mended;
+    return r;
+}
+
+int vault_open_readonly(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE],
+                        struct casebus_error *err)
+{
+    unsigned ignored = 0;
+    return vault_begin(vaultp, dir, kek, 0, &ignored, err);
 }
 
 struct vault *vault_close(struct vault *vault)

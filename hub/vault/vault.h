@@ -20,6 +20,9 @@ struct vault;
  * it is asked. An erasure that reached one copy is completed. */
 int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
                unsigned *mended, struct casebus_error *err);
+/* Opens the vault of a hub that may be running, for vault_key alone: writes and mends nothing. */
+int vault_open_readonly(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE],
+                        struct casebus_error *err);
 struct vault *vault_close(struct vault *vault);
 /* Says that slots up to @slot are taken (after replay); vault_prepare makes the next ones ready then.
  * Writer's thread only. */

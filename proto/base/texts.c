@@ -101,4 +101,5 @@ void texts_init(void)
         dir = beside;
     bindtextdomain("casebus", dir ? dir : CASEBUS_LOCALEDIR);
     bind_textdomain_codeset("casebus", "UTF-8");
+    textdomain("casebus"); /* argp looks options up in the default domain, whatever its argp_domain says */
 }
