@@ -24,6 +24,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -98,10 +99,10 @@ class Process:
             file.seek(self.from_here)
             return file.read().decode(errors="replace")
 
-    def wait_for(self, text, timeout=None):
+    def wait_for(self, text, timeout=None, times=1):
         def found():
             log = self.log()
-            if text in log:
+            if log.count(text) >= times:
                 return True
             if self.code is not None:
                 raise AssertionError(f"{self.name()} ended with {self.code} before it said '{text}':\n{log}")
@@ -364,6 +365,7 @@ class World:
         # The hub's socket needs a short path, and real disk: /tmp is memory on some machines.
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="casebus-", dir=os.environ.get("TMPDIR", "/var/tmp")))
         self.processes = []
+        self.at_end = []
         atexit.register(self._remove)
         (owner.addClassCleanup if of_class else owner.addCleanup)(self.close)
 
@@ -410,6 +412,8 @@ class World:
     def close(self):
         """Ends all, newest first, in the ordinary way; looks at what sanitizers said."""
         try:
+            for end in reversed(self.at_end):
+                end()
             for process in reversed(self.processes):
                 if process.code is None:
                     process.popen.send_signal(signal.SIGTERM)
@@ -432,6 +436,87 @@ class World:
                 atexit.unregister(self._remove)
             else:
                 self._remove()
+
+
+class Proxy:
+    """A line between nodes and the hub that can swallow what the hub says.
+
+    ZMTP 3 tells where its frames begin: a greeting of 64 bytes, then flags, a length of 1 or 8 bytes, a body. What is in
+    them is CURVE's secret; that there are so many is not.
+    """
+
+    COMMAND, LONG = 4, 2
+
+    def __init__(self, world, hub):
+        self.hub_port = int(hub.endpoint.rsplit(":", 1)[1])
+        self.messages = None  # that may pass from the hub on each connection; None: all
+        self.sockets = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+        world.at_end.append(self.close)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                node, _ = self.listener.accept()
+                hub = socket.create_connection(("127.0.0.1", self.hub_port))
+            except OSError:
+                return
+            self.sockets += [node, hub]
+            for carry in (self._to_hub, self._to_node):
+                threading.Thread(target=self._run, args=(carry, node, hub), daemon=True).start()
+
+    def _run(self, carry, node, hub):
+        try:
+            carry(node, hub)
+        except (OSError, EOFError):
+            self._end(node, hub)
+
+    def _to_hub(self, node, hub):
+        while True:
+            data = node.recv(65536)
+            if not data:
+                raise EOFError
+            hub.sendall(data)
+
+    def _to_node(self, node, hub):
+        messages = 0
+        for _ in range(64):  # each side waits for the other's first bytes
+            node.sendall(self._take(hub, 1))
+        while True:
+            flags = self._take(hub, 1)
+            size = self._take(hub, 8 if flags[0] & self.LONG else 1)
+            body = self._take(hub, int.from_bytes(size, "big"))
+            messages += not flags[0] & self.COMMAND
+            if self.messages is None or messages <= self.messages:
+                node.sendall(flags + size + body)
+
+    def _take(self, source, n):
+        data = b""
+        while len(data) < n:
+            block = source.recv(n - len(data))
+            if not block:
+                raise EOFError
+            data += block
+        return data
+
+    def cut(self):
+        """Ends every connection that there is."""
+        ends, self.sockets = self.sockets, []
+        self._end(*ends)
+
+    def _end(self, *sockets):
+        for end in sockets:
+            try:
+                end.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it
+            except OSError:
+                pass
+            end.close()
+
+    def close(self):
+        self._end(self.listener)
+        self.cut()
 
 
 def copy(source, target):
