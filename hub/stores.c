@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define VAULT_AHEAD 8192 /* slots ready; a keeper's round brings at most about as many new cases */
+#define LOCK_TRIES    40
+#define LOCK_PAUSE_US 50000
+#define VAULT_AHEAD   8192 /* slots ready; a keeper's round brings at most about as many new cases */
 
 static int remove_state(const char *dir, struct casebus_error *err)
 {
@@ -25,6 +27,17 @@ static int remove_state(const char *dir, struct casebus_error *err)
     return 0;
 }
 
+/* A command of the operator holds the lock for a moment when it finds no hub running. */
+static int lock_patiently(const char *path, struct casebus_error *err)
+{
+    int lock = file_lock(path, err);
+    for (int tries = 0; lock < 0 && err->code == CASEBUS_LOCKED && tries < LOCK_TRIES; tries++) {
+        usleep(LOCK_PAUSE_US);
+        lock = file_lock(path, err);
+    }
+    return lock;
+}
+
 static int lock_dir(struct stores *stores, const char *dir, struct casebus_error *err)
 {
     char path[PATH_MAX];
@@ -38,7 +51,7 @@ static int lock_dir(struct stores *stores, const char *dir, struct casebus_error
         return -1;
     stores->suite = suite_by_name(stores->settings.suite);
     path_join(path, sizeof(path), dir, "lock");
-    stores->lock = file_lock(path, err);
+    stores->lock = lock_patiently(path, err);
     return stores->lock < 0 ? -1 : 0;
 }
 
