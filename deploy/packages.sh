@@ -10,7 +10,8 @@ packages_build=(
 # What quickstart itself uses.
 packages_run=(gzip jq)
 packages_test=(
-    libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy shellcheck python3 curl procps util-linux
+    libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy shellcheck curl procps util-linux
+    python3 python3-cryptography python3-protobuf protobuf-compiler
 )
 
 # packages_missing NAME...: those that are not installed, a line each.
