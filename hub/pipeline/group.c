@@ -1,5 +1,6 @@
 #include "hub/pipeline/group.h"
 
+#include "proto/base/texts.h"
 #include "proto/merkle/tree.h"
 
 #include <assert.h>
@@ -85,6 +86,8 @@ bool group_reserve_hashes(struct group *group, size_t n)
     size_t wanted = group->n_hashes + 2 * n + TREE_LEVELS;
     if (wanted <= group->hashes_capacity)
         return true;
+    if (group->hashes_capacity)
+        wanted += wanted / 2; /* asked again and again at replay */
     void *hashes = realloc(group->hashes, wanted * DIGEST_SIZE);
     if (!hashes)
         return false;
@@ -101,6 +104,27 @@ void group_store_hash(void *self, unsigned level, uint64_t index, const uint8_t 
     /* The writer reserved room before it began to append (group_reserve_hashes). */
     assert(group->n_hashes < group->hashes_capacity);
     memcpy(group->hashes[group->n_hashes++], hash, DIGEST_SIZE);
+}
+
+int groups_to_ledger(const struct group *groups, struct ledger *ledger, struct casebus_error *err)
+{
+    size_t n = 0, i = 0;
+    for (const struct group *group = groups; group; group = group->next)
+        n += group->n_entries;
+    struct ledger_row *rows = calloc(n + 1, sizeof(*rows));
+    if (!rows)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to write %zu ledger entries"), n);
+    for (const struct group *group = groups; group; group = group->next) {
+        size_t at = 0; /* in the group's hashes */
+        for (size_t k = 0; k < group->n_entries; k++) {
+            rows[i++] = (struct ledger_row){group->entries[k].leaf, group->entries[k].body, group->hashes[at],
+                                            group->hash_counts[k]};
+            at += group->hash_counts[k];
+        }
+    }
+    int r = ledger_append(ledger, groups->first_position, rows, n, err);
+    free(rows);
+    return r;
 }
 
 struct bytes group_leaf(const struct group *group, uint64_t position)

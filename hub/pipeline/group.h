@@ -7,6 +7,7 @@
 #define PIPELINE_GROUP_H
 
 #include "hub/journal/journal.h"
+#include "hub/ledger/ledger.h"
 #include "hub/pipeline/job.h"
 
 #include <stdatomic.h>
@@ -43,6 +44,7 @@ struct group {
     struct registry *registry; /* names in @events point into it */
     size_t bytes;              /* memory it holds, about */
     struct group *next;        /* in the keeper's list */
+    struct group *next_posted; /* in the bus's list of what it has not looked at */
 };
 
 struct group *group_new(struct registry *registry);
@@ -55,6 +57,8 @@ struct group_event *group_add_event(struct group *group);
 bool group_reserve_hashes(struct group *group, size_t n);
 /* A tree_store_fn; self is the group. */
 void group_store_hash(void *self, unsigned level, uint64_t index, const uint8_t hash[DIGEST_SIZE]);
+/* Appends the entries of a list of groups to the ledger, in one transaction. */
+int groups_to_ledger(const struct group *groups, struct ledger *ledger, struct casebus_error *err);
 /* The leaf at @position, or empty when it is not in this group. */
 struct bytes group_leaf(const struct group *group, uint64_t position);
 

@@ -12,22 +12,30 @@
 
 #define WORKERS_MAX         8
 #define GROUP_JOBS_MAX      64
+#define GROUP_BYTES         (4u * 1024 * 1024)  /* a group takes no further job when it holds so much */
+#define CONFIRMS_ACT_BYTES  (16u * 1024)        /* of statements in one entry */
 #define KEEP_POST_BYTES     (5u * 1024 * 1024)  /* the keeper is woken when so much is pending */
 #define KEEP_PENDING_MAX    (10u * 1024 * 1024) /* the writer waits when so much is pending */
 #define KEEP_INTERVAL_NS    1000000000ull       /* or so much time has passed */
 #define CONFIRM_INTERVAL_NS 10000000000ull      /* confirmations are merged for so long */
 
-/* What a thread outside asks the writer for, and waits for. */
+/* What a thread outside asks the writer for, and waits for. Under the pipeline's lock; freed by the one who
+ * asked, or by the writer when that one did not wait so long. */
 struct enrolment {
-    struct bytes node_enrolled;
+    struct bytes node_enrolled; /* its own copy */
     struct casebus_error err;
     int result;
-    bool done;
+    bool done, abandoned;
     struct enrolment *next;
 };
 
-struct enrolled_list { /* serialised NodeEnrolled messages, as the registry is built from */
-    struct bytes *items;
+struct enrolled {
+    char node[NODE_NAME_MAX];
+    struct bytes message; /* serialised NodeEnrolled, as the registry is built from */
+};
+
+struct enrolled_list {
+    struct enrolled *items;
     size_t n, capacity;
 };
 
@@ -41,6 +49,7 @@ struct pending_confirm {
 
 struct writer {
     pthread_t thread;
+    bool started;
     struct crypter *crypter;
     struct exchange_store store;
     struct tree tree;
@@ -60,10 +69,12 @@ struct writer {
 
 struct keeper {
     pthread_t thread;
+    bool started;
     pthread_cond_t posted;
     struct group *groups; /* being written, oldest first; NULL: nothing to do */
     bool busy, stop;
     bool slots_wanted; /* the writer waits for vault slots */
+    bool no_slots;     /* and could not be given any */
 };
 
 struct pipeline {
@@ -84,10 +95,12 @@ struct pipeline {
     struct enrolled_list enrolled;
     struct enrolment *enrolments;
     struct pipeline_counters counters;
-    bool flush_wanted, failed;
-    bool started_threads;
+    bool flush_wanted;
+    bool failed;   /* nothing more can be made durable */
+    bool stopping; /* finish what is under way; do not wait for a full disk */
 };
 
+struct enrolment *enrolment_free(struct enrolment *enrolment);
 void *worker_main(void *pipeline);
 int writer_init(struct pipeline *pipeline, struct casebus_error *err);
 void writer_deinit(struct pipeline *pipeline);
@@ -102,6 +115,10 @@ int enrolled_add(struct enrolled_list *list, struct bytes node_enrolled, struct 
 /* Says that the hub has to end, once. */
 void pipeline_fail(struct pipeline *pipeline, const struct casebus_error *err);
 bool pipeline_failed(struct pipeline *pipeline);
+/* The disk is full: tells so, now and then, and waits a moment. False when there is no use in waiting: the
+ * hub ends. @tries counts, from 0. Any thread. */
+bool pipeline_wait_for_room(struct pipeline *pipeline, unsigned *tries, const char *id,
+                            const struct casebus_error *err);
 
 /* writer_batch.c: decides one batch and adds its entries to @group. */
 int writer_decide_batch(struct pipeline *pipeline, struct group *group, struct job *job,

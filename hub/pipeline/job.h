@@ -35,6 +35,7 @@ struct job {
 
     struct gate_batch batch;                           /* JOB_BATCH: what the gate made of it */
     struct bytes confirm_statement, confirm_signature; /* JOB_CONFIRM, checked; in batch.arena */
+    uint64_t confirm_position;                         /* of the newest delivery that it confirms */
     uint64_t stream_ids[JOB_STREAMS_MAX];              /* JOB_HELLO: asked */
     struct exchange_stream streams[JOB_STREAMS_MAX];   /* and answered */
     size_t n_streams;

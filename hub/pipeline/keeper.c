@@ -4,9 +4,7 @@
  * and the state; then the journal may forget. A crash in between is mended by replay: each store says itself
  * how far it is. */
 #include "hub/pipeline/internal.h"
-#include "proto/base/texts.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 void keeper_post(struct pipeline *pipeline, struct group *groups)
@@ -19,35 +17,23 @@ void keeper_post(struct pipeline *pipeline, struct group *groups)
     pthread_mutex_unlock(&pipeline->lock);
 }
 
-static int ledger_write(struct pipeline *pipeline, const struct group *groups, const struct group **last,
-                        struct casebus_error *err)
+/* Writes until there is room on the disk: what waits is in the journal. */
+static int ledger_write(struct pipeline *pipeline, const struct group *groups, struct casebus_error *err)
 {
-    size_t n = 0, i = 0;
-    for (const struct group *group = groups; group; group = group->next)
-        n += group->n_entries;
-    struct ledger_row *rows = calloc(n, sizeof(*rows));
-    if (!rows)
-        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to write %zu ledger entries"), n);
-    for (const struct group *group = groups; group; group = group->next) {
-        const uint8_t *hashes = group->hashes ? group->hashes[0] : NULL;
-        for (size_t k = 0; k < group->n_entries; k++, i++) {
-            rows[i] = (struct ledger_row){group->entries[k].leaf, group->entries[k].body, hashes,
-                                          group->hash_counts[k]};
-            hashes += (size_t)group->hash_counts[k] * DIGEST_SIZE;
-        }
-        *last = group;
-    }
-    int r;
-    while ((r = ledger_append(pipeline->options.ledger, groups->first_position, rows, n, err)) &&
-           err->code == CASEBUS_DISK_FULL) {
-        log_error(pipeline->options.log, "LEDGER-FULL", "%s; %s", err->text,
-                  _("nothing is lost: it waits in the journal"));
-        sleep(1);
-        if (pipeline_failed(pipeline))
-            break;
-    }
-    free(rows);
-    return r;
+    unsigned tries = 0;
+    while (groups_to_ledger(groups, pipeline->options.ledger, err))
+        if (err->code != CASEBUS_DISK_FULL || !pipeline_wait_for_room(pipeline, &tries, "LEDGER-FULL", err))
+            return -1;
+    return 0;
+}
+
+static int state_write_out(struct pipeline *pipeline, struct casebus_error *err)
+{
+    unsigned tries = 0;
+    while (state_write(pipeline->options.state, NULL, err))
+        if (err->code != CASEBUS_DISK_FULL || !pipeline_wait_for_room(pipeline, &tries, "STATE-FULL", err))
+            return -1;
+    return 0;
 }
 
 static int publish_checkpoint(struct pipeline *pipeline, const struct group *last, struct casebus_error *err)
@@ -66,9 +52,11 @@ static int publish_checkpoint(struct pipeline *pipeline, const struct group *las
 static int keep(struct pipeline *pipeline, struct group *groups, struct casebus_error *err)
 {
     const struct group *last = groups;
-    if (ledger_write(pipeline, groups, &last, err) || publish_checkpoint(pipeline, last, err))
-        return -1;
-    if (state_write(pipeline->options.state, NULL, err))
+    while (last->next)
+        last = last->next;
+    /* The checkpoint rides in the transaction of the entries that it is about. */
+    if (publish_checkpoint(pipeline, last, err) || ledger_write(pipeline, groups, err) ||
+        state_write_out(pipeline, err))
         return -1;
     uint64_t size = last->tree_size;
     pthread_mutex_lock(&pipeline->lock);
@@ -78,16 +66,21 @@ static int keep(struct pipeline *pipeline, struct group *groups, struct casebus_
     return journal_trim(pipeline->options.journal, size, err);
 }
 
+/* Spare segments can wait, slots cannot: whoever needs one waits for it. */
 static void make_room(struct pipeline *pipeline)
 {
     struct casebus_error err;
     if (journal_prepare(pipeline->options.journal, &err))
         log_warning(pipeline->options.log, "JOURNAL-PREPARE", "%s", err.text);
-    if (vault_prepare(pipeline->options.vault, &err)) {
+    bool failed = vault_prepare(pipeline->options.vault, &err) != 0;
+    if (failed && err.code == CASEBUS_DISK_FULL) {
         log_warning(pipeline->options.log, "VAULT-PREPARE", "%s", err.text);
-        sleep(1); /* a full disk: who waits for slots asks again */
+        sleep(1); /* who waits for slots asks again */
+    } else if (failed) {
+        pipeline_fail(pipeline, &err);
     }
     pthread_mutex_lock(&pipeline->lock);
+    pipeline->keeper.no_slots = failed;
     pthread_cond_broadcast(&pipeline->changed);
     pthread_mutex_unlock(&pipeline->lock);
 }

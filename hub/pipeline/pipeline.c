@@ -4,57 +4,71 @@
 #include "hub/pipeline/internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
+#include "proto/codec/statement.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
+
+#define ROOM_TOLD_EVERY 60 /* seconds */
 
 /* ---- who is enrolled ---- */
 
-static int same_node(struct bytes a, struct bytes b)
+/* The name of the node that a NodeEnrolled enrols. */
+static int enrolled_name(struct bytes message, char node[NODE_NAME_MAX], struct casebus_error *err)
 {
     struct arena arena;
-    struct casebus_error err;
     const struct codec_limits limits = {16384, 64, 4};
     arena_init(&arena, 8192, 131072);
-    Casebus__V1__EnrolmentStatement *statements[2] = {NULL, NULL};
-    struct bytes both[2] = {a, b};
-    for (int i = 0; i < 2; i++) {
-        Casebus__V1__NodeEnrolled *enrolled = (Casebus__V1__NodeEnrolled *)codec_unpack(
-            &casebus__v1__node_enrolled__descriptor, both[i], &limits, &arena, &err);
-        if (enrolled)
-            statements[i] = (Casebus__V1__EnrolmentStatement *)codec_unpack(
-                &casebus__v1__enrolment_statement__descriptor,
-                bytes_of(enrolled->statement.data, enrolled->statement.len), &limits, &arena, &err);
-    }
-    int same = statements[0] && statements[1] && strcmp(statements[0]->node, statements[1]->node) == 0;
+    Casebus__V1__NodeEnrolled *enrolled = (Casebus__V1__NodeEnrolled *)codec_unpack(
+        &casebus__v1__node_enrolled__descriptor, message, &limits, &arena, err);
+    Casebus__V1__EnrolmentStatement *statement =
+        enrolled ? enrolment_decode(bytes_of(enrolled->statement.data, enrolled->statement.len), &arena, err)
+                 : NULL;
+    if (statement)
+        snprintf(node, NODE_NAME_MAX, "%s", statement->node);
     arena_deinit(&arena);
-    return same;
+    return statement ? 0 : -1;
+}
+
+/* The place of @node in the list, or the one behind its end. */
+static size_t enrolled_place(const struct enrolled_list *list, const char *node)
+{
+    size_t i = 0;
+    while (i < list->n && strcmp(list->items[i].node, node) != 0)
+        i++;
+    return i;
+}
+
+static int enrolled_room(struct enrolled_list *list, struct casebus_error *err)
+{
+    if (list->n < list->capacity)
+        return 0;
+    size_t capacity = list->capacity ? 2 * list->capacity : 64;
+    struct enrolled *items = realloc(list->items, capacity * sizeof(*items));
+    if (!items)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
+    list->items = items;
+    list->capacity = capacity;
+    return 0;
 }
 
 int enrolled_add(struct enrolled_list *list, struct bytes node_enrolled, struct casebus_error *err)
 {
+    char node[NODE_NAME_MAX];
+    if (enrolled_name(node_enrolled, node, err) || enrolled_room(list, err))
+        return -1;
     uint8_t *copy = malloc(node_enrolled.size);
     if (!copy)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
     memcpy(copy, node_enrolled.data, node_enrolled.size);
-    for (size_t i = 0; i < list->n; i++)
-        if (same_node(list->items[i], node_enrolled)) {
-            free((void *)list->items[i].data);
-            list->items[i] = bytes_of(copy, node_enrolled.size);
-            return 0;
-        }
-    if (list->n == list->capacity) {
-        size_t capacity = list->capacity ? 2 * list->capacity : 64;
-        struct bytes *items = realloc(list->items, capacity * sizeof(*items));
-        if (!items) {
-            free(copy);
-            return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
-        }
-        list->items = items;
-        list->capacity = capacity;
-    }
-    list->items[list->n++] = bytes_of(copy, node_enrolled.size);
+    size_t place = enrolled_place(list, node);
+    if (place == list->n)
+        list->items[list->n++] = (struct enrolled){.message = {NULL, 0}};
+    free((void *)list->items[place].message.data);
+    list->items[place].message = bytes_of(copy, node_enrolled.size);
+    memcpy(list->items[place].node, node, sizeof(node));
     return 0;
 }
 
@@ -62,13 +76,16 @@ int enrolled_registry(struct pipeline *pipeline, const struct bytes *extra, stru
                       struct casebus_error *err)
 {
     const struct enrolled_list *list = &pipeline->enrolled;
+    char node[NODE_NAME_MAX] = "";
+    if (extra && enrolled_name(*extra, node, err))
+        return -1;
     struct bytes *items = calloc(list->n + 1, sizeof(*items));
     if (!items)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
-    size_t n = 0;
+    size_t n = 0, replaced = extra ? enrolled_place(list, node) : list->n;
     for (size_t i = 0; i < list->n; i++)
-        if (!extra || !same_node(list->items[i], *extra))
-            items[n++] = list->items[i];
+        if (i != replaced)
+            items[n++] = list->items[i].message;
     if (extra)
         items[n++] = *extra;
     int r = registry_build(registryp, items, n, pipeline->options.authority, err);
@@ -123,21 +140,36 @@ bool pipeline_failed(struct pipeline *pipeline)
     return failed;
 }
 
+bool pipeline_wait_for_room(struct pipeline *pipeline, unsigned *tries, const char *id,
+                            const struct casebus_error *err)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    bool hopeless = pipeline->failed || pipeline->stopping;
+    pthread_mutex_unlock(&pipeline->lock);
+    if (hopeless)
+        return false;
+    if ((*tries)++ % ROOM_TOLD_EVERY == 0)
+        log_error(pipeline->options.log, id, "%s; %s", err->text,
+                  _("nothing is lost: senders wait until there is room again"));
+    sleep(1);
+    return true;
+}
+
 /* ---- life ---- */
 
 static int start_threads(struct pipeline *pipeline, struct casebus_error *err)
 {
     int r = pthread_create(&pipeline->keeper.thread, NULL, keeper_main, pipeline);
-    if (!r)
+    pipeline->keeper.started = !r;
+    if (!r) {
         r = pthread_create(&pipeline->writer.thread, NULL, writer_main, pipeline);
+        pipeline->writer.started = !r;
+    }
     for (unsigned i = 0; !r && i < pipeline->options.n_workers && i < WORKERS_MAX; i++) {
         r = pthread_create(&pipeline->workers[i], NULL, worker_main, pipeline);
         pipeline->n_workers += !r;
     }
-    if (r)
-        return error_set_errno(err, r, _("cannot start a thread"));
-    pipeline->started_threads = true;
-    return 0;
+    return r ? error_set_errno(err, r, _("cannot start a thread")) : 0;
 }
 
 int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *options,
@@ -162,6 +194,7 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     pthread_cond_init(&pipeline->keeper.posted, NULL);
     queue_init(&pipeline->queue);
     if (load_registry(pipeline, err) || writer_init(pipeline, err) || start_threads(pipeline, err)) {
+        pipeline_stop(pipeline);
         pipeline_free(pipeline);
         return -1;
     }
@@ -169,21 +202,36 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     return 0;
 }
 
-void pipeline_stop(struct pipeline *pipeline)
+void pipeline_stopping(struct pipeline *pipeline)
 {
-    if (!pipeline->started_threads)
-        return;
-    queue_close(&pipeline->queue);
-    for (unsigned i = 0; i < pipeline->n_workers; i++)
-        pthread_join(pipeline->workers[i], NULL);
-    queue_nudge(&pipeline->queue);
-    pthread_join(pipeline->writer.thread, NULL);
+    pthread_mutex_lock(&pipeline->lock);
+    pipeline->stopping = true;
+    pthread_cond_broadcast(&pipeline->changed);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+static void join_keeper(struct pipeline *pipeline)
+{
     pthread_mutex_lock(&pipeline->lock);
     pipeline->keeper.stop = true;
     pthread_cond_signal(&pipeline->keeper.posted);
     pthread_mutex_unlock(&pipeline->lock);
-    pthread_join(pipeline->keeper.thread, NULL);
-    pipeline->started_threads = false;
+    if (pipeline->keeper.started)
+        pthread_join(pipeline->keeper.thread, NULL);
+    pipeline->keeper.started = false;
+}
+
+void pipeline_stop(struct pipeline *pipeline)
+{
+    pipeline_stopping(pipeline);
+    queue_close(&pipeline->queue);
+    while (pipeline->n_workers)
+        pthread_join(pipeline->workers[--pipeline->n_workers], NULL);
+    queue_nudge(&pipeline->queue);
+    if (pipeline->writer.started)
+        pthread_join(pipeline->writer.thread, NULL);
+    pipeline->writer.started = false;
+    join_keeper(pipeline);
 }
 
 struct pipeline *pipeline_free(struct pipeline *pipeline)
@@ -197,7 +245,7 @@ struct pipeline *pipeline_free(struct pipeline *pipeline)
     }
     writer_deinit(pipeline);
     for (size_t i = 0; i < pipeline->enrolled.n; i++)
-        free((void *)pipeline->enrolled.items[i].data);
+        free((void *)pipeline->enrolled.items[i].message.data);
     free(pipeline->enrolled.items);
     registry_unref(pipeline->registry);
     queue_deinit(&pipeline->queue);
@@ -243,38 +291,68 @@ static bool enrolment_withdraw(struct pipeline *pipeline, struct enrolment *enro
     return false;
 }
 
+struct enrolment *enrolment_free(struct enrolment *enrolment)
+{
+    if (enrolment)
+        free((void *)enrolment->node_enrolled.data);
+    free(enrolment);
+    return NULL;
+}
+
+static struct enrolment *enrolment_new(struct bytes node_enrolled)
+{
+    struct enrolment *enrolment = calloc(1, sizeof(*enrolment));
+    uint8_t *copy = malloc(node_enrolled.size + 1);
+    if (!enrolment || !copy) {
+        free(enrolment);
+        free(copy);
+        return NULL;
+    }
+    memcpy(copy, node_enrolled.data, node_enrolled.size);
+    enrolment->node_enrolled = bytes_of(copy, node_enrolled.size);
+    return enrolment;
+}
+
+/* With the lock held: waits for the writer's answer. False: not in time. */
+static bool enrolment_wait(struct pipeline *pipeline, const struct enrolment *enrolment, int timeout_ms)
+{
+    struct timespec until = deadline_in(timeout_ms);
+    int r = 0;
+    while (!enrolment->done && !pipeline->failed && r != ETIMEDOUT)
+        r = pthread_cond_timedwait(&pipeline->changed, &pipeline->lock, &until);
+    return enrolment->done;
+}
+
+static void enrolment_submit(struct pipeline *pipeline, struct enrolment *enrolment)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    struct enrolment **at = &pipeline->enrolments;
+    while (*at)
+        at = &(*at)->next;
+    *at = enrolment;
+    pthread_mutex_unlock(&pipeline->lock);
+    queue_nudge(&pipeline->queue);
+}
+
 int pipeline_enrol(struct pipeline *pipeline, struct bytes node_enrolled, int timeout_ms,
                    struct casebus_error *err)
 {
-    struct enrolment enrolment = {.node_enrolled = node_enrolled};
-    struct timespec until = deadline_in(timeout_ms);
-    pthread_mutex_lock(&pipeline->lock);
-    enrolment.next = pipeline->enrolments;
-    pipeline->enrolments = &enrolment;
-    pthread_mutex_unlock(&pipeline->lock);
-    queue_nudge(&pipeline->queue);
+    struct enrolment *enrolment = enrolment_new(node_enrolled);
+    if (!enrolment)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
+    enrolment_submit(pipeline, enrolment);
 
     pthread_mutex_lock(&pipeline->lock);
-    bool late = false;
-    while (!enrolment.done && !pipeline->failed) {
-        if (late)
-            pthread_cond_wait(&pipeline->changed,
-                              &pipeline->lock); /* it is being written: the answer comes */
-        else if (pthread_cond_timedwait(&pipeline->changed, &pipeline->lock, &until) == ETIMEDOUT) {
-            if (enrolment_withdraw(pipeline, &enrolment))
-                break;
-            late = true;
-        }
-    }
-    if (!enrolment.done)
-        enrolment_withdraw(pipeline, &enrolment);
-    bool done = enrolment.done;
+    bool done = enrolment_wait(pipeline, enrolment, timeout_ms);
+    int r = done ? enrolment->result : -1;
+    if (done && r)
+        *err = enrolment->err;
+    enrolment->abandoned = !done && !enrolment_withdraw(pipeline, enrolment);
+    if (!enrolment->abandoned)
+        enrolment_free(enrolment);
     pthread_mutex_unlock(&pipeline->lock);
-    if (!done)
-        return error_set(err, CASEBUS_TIMEOUT, _("the hub did not take the enrolment in time"));
-    if (enrolment.result)
-        *err = enrolment.err;
-    return enrolment.result ? -1 : 0;
+    return done ? (r ? -1 : 0)
+                : error_set(err, CASEBUS_TIMEOUT, _("the hub did not take the enrolment in time"));
 }
 
 int pipeline_barrier(struct pipeline *pipeline, int timeout_ms, struct casebus_error *err)
@@ -292,7 +370,10 @@ int pipeline_barrier(struct pipeline *pipeline, int timeout_ms, struct casebus_e
             r = pthread_cond_timedwait(&pipeline->changed, &pipeline->lock, &until);
     }
     bool reached = pipeline->counters.persisted_size >= target;
+    bool failed = pipeline->failed;
     pthread_mutex_unlock(&pipeline->lock);
+    if (failed && !reached)
+        return error_set(err, CASEBUS_CLOSED, _("the hub is stopping"));
     return reached ? 0 : error_set(err, CASEBUS_TIMEOUT, _("ledger and state are not up to the journal yet"));
 }
 

@@ -56,6 +56,8 @@ struct pipeline_counters {
 /* The stores must have been brought up to date by replay (replay.h). */
 int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *options,
                    struct casebus_error *err);
+/* The hub is about to stop: whoever waits for room on a full disk gives up. */
+void pipeline_stopping(struct pipeline *pipeline);
 /* Decides what was submitted, brings ledger and state up to the last group, ends its threads. After it,
  * submit answers BUSY. */
 void pipeline_stop(struct pipeline *pipeline);

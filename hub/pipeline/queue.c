@@ -72,19 +72,25 @@ static struct timespec deadline_in(int timeout_ms)
     return at;
 }
 
-size_t queue_take_checked(struct queue *queue, struct job **jobs, size_t max, int timeout_ms)
+/* With the lock held. */
+static void wait_for_head(struct queue *queue, int timeout_ms)
 {
     struct timespec until = deadline_in(timeout_ms);
-    pthread_mutex_lock(&queue->lock);
     while (!head_checked(queue) && !queue->nudged && !(queue->closed && queue->head == queue->tail))
         if (pthread_cond_timedwait(&queue->ready, &queue->lock, &until) == ETIMEDOUT)
-            break;
-    queue->nudged = false;
-    size_t n = 0;
-    while (n < max && head_checked(queue))
-        jobs[n++] = queue->jobs[queue->head++ % QUEUE_JOBS];
+            return;
+}
+
+struct job *queue_take_checked(struct queue *queue, int timeout_ms)
+{
+    pthread_mutex_lock(&queue->lock);
+    if (timeout_ms > 0) {
+        wait_for_head(queue, timeout_ms);
+        queue->nudged = false;
+    }
+    struct job *job = head_checked(queue) ? queue->jobs[queue->head++ % QUEUE_JOBS] : NULL;
     pthread_mutex_unlock(&queue->lock);
-    return n;
+    return job;
 }
 
 void queue_nudge(struct queue *queue)

@@ -28,9 +28,9 @@ bool queue_push(struct queue *queue, struct job *job);
 /* Worker: waits for a job to check; NULL when the queue is closed and empty. */
 struct job *queue_take_unchecked(struct queue *queue);
 void queue_checked(struct queue *queue, struct job *job);
-/* Writer: waits at most @timeout_ms for a checked job, a nudge or the end, then takes up to @max checked jobs
- * in order. */
-size_t queue_take_checked(struct queue *queue, struct job **jobs, size_t max, int timeout_ms);
+/* Writer: the oldest job, once it is checked. Waits at most @timeout_ms for it, a nudge or the end; NULL: not
+ * yet. */
+struct job *queue_take_checked(struct queue *queue, int timeout_ms);
 void queue_nudge(struct queue *queue);
 void queue_close(struct queue *queue);
 bool queue_drained(struct queue *queue); /* closed and nothing left */

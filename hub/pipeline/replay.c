@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define STATE_ROUND_BYTES  (8u * 1024 * 1024) /* of the overlay, before it is written */
+#define LEDGER_ROUND_BYTES (4u * 1024 * 1024) /* of entries, before they are written */
 #define VIEW_ROUND_ENTRIES 4096               /* a read transaction is renewed so often */
 
 struct replay {
@@ -27,67 +28,117 @@ struct replay {
 
 /* ---- journal to ledger ---- */
 
-static int group_to_ledger(struct replay *replay, struct tree *tree, const struct journal_group *record,
-                           struct casebus_error *err)
+/* What was read and is not yet written: many small groups make one transaction. */
+struct catch_up {
+    struct replay *replay;
+    struct tree tree;
+    struct group *group;
+};
+
+static int catch_up_write(struct catch_up *catch_up, struct casebus_error *err)
 {
-    if (record->first_position != tree->size)
-        return error_set(err, CASEBUS_DAMAGED,
-                         _("the journal's group %llu begins at entry %llu, but the ledger has %llu entries"),
-                         (unsigned long long)record->number, (unsigned long long)record->first_position,
-                         (unsigned long long)tree->size);
-    struct group *group = group_new(NULL);
-    struct ledger_row *rows = calloc(record->n_entries + 1, sizeof(*rows));
-    int r = -1;
-    if (!group || !rows || !group_reserve_hashes(group, record->n_entries)) {
-        error_set(err, CASEBUS_NO_MEMORY, _("no memory to replay the journal"));
-        goto out;
-    }
-    for (size_t i = 0; i < record->n_entries; i++) {
-        uint8_t leaf_hash[DIGEST_SIZE];
-        size_t before = group->n_hashes;
-        tree_leaf_hash(replay->crypter, record->entries[i].leaf, leaf_hash);
-        tree_append(tree, replay->crypter, leaf_hash, group_store_hash, group);
-        rows[i] = (struct ledger_row){record->entries[i].leaf, record->entries[i].body, group->hashes[before],
-                                      group->n_hashes - before};
-    }
+    struct replay *replay = catch_up->replay;
+    int r = 0;
+    if (catch_up->group && catch_up->group->n_entries)
+        r = groups_to_ledger(catch_up->group, replay->options->ledger, err);
+    if (!r && catch_up->group)
+        replay->result->from_journal += catch_up->group->n_entries;
+    catch_up->group = group_unref(catch_up->group);
+    return r;
+}
+
+static int catch_up_entry(struct catch_up *catch_up, const struct journal_entry *from,
+                          struct casebus_error *err)
+{
+    uint8_t leaf_hash[DIGEST_SIZE];
+    struct crypter *crypter = catch_up->replay->crypter;
+    struct group *group = catch_up->group;
+    struct journal_entry *entry = group_add_entry(group);
+    uint8_t *leaf = arena_copy(&group->arena, from->leaf.data, from->leaf.size);
+    uint8_t *body = from->body.size ? arena_copy(&group->arena, from->body.data, from->body.size) : NULL;
+    if (!entry || !leaf || (from->body.size && !body))
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to replay the journal"));
+    *entry = (struct journal_entry){bytes_of(leaf, from->leaf.size), bytes_of(body, from->body.size)};
+    size_t before = group->n_hashes;
+    tree_leaf_hash(crypter, entry->leaf, leaf_hash);
+    tree_append(&catch_up->tree, crypter, leaf_hash, group_store_hash, group);
+    group->hash_counts[group->n_entries - 1] = (uint32_t)(group->n_hashes - before);
+    return 0;
+}
+
+static int check_follows(const struct tree *tree, const struct journal_group *record,
+                         struct casebus_error *err)
+{
+    if (record->first_position == tree->size)
+        return 0;
+    return error_set(err, CASEBUS_DAMAGED,
+                     _("the journal's group %llu begins at entry %llu, but the ledger has %llu entries"),
+                     (unsigned long long)record->number, (unsigned long long)record->first_position,
+                     (unsigned long long)tree->size);
+}
+
+static int check_root(struct catch_up *catch_up, const struct journal_group *record,
+                      struct casebus_error *err)
+{
     uint8_t root[DIGEST_SIZE];
-    tree_root(tree, replay->crypter, root);
-    if (tree->size != record->tree_size || memcmp(root, record->root, DIGEST_SIZE) != 0) {
-        error_set(err, CASEBUS_DAMAGED, _("the journal's group %llu does not lead to the root that it names"),
-                  (unsigned long long)record->number);
-        goto out;
+    tree_root(&catch_up->tree, catch_up->replay->crypter, root);
+    if (catch_up->tree.size == record->tree_size && memcmp(root, record->root, DIGEST_SIZE) == 0)
+        return 0;
+    return error_set(err, CASEBUS_DAMAGED,
+                     _("the journal's group %llu does not lead to the root that it names"),
+                     (unsigned long long)record->number);
+}
+
+/* Nothing of a group is written before its root was compared. */
+static int catch_up_group(struct catch_up *catch_up, const struct journal_group *record,
+                          struct casebus_error *err)
+{
+    if (check_follows(&catch_up->tree, record, err))
+        return -1;
+    if (!catch_up->group) {
+        catch_up->group = group_new(NULL);
+        if (catch_up->group)
+            catch_up->group->first_position = record->first_position;
     }
-    r = ledger_append(replay->options->ledger, record->first_position, rows, record->n_entries, err);
-    replay->result->from_journal += record->n_entries;
-    replay->result->last_hub_time_us = record->hub_time_us;
-out:
-    free(rows);
-    group_unref(group);
+    if (!catch_up->group || !group_reserve_hashes(catch_up->group, record->n_entries))
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to replay the journal"));
+    for (size_t i = 0; i < record->n_entries; i++)
+        if (catch_up_entry(catch_up, &record->entries[i], err))
+            return -1;
+    if (check_root(catch_up, record, err))
+        return -1;
+    return arena_held(&catch_up->group->arena) > LEDGER_ROUND_BYTES ? catch_up_write(catch_up, err) : 0;
+}
+
+/* Opens the tree as the ledger has it. */
+static int tree_of_ledger(struct tree *tree, struct ledger *ledger, struct casebus_error *err)
+{
+    struct ledger_view *view = NULL;
+    if (ledger_view_open(&view, ledger, err))
+        return -1;
+    int r = tree_open(tree, ledger_view_size(view), ledger_view_hash, view, err);
+    ledger_view_close(view);
     return r;
 }
 
 static int journal_to_ledger(struct replay *replay, struct casebus_error *err)
 {
-    struct ledger *ledger = replay->options->ledger;
-    struct ledger_view *view = NULL;
+    struct catch_up catch_up = {.replay = replay};
     struct journal_reader *reader = NULL;
     struct journal_group record;
-    struct tree tree;
-    if (ledger_view_open(&view, ledger, err))
+    if (tree_of_ledger(&catch_up.tree, replay->options->ledger, err) ||
+        journal_reader_open(&reader, replay->options->journal, catch_up.tree.size, err))
         return -1;
-    int r = tree_open(&tree, ledger_view_size(view), ledger_view_hash, view, err);
-    ledger_view_close(view);
-    if (r || journal_reader_open(&reader, replay->options->journal, tree.size, err))
-        return -1;
-    while ((r = journal_reader_next(reader, &replay->arena, &record, err)) == 1) {
-        if (record.tree_size <= tree.size)
-            continue; /* the ledger has it */
-        if (group_to_ledger(replay, &tree, &record, err)) {
+    int r;
+    while ((r = journal_reader_next(reader, &replay->arena, &record, err)) == 1)
+        if (record.tree_size > catch_up.tree.size && catch_up_group(&catch_up, &record, err)) {
             r = -1;
             break;
         }
-    }
     journal_reader_close(reader);
+    if (!r)
+        r = catch_up_write(&catch_up, err);
+    group_unref(catch_up.group);
     return r;
 }
 

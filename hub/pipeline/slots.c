@@ -12,14 +12,15 @@ static struct slot_key *cached(struct pipeline *pipeline, uint64_t slot)
 static int wait_for_slots(struct pipeline *pipeline, struct casebus_error *err)
 {
     pthread_mutex_lock(&pipeline->lock);
-    while (!vault_ready(pipeline->options.vault) && !pipeline->failed) {
+    bool hopeless = pipeline->failed;
+    while (!vault_ready(pipeline->options.vault) && !hopeless) {
         pipeline->keeper.slots_wanted = true;
         pthread_cond_signal(&pipeline->keeper.posted);
         pthread_cond_wait(&pipeline->changed, &pipeline->lock);
+        hopeless = pipeline->failed || (pipeline->stopping && pipeline->keeper.no_slots);
     }
-    bool failed = pipeline->failed;
     pthread_mutex_unlock(&pipeline->lock);
-    return failed ? error_set(err, CASEBUS_CLOSED, _("the vault can make no more slots")) : 0;
+    return hopeless ? error_set(err, CASEBUS_CLOSED, _("the vault can make no more slots")) : 0;
 }
 
 int slots_take(struct pipeline *pipeline, struct slot_key *slot, struct casebus_error *err)

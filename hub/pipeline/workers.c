@@ -3,24 +3,29 @@
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 #include "proto/codec/frame.h"
+#include "proto/codec/statement.h"
 
-/* Checks the signature and names of a Confirm. What is not right is dropped: the receiver will confirm again,
- * and nothing depends on it. */
+/* Whether the confirmation is for this hub and from this node, with the key that it has. */
+static bool confirm_is_from(const struct pipeline *pipeline, const struct registry_node *node,
+                            const Casebus__V1__ConfirmStatement *fields)
+{
+    return (unsigned)fields->suite == (unsigned)suite_id(pipeline->options.suite) &&
+           strcmp(fields->origin, pipeline->origin) == 0 && strcmp(fields->node, node->info.node) == 0 &&
+           memcmp(fields->key_id.data, node->key_id, KEY_ID_SIZE) == 0;
+}
+
+/* What is not right is dropped: the receiver will confirm again, and nothing depends on it. */
 static void check_confirm(struct pipeline *pipeline, struct job *job)
 {
     struct arena *arena = &job->batch.arena;
     struct casebus_error err;
-    const struct codec_limits limits = {1024, 32, 4};
     Casebus__V1__Frame *frame = frame_decode(job->frame, arena, &err);
     if (!frame || frame->body_case != CASEBUS__V1__FRAME__BODY_CONFIRM || !job->node)
         return;
     struct bytes statement = {frame->confirm->statement.data, frame->confirm->statement.len};
     struct bytes signature = {frame->confirm->signature.data, frame->confirm->signature.len};
-    const Casebus__V1__ConfirmStatement *fields = (const Casebus__V1__ConfirmStatement *)codec_unpack(
-        &casebus__v1__confirm_statement__descriptor, statement, &limits, arena, &err);
-    if (!fields || signature.size != SIGNATURE_SIZE || strcmp(fields->context, "casebus/v1/confirm") != 0 ||
-        strcmp(fields->origin, pipeline->origin) != 0 || strcmp(fields->node, job->node->info.node) != 0 ||
-        !fields->last)
+    const Casebus__V1__ConfirmStatement *fields = confirm_decode(statement, arena, &err);
+    if (!fields || signature.size != SIGNATURE_SIZE || !confirm_is_from(pipeline, job->node, fields))
         return;
     if (!verifier_check(job->node->verifier, statement, signature.data)) {
         log_warning(pipeline->options.log, "CONFIRM-SIGNATURE",
@@ -29,6 +34,7 @@ static void check_confirm(struct pipeline *pipeline, struct job *job)
     }
     job->confirm_statement = statement;
     job->confirm_signature = signature;
+    job->confirm_position = fields->last->position;
 }
 
 void *worker_main(void *self)
@@ -44,8 +50,7 @@ void *worker_main(void *self)
             error_set(&job->batch.refusal, CASEBUS_NO_MEMORY, _("no memory for a verify worker"));
         else if (job->kind == JOB_CONFIRM)
             check_confirm(pipeline, job);
-        if (job->kind != JOB_CONFIRM)
-            job_release_frame(job); /* the gate's arena holds what is needed */
+        job_release_frame(job); /* the job's arena holds what is needed */
         queue_checked(&pipeline->queue, job);
     }
     gate_free(gate);

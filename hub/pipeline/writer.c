@@ -9,20 +9,16 @@
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
-#define IDLE_MS       1000
-#define RETRY_SECONDS 1
+#define IDLE_MS 1000
 
 /* ---- confirmations, merged ---- */
 
 static int confirm_keep(struct writer *writer, struct job *job, struct casebus_error *err)
 {
-    if (!job->confirm_statement.size)
-        return 0;
+    if (!job->confirm_statement.size || job->confirm_position >= writer->tree.size)
+        return 0; /* nobody received what is not in the ledger */
     struct pending_confirm *confirm = writer->confirms;
     while (confirm && strcmp(confirm->node, job->node->info.node) != 0)
         confirm = confirm->next;
@@ -66,6 +62,7 @@ static int confirms_write(struct pipeline *pipeline, struct group *group, struct
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED;
     act.deliveries_confirmed = &confirmed;
     confirmed.confirm = list;
+    size_t bytes = 0;
     for (struct pending_confirm *pending = writer->confirms; pending; pending = pending->next) {
         Casebus__V1__SignedConfirm *confirm = &confirms[confirmed.n_confirm];
         casebus__v1__signed_confirm__init(confirm);
@@ -73,10 +70,11 @@ static int confirms_write(struct pipeline *pipeline, struct group *group, struct
             (ProtobufCBinaryData){pending->statement.size, (uint8_t *)pending->statement.data};
         confirm->signature = (ProtobufCBinaryData){SIGNATURE_SIZE, pending->signature};
         list[confirmed.n_confirm++] = confirm;
-        if (confirmed.n_confirm == 64 || !pending->next) {
+        bytes += pending->statement.size;
+        if (confirmed.n_confirm == 64 || bytes > CONFIRMS_ACT_BYTES || !pending->next) {
             if (writer_add_act(pipeline, group, &act, err))
                 return -1;
-            confirmed.n_confirm = 0;
+            bytes = confirmed.n_confirm = 0;
         }
     }
     confirms_clear(writer);
@@ -126,17 +124,32 @@ static struct enrolment *enrolments_take(struct pipeline *pipeline)
     return list;
 }
 
-static void enrolments_answer(struct pipeline *pipeline, struct enrolment *list)
+static void enrolment_answer(struct enrolment *enrolment, int r, const struct casebus_error *err)
 {
+    if (r && !enrolment->result) {
+        enrolment->result = r;
+        enrolment->err = *err;
+    }
+    enrolment->done = true;
+    if (enrolment->abandoned)
+        enrolment_free(enrolment);
+}
+
+/* @r: whether the group is durable. */
+static void enrolments_answer(struct pipeline *pipeline, struct enrolment *list, int r,
+                              const struct casebus_error *err)
+{
+    if (!list)
+        return;
     pthread_mutex_lock(&pipeline->lock);
-    if (list) {
+    if (!r) {
         registry_unref(pipeline->registry);
         pipeline->registry = registry_ref(pipeline->writer.registry);
     }
     while (list) {
         struct enrolment *enrolment = list;
-        list = enrolment->next; /* the waiting thread owns it and may free it once done is set */
-        enrolment->done = true;
+        list = enrolment->next; /* once it is done, the one who asked frees it */
+        enrolment_answer(enrolment, r, err);
     }
     pthread_cond_broadcast(&pipeline->changed);
     pthread_mutex_unlock(&pipeline->lock);
@@ -207,15 +220,10 @@ static int make_durable(struct pipeline *pipeline, struct group *group, struct c
         .n_entries = group->n_entries,
     };
     memcpy(record.root, group->root, DIGEST_SIZE);
-    while (journal_append(pipeline->options.journal, &record, err)) {
-        if (err->code != CASEBUS_DISK_FULL)
+    unsigned tries = 0;
+    while (journal_append(pipeline->options.journal, &record, err))
+        if (err->code != CASEBUS_DISK_FULL || !pipeline_wait_for_room(pipeline, &tries, "JOURNAL-FULL", err))
             return -1;
-        log_error(pipeline->options.log, "JOURNAL-FULL", "%s; %s", err->text,
-                  _("nothing is lost: senders wait until there is room again"));
-        sleep(RETRY_SECONDS);
-        if (pipeline_failed(pipeline))
-            return -1;
-    }
     writer->group_number++;
     writer->idle_closed = false;
     return 0;
@@ -248,52 +256,90 @@ static void keep_for_keeper(struct writer *writer, struct group *group)
     writer->pending_bytes += group->bytes;
 }
 
-/* Decides @jobs and whatever else is due, and makes it durable. */
-static int write_group(struct pipeline *pipeline, struct job **jobs, size_t n_jobs, bool confirms_due,
-                       struct casebus_error *err)
+static struct group *group_begin(struct pipeline *pipeline)
 {
     struct writer *writer = &pipeline->writer;
-    struct enrolment *enrolments = enrolments_take(pipeline);
     struct group *group = group_new(writer->registry);
     if (!group)
-        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a group of entries"));
+        return NULL;
     int64_t now = clock_unix_us();
     if (now > writer->hub_time_us)
         writer->hub_time_us = now;
     group->hub_time_us = writer->hub_time_us;
     group->first_position = writer->tree.size;
+    return group;
+}
 
-    int r = 0;
-    if (writer->tree.size == 0)
-        r = open_ledger_entry(pipeline, group, err);
+/* Decides @job and those behind it that are checked by then, as long as the group is not large: the journal
+ * takes a bounded one, and what an event adds to it is more than what was received. */
+static int decide_jobs(struct pipeline *pipeline, struct group *group, struct job *job,
+                       struct casebus_error *err)
+{
     struct job **tail = &group->jobs;
-    for (size_t i = 0; i < n_jobs; i++) {
-        *tail = jobs[i];
-        jobs[i]->next = NULL;
-        tail = &jobs[i]->next;
-        if (!r)
-            r = decide_job(pipeline, group, jobs[i], err);
+    for (size_t n = 1; job; n++) {
+        *tail = job;
+        job->next = NULL;
+        tail = &job->next;
+        if (decide_job(pipeline, group, job, err))
+            return -1;
+        bool full = n == GROUP_JOBS_MAX || arena_held(&group->arena) > GROUP_BYTES;
+        job = full ? NULL : queue_take_checked(&pipeline->queue, 0);
     }
+    return 0;
+}
+
+/* Decides @job (NULL: none), those behind it and whatever else is due. */
+static int fill_group(struct pipeline *pipeline, struct group *group, struct job *job,
+                      struct enrolment *enrolments, bool confirms_due, struct casebus_error *err)
+{
+    int r = 0;
+    if (pipeline->writer.tree.size == 0)
+        r = open_ledger_entry(pipeline, group, err);
+    if (r)
+        job_free(job);
+    else
+        r = decide_jobs(pipeline, group, job, err);
     for (struct enrolment *e = enrolments; e && !r; e = e->next)
         r = enrol_one(pipeline, group, e, err);
     if (!r && confirms_due)
         r = confirms_write(pipeline, group, err);
+    return r;
+}
+
+/* Makes a group durable and hands it on. */
+static int write_group(struct pipeline *pipeline, struct job *job, bool confirms_due,
+                       struct casebus_error *err)
+{
+    struct group *group = group_begin(pipeline);
+    if (!group) {
+        job_free(job);
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a group of entries"));
+    }
+    struct enrolment *enrolments = enrolments_take(pipeline);
+    int r = fill_group(pipeline, group, job, enrolments, confirms_due, err);
     if (!r)
         r = grow_tree(pipeline, group, err);
     if (!r && group->n_entries)
         r = make_durable(pipeline, group, err);
     if (!r) {
         if (group->n_entries)
-            keep_for_keeper(writer, group);
+            keep_for_keeper(&pipeline->writer, group);
         count_group(pipeline, group);
         pipeline->options.on_group(pipeline->options.self, group);
     }
-    enrolments_answer(pipeline, enrolments);
+    enrolments_answer(pipeline, enrolments, r, err);
     group_unref(group);
     return r;
 }
 
 /* ---- handing over to the keeper ---- */
+
+static void count_pending(struct pipeline *pipeline)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    pipeline->counters.pending_bytes = pipeline->writer.pending_bytes;
+    pthread_mutex_unlock(&pipeline->lock);
+}
 
 /* The state reflects exactly the groups that go with it, so a replay knows where to begin. */
 static int note_vault(struct pipeline *pipeline, struct casebus_error *err)
@@ -326,19 +372,24 @@ static int hand_over(struct pipeline *pipeline, bool now, struct casebus_error *
     writer->pending_first = writer->pending_last = NULL;
     writer->pending_bytes = 0;
     writer->last_post_ns = clock;
+    count_pending(pipeline);
     keeper_post(pipeline, groups);
     return 0;
+}
+
+/* A closing record helps to tell damage from a torn write; a full disk can do without it for a while. */
+static int close_journal(struct pipeline *pipeline, struct casebus_error *err)
+{
+    int r = journal_idle(pipeline->options.journal, err);
+    pipeline->writer.idle_closed = r == 0;
+    return r && err->code != CASEBUS_DISK_FULL ? -1 : 0;
 }
 
 /* Nothing came for a while. */
 static int rest(struct pipeline *pipeline, struct casebus_error *err)
 {
-    struct writer *writer = &pipeline->writer;
     state_rest(pipeline->options.state);
-    if (writer->idle_closed)
-        return 0;
-    writer->idle_closed = true;
-    return journal_idle(pipeline->options.journal, err);
+    return pipeline->writer.idle_closed ? 0 : close_journal(pipeline, err);
 }
 
 static bool something_due(struct pipeline *pipeline, bool ending, bool *confirms_due)
@@ -353,15 +404,15 @@ static bool something_due(struct pipeline *pipeline, bool ending, bool *confirms
 
 static int write_round(struct pipeline *pipeline, struct casebus_error *err)
 {
-    struct job *jobs[GROUP_JOBS_MAX];
-    size_t n = queue_take_checked(&pipeline->queue, jobs, GROUP_JOBS_MAX, IDLE_MS);
+    struct job *job = queue_take_checked(&pipeline->queue, IDLE_MS);
     bool confirms_due = false;
     bool due = something_due(pipeline, queue_drained(&pipeline->queue), &confirms_due);
-    if ((n || due) && write_group(pipeline, jobs, n, confirms_due, err))
+    bool idle = !job && !due;
+    if (!idle && write_group(pipeline, job, confirms_due, err))
         return -1;
     if (hand_over(pipeline, false, err))
         return -1;
-    return n || due ? 0 : rest(pipeline, err);
+    return idle ? rest(pipeline, err) : 0;
 }
 
 void *writer_main(void *self)
@@ -377,7 +428,7 @@ void *writer_main(void *self)
             return NULL;
         }
     } while (!drained || pipeline->writer.confirms);
-    if (hand_over(pipeline, true, &err) || journal_idle(pipeline->options.journal, &err))
+    if (hand_over(pipeline, true, &err) || close_journal(pipeline, &err))
         pipeline_fail(pipeline, &err);
     return NULL;
 }
