@@ -55,6 +55,16 @@ static int lock_dir(struct stores *stores, const char *dir, struct casebus_error
     return stores->lock < 0 ? -1 : 0;
 }
 
+/* What is derived can always be made again. */
+static int state_open_or_say(struct state **statep, const char *dir, struct casebus_error *err)
+{
+    if (state_open(statep, dir, err) == 0)
+        return 0;
+    if (err->code == CASEBUS_DAMAGED && !err->hint[0])
+        error_hint(err, _("make it again from the ledger: casebus-hub rebuild %s"), dir);
+    return -1;
+}
+
 int stores_open(struct stores *stores, const char *dir, bool fresh_state, const struct log *log,
                 struct casebus_error *err)
 {
@@ -66,7 +76,7 @@ int stores_open(struct stores *stores, const char *dir, bool fresh_state, const 
         vault_open(&stores->vault, dir, stores->keys.kek, VAULT_AHEAD, &mended, err) ||
         journal_open(&stores->journal, dir, 0, err) ||
         ledger_open(&stores->ledger, dir, stores->settings.origin, err) ||
-        (fresh_state && remove_state(dir, err)) || state_open(&stores->state, dir, err)) {
+        (fresh_state && remove_state(dir, err)) || state_open_or_say(&stores->state, dir, err)) {
         stores_close(stores);
         return -1;
     }
