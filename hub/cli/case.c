@@ -192,9 +192,7 @@ static void timeline_print(const struct cli *cli, const json_t *timeline)
 
 static void field(const struct cli *cli, const char *name, const char *value)
 {
-    size_t width = text_width(name);
-    fprintf(cli->out, "%s%s%s%*s  %s\n", cli_dim(cli), name, cli_plain(cli),
-            (int)(width < 10 ? 10 - width : 0), "", value ? value : "-");
+    cli_field(cli, name, 10, value);
 }
 
 static void time_field(const struct cli *cli, const char *title, const json_t *one, const char *name)

@@ -119,6 +119,15 @@ void cli_print_json(const struct cli *cli, const json_t *json)
     fputc('\n', cli->out);
 }
 
+void cli_field(const struct cli *cli, const char *name, size_t width, const char *value)
+{
+    char shown[4096];
+    size_t name_width = text_width(name);
+    text_escape(shown, sizeof shown, value ? value : "-");
+    fprintf(cli->out, "%s%s%s%*s  %s\n", cli_dim(cli), name, cli_plain(cli),
+            (int)(name_width < width ? width - name_width : 0), "", shown);
+}
+
 const char *cli_red(const struct cli *cli)
 {
     return cli->colour ? "\033[31m" : "";

@@ -46,6 +46,9 @@ int cli_connect(struct cli *cli);
 int cli_fail(const struct cli *cli, const struct casebus_error *err);
 /* Prints @json on one line. */
 void cli_print_json(const struct cli *cli, const json_t *json);
+/* Prints a line with a name, blanks up to @width columns and the value ("-" for NULL). Values come from
+ * departments: what could steer a terminal is shown as \xNN. */
+void cli_field(const struct cli *cli, const char *name, size_t width, const char *value);
 /* "\033[31m" or "" */
 const char *cli_red(const struct cli *cli);
 const char *cli_green(const struct cli *cli);

@@ -30,17 +30,32 @@ static int on_enrol(void *self, struct bytes statement, struct bytes signature, 
     return 0;
 }
 
-static int setup_offline(void **state)
+/* With @more, a case that a department numbered in its own way. */
+static int setup_told(void **state, const struct fixture_event *more)
 {
     struct harness *harness = calloc(1, sizeof *harness);
     hub_fixture_init(&harness->fixture);
     hub_fixture_story(&harness->fixture);
+    if (more)
+        hub_fixture_batch(&harness->fixture, "desk", more, 1);
     hub_fixture_write(&harness->fixture);
     hub_fixture_publish(&harness->fixture, 10, NULL, true);
     hub_fixture_apply(&harness->fixture);
     folder_path(harness->out_dir, harness->fixture.dir, "office");
     *state = harness;
     return 0;
+}
+
+static int setup_offline(void **state)
+{
+    return setup_told(state, NULL);
+}
+
+static int setup_hostile(void **state)
+{
+    const struct fixture_event event = {
+        .record = "d3", .number = "2026/\033[2J3", .kind = CASEBUS__V1__KIND__KIND_APPLY};
+    return setup_told(state, &event);
 }
 
 static int setup_running(void **state)
@@ -194,6 +209,18 @@ static void test_casebus_leaves_nothing_of_a_refused_enrolment(void **state)
     assert_int_equal(harness->fixture.n_enrolled, 0);
 }
 
+/* A department may write what it likes; nobody's terminal obeys it. */
+static void test_casebus_shows_control_characters_of_departments_as_text(void **state)
+{
+    struct harness *harness = *state;
+    run(harness, 0, "case show '2026/\033[2J3'");
+    expect_in(harness->output, "2026/\\x1b[2J3");
+    assert_null(strchr(harness->output, '\033'));
+    assert_null(strchr(run(harness, 0, "case list"), '\033'));
+    assert_null(strchr(run(harness, 0, "event tail"), '\033'));
+    assert_null(strchr(run(harness, 0, "state dump"), '\033'));
+}
+
 /* ---- the command line ---- */
 
 static void test_casebus_explains_wrong_usage(void **state)
@@ -267,6 +294,8 @@ int main(int argc, char **argv)
         running(test_casebus_adds_a_node),
         running(test_casebus_goes_on_with_the_keys_of_a_broken_enrolment),
         running(test_casebus_leaves_nothing_of_a_refused_enrolment),
+        cmocka_unit_test_setup_teardown(test_casebus_shows_control_characters_of_departments_as_text,
+                                        setup_hostile, teardown),
         running(test_casebus_explains_wrong_usage),
         running(test_casebus_says_no_with_one),
         offline(test_casebus_reads_the_files_when_no_hub_answers),

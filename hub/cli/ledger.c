@@ -91,7 +91,9 @@ static void summary_print(const struct cli *cli, const struct verify_result *res
     unsigned long long entries = result->entries, seals = result->seals, events = result->events,
                        checkpoints = result->checkpoints;
     if (!holds) {
-        fprintf(cli->out, "%s\n", result->fault.text);
+        char shown[4 * sizeof result->fault.text]; /* a ledger may name anything */
+        text_escape(shown, sizeof shown, result->fault.text);
+        fprintf(cli->out, "%s\n", shown);
         if (*result->fault.hint)
             fprintf(cli->out, "  %s\n", result->fault.hint);
         fprintf(cli->out, "%sRESULT FAILED%s entries=%llu seals=%llu events=%llu checkpoints=%llu code=%s",

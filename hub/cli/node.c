@@ -78,9 +78,7 @@ int node_list_main(struct cli *cli, int argc, char **argv)
 
 static void line(const struct cli *cli, const char *name, const char *value)
 {
-    size_t width = text_width(name);
-    fprintf(cli->out, "%s%s%s%*s  %s\n", cli_dim(cli), name, cli_plain(cli),
-            (int)(width < 18 ? 18 - width : 0), "", value ? value : "-");
+    cli_field(cli, name, 18, value);
 }
 
 static void streams_print(const struct cli *cli, const json_t *streams)

@@ -4,9 +4,7 @@
 
 static void field(const struct cli *cli, const char *name, const char *value)
 {
-    size_t width = text_width(name);
-    fprintf(cli->out, "%s%s%s%*s  %s\n", cli_dim(cli), name, cli_plain(cli),
-            (int)(width < 16 ? 16 - width : 0), "", value);
+    cli_field(cli, name, 16, value);
 }
 
 static void __attribute__((format(printf, 3, 4)))
