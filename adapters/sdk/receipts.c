@@ -168,6 +168,16 @@ static int seal_check(const Casebus__V1__SealEntry *seal, const struct outbox_ba
     return 0;
 }
 
+/* A duplicate is of an entry that was there when its turn came: before the seal, or a member of this batch
+ * that stands before it. */
+static bool duplicate_possible(const struct receipt *receipt, const Casebus__V1__SealOutcome *outcome)
+{
+    uint64_t position = outcome->duplicate_of - 1, end = receipt->seal_position + 1;
+    for (uint32_t i = 0; i < outcome->index; i++)
+        end += receipt->members[i].kind == CASEBUS_ACCEPTED;
+    return position < end && position != receipt->seal_position;
+}
+
 /* One member that did not become an entry, as the seal tells it. */
 static int member_check(struct receipt *receipt, const Casebus__V1__SealOutcome *outcome,
                         const struct outbox_batch *batch, int64_t *before, struct casebus_error *err)
@@ -179,6 +189,8 @@ static int member_check(struct receipt *receipt, const Casebus__V1__SealOutcome 
         return untrue(_("an outcome is about another event"), err);
     if (refused != (*outcome->code != '\0'))
         return untrue(_("an outcome is neither a duplicate nor a refusal"), err);
+    if (!refused && !duplicate_possible(receipt, outcome))
+        return untrue(_("a duplicate is of an entry that was not there"), err);
     *before = outcome->index;
     receipt->members[outcome->index] =
         (struct receipt_member){.kind = refused ? CASEBUS_REFUSED : CASEBUS_DUPLICATE,

@@ -181,6 +181,20 @@ static void test_outcome_about_another_event_is_noticed(void **state)
     expect_refused(accepted, CASEBUS_INCLUSION);
 }
 
+static void test_duplicate_of_an_entry_that_was_not_there_is_noticed(void **state)
+{
+    (void)state;
+    struct receipt receipt;
+    peer.duplicate = 1;
+    peer.duplicate_of = 22; /* the batch's first member, behind the seal at 21 */
+    assert_int_equal(receipt_check(&receipt, &witness, &batch, answer(), &arena, &err), 0);
+    assert_int_equal(receipt.members[1].position, 22);
+    peer.duplicate_of = 26; /* the next batch's seal */
+    expect_refused(answer(), CASEBUS_INCLUSION);
+    peer.duplicate_of = UINT64_MAX - 1;
+    expect_refused(answer(), CASEBUS_INCLUSION);
+}
+
 static void test_checkpoint_of_another_key_is_refused(void **state)
 {
     (void)state;
@@ -259,6 +273,7 @@ int main(void)
         TEST(test_lies_in_a_receipt_are_noticed),
         TEST(test_seal_of_another_batch_is_noticed),
         TEST(test_outcome_about_another_event_is_noticed),
+        TEST(test_duplicate_of_an_entry_that_was_not_there_is_noticed),
         TEST(test_checkpoint_of_another_key_is_refused),
         TEST(test_tree_that_was_rewritten_is_refused),
         TEST(test_tree_that_was_rewritten_at_the_same_size_is_refused),

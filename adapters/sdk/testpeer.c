@@ -90,7 +90,7 @@ static void outcome_add(struct testpeer *peer, Casebus__V1__SealEntry *seal, Cas
     sentence->en = (char *)"not taken";
     outcome->index = words->index = (uint32_t)index;
     outcome->event_hash = words->event_hash = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)hash};
-    outcome->duplicate_of = words->duplicate_of = refused ? 0 : 1;
+    outcome->duplicate_of = words->duplicate_of = refused ? 0 : peer->duplicate_of + 1;
     outcome->code = words->code = refused ? (char *)"CB-RECORD-OWNER" : (char *)"";
     words->sentence = sentence;
     seal->outcome[seal->n_outcome++] = outcome;

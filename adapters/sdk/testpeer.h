@@ -40,9 +40,10 @@ struct testpeer {
     bool silent;             /* hears, but says nothing */
     const char *refuse_code; /* for the next batch */
     bool refuse_final;
-    int duplicate; /* index of a member that counts as duplicate of entry 0; -1: none */
-    int refused;   /* index of a member that is refused; -1: none */
-    bool lie_seal; /* seals another signature */
+    int duplicate;         /* index of a member that counts as duplicate; -1: none */
+    uint64_t duplicate_of; /* position of the entry that it repeats */
+    int refused;           /* index of a member that is refused; -1: none */
+    bool lie_seal;         /* seals another signature */
 
     /* What it has seen. */
     unsigned hellos, batches, events, confirms, credits, subscribes, pings, byes;
