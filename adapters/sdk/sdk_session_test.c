@@ -217,7 +217,7 @@ static void test_refusal_that_may_pass_is_tried_again_with_the_same_batch(void *
 static void test_final_refusal_ends_each_event_and_the_next_go_on(void **state)
 {
     (void)state;
-    peer.refuse_code = "CB-NOT-ALLOWED";
+    peer.refuse_code = "CB-TEXT";
     peer.refuse_final = true;
     node_open();
     publish(3);
@@ -225,6 +225,20 @@ static void test_final_refusal_ends_each_event_and_the_next_go_on(void **state)
     assert_string_equal(seen.refused_record, "row-3");
     publish(3);
     UNTIL(seen.accepted == 3);
+}
+
+/* The operator forgot a grant: once it is given, everything comes in. */
+static void test_node_that_may_not_publish_keeps_its_events(void **state)
+{
+    (void)state;
+    peer.refuse_code = "CB-NOT-ALLOWED";
+    peer.refuse_final = true;
+    node_open();
+    publish(3);
+    UNTIL(casebus_node_pending(node) == 0);
+    assert_int_equal(seen.refused, 0);
+    assert_int_equal(seen.accepted, 3);
+    expect_logged("BATCH-REFUSED");
 }
 
 static void test_conflict_of_numbers_opens_a_new_stream(void **state)
@@ -687,6 +701,7 @@ int main(void)
         TEST(test_small_window_lets_one_batch_go_at_a_time),
         TEST(test_refusal_that_may_pass_is_tried_again_with_the_same_batch),
         TEST(test_final_refusal_ends_each_event_and_the_next_go_on),
+        TEST(test_node_that_may_not_publish_keeps_its_events),
         TEST(test_conflict_of_numbers_opens_a_new_stream),
         TEST(test_restored_outbox_opens_a_new_stream),
         TEST(test_hub_that_forgot_stops_the_node),
