@@ -13,9 +13,11 @@
 #define VIEW_NS 1000000000ull
 
 static const char *const table_names[TABLE_COUNT] = {
-    [TABLE_META] = "meta",       [TABLE_NODES] = "nodes",     [TABLE_STREAMS] = "streams",
-    [TABLE_BATCHES] = "batches", [TABLE_RECORDS] = "records", [TABLE_CASE_NUMBERS] = "case_numbers",
-    [TABLE_CASES] = "cases",     [TABLE_INBOX] = "inbox",     [TABLE_RECEIVERS] = "receivers",
+    [TABLE_META] = "meta",           [TABLE_NODES] = "nodes",
+    [TABLE_STREAMS] = "streams",     [TABLE_BATCHES] = "batches",
+    [TABLE_RECORDS] = "records",     [TABLE_CASE_NUMBERS] = "case_numbers",
+    [TABLE_CASES] = "cases",         [TABLE_INBOX] = "inbox",
+    [TABLE_RECEIVERS] = "receivers", [TABLE_STATEMENTS] = "statements",
 };
 
 struct state_dump {

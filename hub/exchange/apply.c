@@ -144,20 +144,31 @@ static int compare_seen(const struct record_statement *a, const struct record_st
     return memcmp(a->content_digest, b->content_digest, sizeof a->content_digest);
 }
 
-static void remember(struct record_row *row, const struct record_statement *statement)
+/* Puts @statement among those in the row; true when there are too many: then @oldest has to go elsewhere. */
+static bool remember(struct record_row *row, const struct record_statement *statement,
+                     struct record_statement *oldest)
 {
+    bool full = row->n_seen == RECORD_STATEMENTS_MAX;
     uint32_t at = 0;
     while (at < row->n_seen && compare_seen(&row->seen[at], statement) > 0)
         at++;
+    *oldest = full && at < row->n_seen ? row->seen[row->n_seen - 1] : *statement;
     if (at == RECORD_STATEMENTS_MAX)
-        return;
-    uint32_t behind = row->n_seen - at;
-    if (row->n_seen == RECORD_STATEMENTS_MAX)
-        behind--;
-    else
-        row->n_seen++;
-    memmove(&row->seen[at + 1], &row->seen[at], behind * sizeof *row->seen);
+        return true;
+    row->n_seen += !full;
+    memmove(&row->seen[at + 1], &row->seen[at], (row->n_seen - 1 - at) * sizeof *row->seen);
     row->seen[at] = *statement;
+    return full;
+}
+
+static int put_statement(const struct exchange_store *store, const Casebus__V1__EventHeader *header,
+                         const struct record_statement *statement, struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX], position[8];
+    size_t size = statement_key(key, header->record_namespace, header->record_id, statement);
+    put_u64le(position, statement->position);
+    return store->put(store->self, TABLE_STATEMENTS, bytes_of(key, size), bytes_of(position, sizeof position),
+                      err);
 }
 
 static int apply_to_record(const struct exchange_store *store, const Casebus__V1__EventEntry *entry,
@@ -175,7 +186,9 @@ static int apply_to_record(const struct exchange_store *store, const Casebus__V1
         memcpy(row->case_id, entry->case_id.data, sizeof row->case_id);
         memcpy(row->header_digest, event->header_digest, sizeof row->header_digest);
     }
-    remember(row, &statement);
+    struct record_statement oldest;
+    if (remember(row, &statement, &oldest) && put_statement(store, event->header, &oldest, err) < 0)
+        return -1;
     uint8_t key[TABLE_KEY_MAX], encoded[RECORD_ROW_MAX];
     size_t key_size = record_row_key(key, event->header->record_namespace, event->header->record_id);
     size_t size = record_row_encode(encoded, row);

@@ -103,9 +103,10 @@ static bool adds_record(const struct record_row *row, const struct exchange_even
     return record_effect(row, event) == EFFECT_REPLACES && memcmp(row->case_id, case_id, 16) != 0;
 }
 
-/* 1: goes on; 0: decided already. */
-static int decide_record(const struct record_row *row, const char *node, const struct exchange_event *event,
-                         struct exchange_decision *decision)
+/* 1: goes on; 0: decided already; -1. */
+static int decide_record(const struct exchange_store *store, const struct record_row *row, const char *node,
+                         const struct exchange_event *event, struct exchange_decision *decision,
+                         struct casebus_error *err)
 {
     const Casebus__V1__EventHeader *header = event->header;
     if (strcmp(row->owner, node) != 0) {
@@ -115,11 +116,10 @@ static int decide_record(const struct record_row *row, const char *node, const s
         error_hint(&decision->refusal, _("use a record namespace of your own"));
         return refuse(decision);
     }
-    const struct record_statement *repeated = record_repeated(row, event);
-    if (!repeated)
-        return 1;
+    int r = record_repeated(store, row, event, &decision->duplicate_of, err);
+    if (r <= 0)
+        return r < 0 ? -1 : 1;
     decision->verdict = VERDICT_DUPLICATE;
-    decision->duplicate_of = repeated->position;
     return 0;
 }
 
@@ -144,8 +144,9 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_no
     int known = record_row_get(store, event->header, &row, err);
     if (known < 0)
         return -1;
-    if (known && decide_record(&row, node, event, decision) == 0)
-        return 0;
+    int r = known ? decide_record(store, &row, node, event, decision, err) : 1;
+    if (r <= 0)
+        return r;
 
     uint32_t n_records;
     if (choose_case(store, header->case_number, moment, decision, &n_records, err) < 0)

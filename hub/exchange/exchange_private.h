@@ -22,9 +22,9 @@ enum record_effect {
 enum record_effect record_effect(const struct record_row *row, const struct exchange_event *event);
 /* Whether @event says something else in the place (revision, operation) of the statement that counts. */
 bool record_clashes(const struct record_row *row, const struct exchange_event *event);
-/* The statement of @row that @event repeats, or NULL. */
-const struct record_statement *record_repeated(const struct record_row *row,
-                                               const struct exchange_event *event);
+/* 1: @event repeats the statement of the entry at @position; 0: it says something new; -1. */
+int record_repeated(const struct exchange_store *store, const struct record_row *row,
+                    const struct exchange_event *event, uint64_t *position, struct casebus_error *err);
 
 /* 1: found and decoded; 0: not there; -1. */
 int record_row_get(const struct exchange_store *store, const Casebus__V1__EventHeader *header,

@@ -2,8 +2,9 @@
  *
  * Which statement counts is told by (revision, operation, header digest): the header digest has no key and no
  * chance in it, so every hub that saw the same statements agrees. Which statement is a repeat is told by the
- * keyed digest of all its content; the greatest few are remembered, so that an outbox that is sent again
- * costs nothing and changes nothing. */
+ * keyed digest of all its content. The greatest few stand in the record's own row, which is at hand anyway;
+ * the few records with more statements have the others in rows of their own, so that an outbox that is sent
+ * again changes nothing however old it is. */
 #include "hub/exchange/exchange_private.h"
 #include "proto/base/texts.h"
 #include "proto/codec/event.h"
@@ -108,8 +109,8 @@ enum record_effect record_effect(const struct record_row *row, const struct exch
     return record_clashes(row, event) ? EFFECT_CLASHES : EFFECT_NONE;
 }
 
-const struct record_statement *record_repeated(const struct record_row *row,
-                                               const struct exchange_event *event)
+static const struct record_statement *repeated_in_row(const struct record_row *row,
+                                                      const struct exchange_event *event)
 {
     if (same_place(&row->newest, event) && same_content(&row->newest, event))
         return &row->newest;
@@ -117,6 +118,29 @@ const struct record_statement *record_repeated(const struct record_row *row,
         if (same_place(&row->seen[i], event) && same_content(&row->seen[i], event))
             return &row->seen[i];
     return NULL;
+}
+
+int record_repeated(const struct exchange_store *store, const struct record_row *row,
+                    const struct exchange_event *event, uint64_t *position, struct casebus_error *err)
+{
+    const struct record_statement *there = repeated_in_row(row, event);
+    if (there) {
+        *position = there->position;
+        return 1;
+    }
+    if (row->n_seen < RECORD_STATEMENTS_MAX)
+        return 0;
+    uint8_t key[TABLE_KEY_MAX];
+    struct bytes value;
+    struct record_statement statement = statement_of_event(event, 0);
+    size_t size = statement_key(key, event->header->record_namespace, event->header->record_id, &statement);
+    int r = store->get(store->self, TABLE_STATEMENTS, bytes_of(key, size), &value, err);
+    if (r <= 0)
+        return r;
+    if (value.size != sizeof(uint64_t))
+        return error_set(err, CASEBUS_DAMAGED, _("the state holds a statement without its position"));
+    *position = get_u64le(value.data);
+    return 1;
 }
 
 int record_row_get(const struct exchange_store *store, const Casebus__V1__EventHeader *header,

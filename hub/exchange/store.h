@@ -18,7 +18,9 @@ enum exchange_table {
     TABLE_CASES = 6,        /* case id(16) -> the case: number, slot, its records, folded state */
     TABLE_INBOX = 7,        /* node name 0x00 position(8) ordinal(4) -> (empty) */
     TABLE_RECEIVERS = 8,    /* node name -> last delivery decided, last confirmed */
-    TABLE_COUNT = 9
+    TABLE_STATEMENTS =
+        9, /* older statements of a record: its key 0x00 revision operation digest -> position */
+    TABLE_COUNT = 10
 };
 
 struct exchange_store {

@@ -60,6 +60,18 @@ size_t record_row_key(uint8_t *out, const char *record_namespace, const char *re
     return namespace_size + id_size;
 }
 
+size_t statement_key(uint8_t *out, const char *record_namespace, const char *record_id,
+                     const struct record_statement *statement)
+{
+    size_t size = record_row_key(out, record_namespace, record_id);
+    assert(size + 26 <= TABLE_KEY_MAX);
+    out[size++] = 0;
+    put_u64be(out + size, statement->revision);
+    out[size + 8] = statement->operation;
+    memcpy(out + size + 9, statement->content_digest, sizeof statement->content_digest);
+    return size + 9 + sizeof statement->content_digest;
+}
+
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream)
 {
     size_t size = put_node(out, node);

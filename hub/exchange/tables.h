@@ -38,7 +38,7 @@ struct record_statement {
     uint8_t operation;
 };
 
-#define RECORD_STATEMENTS_MAX 8
+#define RECORD_STATEMENTS_MAX 8 /* in the record's row; older ones have rows of their own */
 #define RECORD_ROW_MAX        512
 
 /* A record as TABLE_RECORDS holds it: whose it is, which statement counts, and which ones would be repeats.
@@ -100,6 +100,8 @@ size_t node_row_encode(uint8_t *out, const struct node_row *row);
  * one source lie together, so a burst of them touches few pages. Texts as event_header_decode lets them in.
  */
 size_t record_row_key(uint8_t *out, const char *record_namespace, const char *record_id);
+size_t statement_key(uint8_t *out, const char *record_namespace, const char *record_id,
+                     const struct record_statement *statement);
 size_t inbox_key(uint8_t *out, const char *node, uint64_t position, uint32_t ordinal);
 bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal);
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream);
