@@ -64,14 +64,15 @@ class Behind(unittest.TestCase):
     def test_a_session_that_is_open_when_it_comes_out_gets_no_more_receipts(self):
         self.restore("old")
         self.hub.start()
-        self.write(self.other, 5)
-        self.other.launch()  # stays; all its rows are known
-        self.other.process.wait_for("SESSION-READY")
-        self.office.publish(expect=3)
-        self.other.process.stop()
-        self.write(self.other, 30)
-        result = self.other.publish(expect=3)
-        self.assertEqual(result["accepted"], 0)
+        drip = harness.Drip(self.world, self.other)
+        drip.publish("before", "case-a").process.wait_for("accepted ")
+        self.office.publish(expect=3)  # it comes out
+        drip.publish("after", "case-a")
+        drip.process.wait_for("CB-BEHIND")
+        drip.end()
+        self.assertEqual(drip.process.log().count("accepted "), 1)
+        self.hub.settle()
+        self.assertNotIn("after", [event["header"]["record_id"] for event in self.hub.events()])
 
     def test_nothing_is_lost_when_the_right_directory_comes_back(self):
         self.restore("old")

@@ -76,12 +76,12 @@ def wait_until(what, condition, timeout=None):
 class Process:
     """A program that runs; what it says goes to a file that all its runs share."""
 
-    def __init__(self, log, argv, environment=None, before=None):
+    def __init__(self, log, argv, environment=None, before=None, stdin=subprocess.DEVNULL):
         self.log_path = pathlib.Path(log)
         self.argv = [str(word) for word in argv]
         with open(self.log_path, "ab") as out:
             self.from_here = out.tell()
-            self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            self.popen = subprocess.Popen(self.argv, stdin=stdin, stdout=out, stderr=out,
                                           env={**ENVIRONMENT, **(environment or {})}, preexec_fn=before)
 
     @property
@@ -139,6 +139,24 @@ class Process:
 
     def name(self):
         return " ".join([os.path.basename(self.argv[0]), *self.argv[1:3]])
+
+
+class Drip:
+    """A program of the SDK (drip.c) that publishes what it is told, when it is told."""
+
+    def __init__(self, world, office):
+        self.process = world.start(world.path / f"{office.name}.drip.log", str(HELPERS / "drip"), office.dir,
+                                   stdin=subprocess.PIPE)
+
+    def publish(self, record, case):
+        self.process.popen.stdin.write(f"{record} {case}\n".encode())
+        self.process.popen.stdin.flush()
+        return self
+
+    def end(self):
+        """No more comes; waits until all is answered or it gives up."""
+        self.process.popen.stdin.close()
+        return self.process.finish()
 
 
 class Done:
