@@ -23,6 +23,7 @@ struct hub {
     struct pipeline *pipeline;
     struct console *console;
     int64_t started_at_us;
+    uint64_t started_at_ns;
     uv_loop_t loop;
     uv_signal_t sigterm, sigint;
     uv_async_t fatal;
@@ -110,7 +111,7 @@ static void hub_status_fill(void *self, struct hub_status *status)
     struct pipeline_counters counters;
     pipeline_get_counters(hub->pipeline, &counters);
     status->started_at_us = hub->started_at_us;
-    status->uptime_s = (uint64_t)(clock_unix_us() - hub->started_at_us) / 1000000;
+    status->uptime_s = (clock_monotonic_ns() - hub->started_at_ns) / 1000000000;
     status->groups = counters.groups;
     status->entries = counters.entries;
     status->batches_accepted = counters.batches;
@@ -215,38 +216,6 @@ static void set_log_level(struct log *log, const char *level)
             log->min_level = (enum log_level)i;
 }
 
-/* Stores, replay, bus (not yet serving), pipeline, bus, console. */
-static int hub_start(struct hub *hub, struct casebus_error *err)
-{
-    struct replay_result replayed;
-    if (stores_open(&hub->stores, hub->dir, false, hub->log, err))
-        return -1;
-    set_log_level(hub->log, hub->stores.settings.log_level);
-    if (stores_replay(&hub->stores, hub->log, NULL, NULL, &replayed, err))
-        return -1;
-    check_clock(hub, replayed.last_hub_time_us);
-    if (make_bus(hub, err) || start_pipeline(hub, &replayed, err) ||
-        bus_start(hub->bus, hub->pipeline, err) || start_console(hub, err))
-        return -1;
-    log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
-               hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
-    return 0;
-}
-
-/* No more questions; decide what came in and bring it to disk while the bus still answers; then say goodbye.
- */
-static void hub_stop(struct hub *hub)
-{
-    hub->console = console_stop(hub->console);
-    if (hub->pipeline)
-        pipeline_stop(hub->pipeline);
-    if (hub->bus)
-        bus_stop(hub->bus);
-    hub->bus = bus_free(hub->bus);
-    hub->pipeline = pipeline_free(hub->pipeline);
-    stores_close(&hub->stores);
-}
-
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct hub *hub = handle->data;
@@ -275,6 +244,12 @@ static void loop_open(struct hub *hub)
     uv_signal_init(&hub->loop, &hub->sigterm);
     uv_signal_init(&hub->loop, &hub->sigint);
     hub->fatal.data = hub->sigterm.data = hub->sigint.data = hub;
+}
+
+/* From here on a signal is a wish to stop in order; before, during a long replay, it ends the process, which
+ * the stores can bear. */
+static void catch_signals(struct hub *hub)
+{
     uv_signal_start(&hub->sigterm, on_signal, SIGTERM);
     uv_signal_start(&hub->sigint, on_signal, SIGINT);
 }
@@ -287,6 +262,41 @@ static void loop_close(struct hub *hub)
     uv_mutex_destroy(&hub->lock);
 }
 
+/* Stores, replay, bus (not yet serving), pipeline, bus, console. */
+static int hub_start(struct hub *hub, struct casebus_error *err)
+{
+    struct replay_result replayed;
+    if (stores_open(&hub->stores, hub->dir, false, hub->log, err))
+        return -1;
+    set_log_level(hub->log, hub->stores.settings.log_level);
+    if (stores_replay(&hub->stores, hub->log, NULL, NULL, &replayed, err))
+        return -1;
+    check_clock(hub, replayed.last_hub_time_us);
+    catch_signals(hub);
+    if (make_bus(hub, err) || start_pipeline(hub, &replayed, err) ||
+        bus_start(hub->bus, hub->pipeline, err) || start_console(hub, err))
+        return -1;
+    log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
+               hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
+    return 0;
+}
+
+/* No more questions; decide what came in and bring it to disk while the bus still answers; then say goodbye.
+ */
+static void hub_stop(struct hub *hub)
+{
+    if (hub->pipeline)
+        pipeline_stopping(hub->pipeline); /* or a question may wait for it */
+    hub->console = console_stop(hub->console);
+    if (hub->pipeline)
+        pipeline_stop(hub->pipeline);
+    if (hub->bus)
+        bus_stop(hub->bus);
+    hub->bus = bus_free(hub->bus);
+    hub->pipeline = pipeline_free(hub->pipeline);
+    stores_close(&hub->stores);
+}
+
 int hub_run(const char *dir, struct log *log, struct casebus_error *err)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
@@ -296,6 +306,7 @@ int hub_run(const char *dir, struct log *log, struct casebus_error *err)
     hub->log = log;
     hub->stores.lock = -1;
     hub->started_at_us = clock_unix_us();
+    hub->started_at_ns = clock_monotonic_ns();
     signal(SIGPIPE, SIG_IGN);
     loop_open(hub);
     int r = hub_start(hub, err);

@@ -1,4 +1,5 @@
 /* casebus-hub: makes, runs and rebuilds a hub. */
+#include "hub/bus/words.h"
 #include "hub/hub.h"
 #include "proto/base/texts.h"
 
@@ -88,6 +89,7 @@ int main(int argc, char **argv)
     struct casebus_error err = {.code = CASEBUS_OK};
     struct log log = {.file = stderr, .min_level = LOG_INFO, .program = "casebus-hub"};
     texts_init();
+    words_prepare();
     mallopt(M_ARENA_MAX,
             1); /* batches are allocated in one thread and freed in another: several heaps only grow */
     const struct argp argp = {

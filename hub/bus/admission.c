@@ -7,7 +7,8 @@
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
-#define PROOF_NS 5000000000ull
+#define PROOF_NS        5000000000ull
+#define UNKNOWN_TOLD_NS 10000000000ull
 
 struct zap_request {
     char version[8], request_id[64], mechanism[16];
@@ -60,6 +61,21 @@ static void answer(void *zap, const struct zap_request *request, const char *sta
     zmq_send(zap, "", 0, 0);
 }
 
+/* Strangers may knock as often as they like without filling the log. */
+static void refuse_unknown(struct bus *bus)
+{
+    uint64_t now = clock_monotonic_ns();
+    bus->n_unknown++;
+    if (bus->proving)
+        return; /* that stranger was the hub itself */
+    if (bus->unknown_told_ns && now - bus->unknown_told_ns < UNKNOWN_TOLD_NS)
+        return;
+    log_notice(bus->options.log, "NODE-UNKNOWN", _("peers with unknown keys were refused: %llu"),
+               (unsigned long long)bus->n_unknown);
+    bus->unknown_told_ns = now;
+    bus->n_unknown = 0;
+}
+
 void admission_answer(struct bus *bus)
 {
     struct zap_request request;
@@ -75,7 +91,7 @@ void admission_answer(struct bus *bus)
     if (node) {
         answer(bus->zap, &request, "200", "OK", node->info.node);
     } else {
-        log_notice(bus->options.log, "NODE-UNKNOWN", _("a peer with an unknown key was refused"));
+        refuse_unknown(bus);
         answer(bus->zap, &request, "400", "this key is not enrolled", "");
     }
     registry_unref(registry);
@@ -121,6 +137,15 @@ static int probe_wait(struct bus *bus, void *monitor, struct casebus_error *err)
     return error_set(err, CASEBUS_TIMEOUT, _("could not prove in time that an unknown key is refused"));
 }
 
+static int probe_watch(struct bus *bus, void *monitor, struct casebus_error *err)
+{
+    bus->proving = true;
+    int r = probe_wait(bus, monitor, err);
+    bus->proving = false;
+    bus->n_unknown = 0;
+    return r;
+}
+
 int admission_prove(struct bus *bus, const char *endpoint, const char *server_key, struct casebus_error *err)
 {
     char public_key[41], secret_key[41];
@@ -137,7 +162,7 @@ int admission_prove(struct bus *bus, const char *endpoint, const char *server_ke
         zmq_connect(monitor, "inproc://casebus.probe") || zmq_connect(probe, endpoint))
         error_set(err, CASEBUS_INTERNAL, "%s: %s", endpoint, zmq_strerror(zmq_errno()));
     else
-        r = probe_wait(bus, monitor, err);
+        r = probe_watch(bus, monitor, err);
     if (probe) {
         zmq_socket_monitor(probe, NULL, 0);
         zmq_close(probe);

@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 #define POLL_MS        250
+#define IDLE_MS        1000
+#define GOODBYE_MS     300 /* for the last frames to leave */
 #define FRAMES_A_ROUND 64
 #define VIEW_RENEW_NS  1000000000ull
-#define ROUTER_HWM     256
 #define HANDSHAKE_MS   5000
 #define MESSAGE_MAX    (320 * 1024)
 #define BUS_ARENA_MAX  (64u * 1024 * 1024)
@@ -29,16 +30,13 @@ static void wake(struct bus *bus)
 
 void bus_post_group(struct bus *bus, struct group *group)
 {
+    group_ref(group)->next_posted = NULL;
     pthread_mutex_lock(&bus->lock);
-    if (bus->n_posted == bus->posted_capacity) {
-        size_t capacity = bus->posted_capacity * 2 + 64;
-        struct group **posted = realloc(bus->posted, capacity * sizeof(struct group *));
-        if (!posted)
-            abort(); /* a durable group must not go unanswered: restart and replay */
-        bus->posted = posted;
-        bus->posted_capacity = capacity;
-    }
-    bus->posted[bus->n_posted++] = group_ref(group);
+    if (bus->last_posted)
+        bus->last_posted->next_posted = group;
+    else
+        bus->posted = group;
+    bus->last_posted = group;
     pthread_mutex_unlock(&bus->lock);
     wake(bus);
 }
@@ -78,80 +76,93 @@ static void on_group(struct bus *bus, struct group *group)
         session_on_job(bus, group, job);
 }
 
-/* Takes what was posted: groups are answered, then delivered; what is on disk is let go of. */
+/* Takes what was posted: groups are answered; what is on disk is let go of. */
 static void on_wake(struct bus *bus)
 {
     uint64_t count;
     if (read(bus->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
         log_error(bus->options.log, "WAKE", "eventfd: %s", strerror(errno));
     pthread_mutex_lock(&bus->lock);
-    struct group **groups = bus->posted;
-    size_t n = bus->n_posted;
+    struct group *groups = bus->posted;
     uint64_t persisted = bus->posted_persisted;
-    bus->posted = NULL;
-    bus->n_posted = bus->posted_capacity = 0;
+    bus->posted = bus->last_posted = NULL;
     pthread_mutex_unlock(&bus->lock);
-    for (size_t i = 0; i < n; i++) {
-        on_group(bus, groups[i]);
-        group_unref(groups[i]);
+    while (groups) {
+        struct group *group = groups;
+        groups = group->next_posted;
+        on_group(bus, group);
+        group_unref(group);
     }
-    free(groups);
-    if (n)
-        delivery_work_all(bus);
     if (persisted && bus->n_tail && bus->tail[0]->tree_size <= persisted) {
         renew_views(bus);
         receipts_persisted(bus, persisted);
     }
 }
 
-/* Receives one message: routing id and one payload. Anything longer is not of this protocol. False: nothing
- * is there. */
+/* Receives and forgets the rest of a message. */
+static void receive_rest(struct bus *bus)
+{
+    zmq_msg_t extra;
+    bool more = true;
+    while (more) {
+        zmq_msg_init(&extra);
+        more = zmq_msg_recv(&extra, bus->router, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&extra);
+        zmq_msg_close(&extra);
+    }
+}
+
+/* Only libzmq's own ids are unique: one that a peer chose could be taken over by another peer, with what is
+ * sent to it. */
+static bool anonymous(const uint8_t *routing_id, int size)
+{
+    return size == ROUTING_ID_SIZE && routing_id[0] == 0;
+}
+
+/* Receives one message: routing id and one payload. Anything else is not of this protocol. False: nothing is
+ * there. */
 static bool receive(struct bus *bus)
 {
-    uint8_t routing_id[64];
-    zmq_msg_t payload, extra;
+    uint8_t routing_id[256];
+    zmq_msg_t payload;
     int size = zmq_recv(bus->router, routing_id, sizeof(routing_id), ZMQ_DONTWAIT);
     if (size < 0)
         return false;
     zmq_msg_init(&payload);
-    bool ok = zmq_msg_recv(&payload, bus->router, ZMQ_DONTWAIT) >= 0;
-    while (ok && zmq_msg_more(&payload)) {
-        zmq_msg_init(&extra);
-        int more = zmq_msg_recv(&extra, bus->router, ZMQ_DONTWAIT) < 0 ? 0 : zmq_msg_more(&extra);
-        zmq_msg_close(&extra);
-        ok = false;
-        while (more) {
-            zmq_msg_init(&extra);
-            more = zmq_msg_recv(&extra, bus->router, ZMQ_DONTWAIT) < 0 ? 0 : zmq_msg_more(&extra);
-            zmq_msg_close(&extra);
-        }
+    bool whole = zmq_msg_recv(&payload, bus->router, ZMQ_DONTWAIT) >= 0;
+    if (whole && zmq_msg_more(&payload)) {
+        receive_rest(bus);
+        whole = false;
     }
-    const char *node = ok ? zmq_msg_gets(&payload, "User-Id") : NULL;
-    if (node && *node)
-        session_on_frame(bus, routing_id, (size_t)size, node, &payload);
+    const char *node = whole ? zmq_msg_gets(&payload, "User-Id") : NULL;
+    if (node && *node && anonymous(routing_id, size))
+        session_on_frame(bus, routing_id, node, &payload);
     zmq_msg_close(&payload);
     return true;
+}
+
+static struct bus_peer peer_of(const struct session *session)
+{
+    struct bus_peer peer = {.last_seen_us = session->last_seen_us,
+                            .in_flight = session->peer->in_flight_bytes,
+                            .delivering = session->receiver.sent_bytes,
+                            .batches = session->batches,
+                            .deliveries = session->deliveries,
+                            .subscribed = session->receiver.subscribed};
+    memcpy(peer.node, session->peer->node, sizeof(peer.node));
+    memcpy(peer.software, session->software, sizeof(peer.software));
+    return peer;
 }
 
 static void copy_peers(struct bus *bus)
 {
     pthread_mutex_lock(&bus->lock);
-    struct bus_peer *peers = realloc(bus->peers, (bus->n_sessions + 1) * sizeof(*peers));
+    struct bus_peer *peers = realloc(bus->peers, (bus->n_slots + 1) * sizeof(*peers));
     if (peers) {
         bus->peers = peers;
         bus->n_peers = 0;
-        for (size_t i = 0; i < SESSION_BUCKETS; i++)
-            for (const struct session *s = bus->sessions[i]; s; s = s->next) {
-                struct bus_peer *peer = &peers[bus->n_peers++];
-                *peer = (struct bus_peer){.last_seen_us = s->last_seen_us,
-                                          .in_flight = s->in_flight_bytes,
-                                          .delivering = s->receiver.sent_bytes,
-                                          .batches = s->batches,
-                                          .deliveries = s->deliveries,
-                                          .subscribed = s->receiver.subscribed};
-                memcpy(peer->node, s->node, sizeof(peer->node));
-                memcpy(peer->software, s->software, sizeof(peer->software));
-            }
+        for (size_t i = 0; i < bus->n_slots; i++)
+            if (bus->slots[i])
+                peers[bus->n_peers++] = peer_of(bus->slots[i]);
     }
     pthread_mutex_unlock(&bus->lock);
 }
@@ -160,15 +171,14 @@ size_t bus_get_peers(struct bus *bus, struct bus_peer *peers, size_t max, uint64
                      uint64_t *confirms)
 {
     pthread_mutex_lock(&bus->lock);
-    size_t n = bus->n_peers < max ? bus->n_peers : max;
-    if (n)
-        memcpy(peers, bus->peers, n * sizeof(*peers));
-    if (deliveries)
-        *deliveries = bus->n_deliveries;
-    if (confirms)
-        *confirms = bus->n_confirms;
-    n = bus->n_peers;
+    size_t n = bus->n_peers;
+    if (n && max)
+        memcpy(peers, bus->peers, (n < max ? n : max) * sizeof(*peers));
     pthread_mutex_unlock(&bus->lock);
+    if (deliveries)
+        *deliveries = atomic_load_explicit(&bus->n_deliveries, memory_order_relaxed);
+    if (confirms)
+        *confirms = atomic_load_explicit(&bus->n_confirms, memory_order_relaxed);
     return n;
 }
 
@@ -192,6 +202,29 @@ static void housekeeping(struct bus *bus, uint64_t *last_ns)
     copy_peers(bus);
 }
 
+static int set_int(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof(value));
+}
+
+/* What became durable is still answered, then everybody is told. */
+static void say_goodbye(struct bus *bus)
+{
+    on_wake(bus);
+    set_int(bus->router, ZMQ_LINGER, GOODBYE_MS);
+    for (size_t i = 0; i < bus->n_slots; i++)
+        if (bus->slots[i])
+            session_bye(bus, bus->slots[i], CASEBUS_OK, "the hub is stopping; it will be back",
+                        "枢纽正在停止,稍后恢复");
+}
+
+static int poll_ms(const struct bus *bus)
+{
+    if (delivery_waiting(bus))
+        return 0;
+    return bus->n_slots ? POLL_MS : IDLE_MS;
+}
+
 static void *bus_main(void *self)
 {
     struct bus *bus = self;
@@ -201,22 +234,17 @@ static void *bus_main(void *self)
     while (!stopping(bus)) {
         zmq_pollitem_t items[] = {
             {bus->router, 0, ZMQ_POLLIN, 0}, {bus->zap, 0, ZMQ_POLLIN, 0}, {NULL, bus->wake, ZMQ_POLLIN, 0}};
-        zmq_poll(items, 3, delivery_waiting(bus) ? 0 : POLL_MS);
+        zmq_poll(items, 3, poll_ms(bus));
         if (items[1].revents)
             admission_answer(bus);
         for (int i = 0; items[0].revents && i < FRAMES_A_ROUND && receive(bus); i++)
             ;
         if (items[2].revents)
             on_wake(bus);
-        if (delivery_waiting(bus))
-            delivery_work_all(bus);
+        delivery_work_all(bus);
         housekeeping(bus, &housekept_ns);
     }
-    on_wake(bus); /* what became durable is still answered */
-    for (size_t i = 0; i < SESSION_BUCKETS; i++)
-        while (bus->sessions[i])
-            session_bye(bus, bus->sessions[i], CASEBUS_OK, "the hub is stopping; it will be back",
-                        "枢纽正在停止,稍后恢复");
+    say_goodbye(bus);
     return NULL;
 }
 
@@ -230,7 +258,9 @@ int bus_new(struct bus **busp, const struct bus_options *options, struct casebus
     bus->options = *options;
     bus->wake = -1;
     snprintf(bus->origin, sizeof(bus->origin), "%s", options->origin);
+    bus->silence_ns = options->silence_ms ? options->silence_ms * 1000000ull : SILENCE_NS;
     pthread_mutex_init(&bus->lock, NULL);
+    words_open(bus);
     arena_init(&bus->arena, 512 * 1024, BUS_ARENA_MAX);
     bus->crypter = crypter_new(options->suite);
     bus->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -245,11 +275,6 @@ int bus_new(struct bus **busp, const struct bus_options *options, struct casebus
     }
     *busp = bus;
     return 0;
-}
-
-static int set_int(void *socket, int option, int value)
-{
-    return zmq_setsockopt(socket, option, &value, sizeof(value));
 }
 
 static int router_open(struct bus *bus, struct casebus_error *err)
@@ -277,8 +302,8 @@ static int router_open(struct bus *bus, struct casebus_error *err)
 
 int bus_start(struct bus *bus, struct pipeline *pipeline, struct casebus_error *err)
 {
-    char server_key[41], endpoint[256];
-    size_t size = sizeof(endpoint);
+    char server_key[41];
+    size_t size = sizeof(bus->endpoint);
     unsigned seed;
     bus->pipeline = pipeline;
     random_bytes(&seed, sizeof(seed));
@@ -291,15 +316,20 @@ int bus_start(struct bus *bus, struct pipeline *pipeline, struct casebus_error *
         return error_set(err, CASEBUS_KEY, _("the hub's CURVE key is not usable"));
     if (admission_open(bus, err) || router_open(bus, err))
         return -1;
-    if (zmq_getsockopt(bus->router, ZMQ_LAST_ENDPOINT, endpoint, &size))
+    if (zmq_getsockopt(bus->router, ZMQ_LAST_ENDPOINT, bus->endpoint, &size))
         return error_set(err, CASEBUS_INTERNAL, "ROUTER: %s", zmq_strerror(zmq_errno()));
-    if (admission_prove(bus, endpoint, server_key, err))
+    if (admission_prove(bus, bus->endpoint, server_key, err))
         return -1;
     int r = pthread_create(&bus->thread, NULL, bus_main, bus);
     if (r)
         return error_set_errno(err, r, _("cannot start a thread"));
     bus->running = true;
     return 0;
+}
+
+const char *bus_endpoint(const struct bus *bus)
+{
+    return bus->endpoint;
 }
 
 void bus_stop(struct bus *bus)
@@ -324,18 +354,21 @@ struct bus *bus_free(struct bus *bus)
         zmq_close(bus->zap);
     if (bus->context)
         zmq_ctx_term(bus->context);
-    for (size_t i = 0; i < SESSION_BUCKETS; i++)
-        while (bus->sessions[i])
-            session_remove(bus, bus->sessions[i]);
-    for (size_t i = 0; i < bus->n_posted; i++)
-        group_unref(bus->posted[i]);
-    free(bus->posted);
+    while (bus->n_slots)
+        session_remove(bus, bus->slots[bus->n_slots - 1]);
+    peers_free(bus);
+    while (bus->posted) {
+        struct group *group = bus->posted;
+        bus->posted = group->next_posted;
+        group_unref(group);
+    }
     free(bus->peers);
     receipts_close(bus);
     arena_deinit(&bus->arena);
     crypter_free(bus->crypter);
     if (bus->wake >= 0)
         close(bus->wake);
+    words_close(bus);
     pthread_mutex_destroy(&bus->lock);
     free(bus);
     return NULL;

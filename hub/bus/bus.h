@@ -21,6 +21,7 @@ struct bus_options {
     struct state *state;
     struct vault *vault;
     const struct log *log;
+    unsigned silence_ms; /* after which a peer is taken for gone; 0: twenty seconds */
     void (*on_fatal)(void *self, const struct casebus_error *err); /* the bus's thread */
     void *self;
 };
@@ -40,6 +41,8 @@ struct bus_peer {
 int bus_new(struct bus **busp, const struct bus_options *options, struct casebus_error *err);
 /* Binds, proves that an unknown key is refused, begins to serve. */
 int bus_start(struct bus *bus, struct pipeline *pipeline, struct casebus_error *err);
+/* Where it listens, once it was started: an address ending in :* has its port by then. */
+const char *bus_endpoint(const struct bus *bus);
 /* Says goodbye to everybody and ends the thread. */
 void bus_stop(struct bus *bus);
 struct bus *bus_free(struct bus *bus);

@@ -10,17 +10,21 @@
 
 #include <stdlib.h>
 
-#define DISK_BATCH 64 /* deliveries read from disk in one round of one receiver */
+#define DISK_BATCH     64 /* deliveries in one page of the inbox */
+#define ROUND_PAGES    4  /* of one receiver in one round, so that the others wait for a bounded piece only */
+#define ROUND_FRAMES   4
+#define DELIVERIES_MAX 512 /* in one frame */
 
 /* ---- one frame being filled ---- */
 
 struct filling {
     struct bus *bus;
     struct session *session;
-    Casebus__V1__Delivery *deliveries[512];
+    Casebus__V1__Delivery *deliveries[DELIVERIES_MAX];
     size_t n;
     size_t bytes;
-    bool full;
+    unsigned frames; /* sent in this round */
+    bool done;       /* for this round */
 };
 
 static struct receiver *receiver_of(struct filling *filling)
@@ -45,13 +49,13 @@ static bool filling_send(struct filling *filling)
         (struct sent_frame){last->id->position, last->id->ordinal, (uint32_t)filling->bytes};
     receiver->sent_bytes += filling->bytes;
     filling->session->deliveries += filling->n;
-    pthread_mutex_lock(&filling->bus->lock);
-    filling->bus->n_deliveries += filling->n;
-    pthread_mutex_unlock(&filling->bus->lock);
-    bool sent = session_send(filling->bus, filling->session, &frame);
+    atomic_fetch_add_explicit(&filling->bus->n_deliveries, filling->n, memory_order_relaxed);
+    if (!session_send(filling->bus, filling->session, &frame))
+        filling->session = NULL;
     filling->n = filling->bytes = 0;
+    filling->frames++;
     arena_reset(&filling->bus->arena);
-    return sent;
+    return filling->session;
 }
 
 static bool window_open(const struct receiver *receiver, size_t more)
@@ -60,17 +64,14 @@ static bool window_open(const struct receiver *receiver, size_t more)
            (receiver->sent_bytes + more < receiver->window || !receiver->n_sent);
 }
 
-/* Adds a delivery whose fields are set but for its id and the one before. False: it has to wait (or the
- * session is gone: session NULL). */
+/* Adds a delivery whose fields are set but for its id and the one before. False without memory. */
 static bool filling_add(struct filling *filling, Casebus__V1__Delivery *delivery, uint64_t position,
                         uint32_t ordinal)
 {
     struct receiver *receiver = receiver_of(filling);
     Casebus__V1__DeliveryId *ids = arena_alloc(&filling->bus->arena, 2 * sizeof(*ids));
-    if (!ids) {
-        filling->full = true;
+    if (!ids)
         return false;
-    }
     casebus__v1__delivery_id__init(&ids[0]);
     casebus__v1__delivery_id__init(&ids[1]);
     ids[0].position = position;
@@ -88,19 +89,19 @@ static bool filling_add(struct filling *filling, Casebus__V1__Delivery *delivery
     return true;
 }
 
-/* Whether one more of about @size bytes may go into this frame; sends the frame first when it is full. */
+/* Whether one more of about @size bytes may go into this frame; sends the frame first when it is full. False:
+ * it has to wait, for credit or for the next round, or the session is gone. */
 static bool filling_ready(struct filling *filling, size_t size)
 {
-    bool frame_full = filling->n == 512 || (filling->n && filling->bytes + size > DELIVER_FRAME_BYTES);
-    if (frame_full && !filling_send(filling)) {
-        filling->session = NULL;
+    bool frame_full =
+        filling->n == DELIVERIES_MAX || (filling->n && filling->bytes + size > DELIVER_FRAME_BYTES);
+    if (frame_full && !filling_send(filling))
         return false;
-    }
-    if (!window_open(receiver_of(filling), filling->bytes + size)) {
-        filling->full = true;
-        return false;
-    }
-    return true;
+    if (!window_open(receiver_of(filling), filling->bytes + size))
+        filling->done = receiver_of(filling)->blocked = true;
+    if (filling->frames == ROUND_FRAMES)
+        filling->done = true;
+    return !filling->done;
 }
 
 /* ---- from memory ---- */
@@ -143,30 +144,39 @@ static size_t event_size(const struct group_event *event)
     return size;
 }
 
-/* Walks the events of one group. False: the receiver has to wait, or is gone. */
+/* Adds the event for each time that @name is among its receivers. */
+static bool work_event(struct filling *filling, const struct group *group, const struct group_event *event,
+                       const char *name)
+{
+    struct receiver *receiver = receiver_of(filling);
+    uint32_t from = event->position == receiver->scan ? receiver->scan_ordinal : 0;
+    for (uint32_t ordinal = from; ordinal < event->n_receivers; ordinal++) {
+        if (event->receivers[ordinal].node != name)
+            continue;
+        if (!filling_ready(filling, event_size(event)))
+            return false;
+        Casebus__V1__Delivery *delivery =
+            delivery_of_event(filling->bus, group, event, event->receivers[ordinal].part_mask);
+        if (!delivery || !filling_add(filling, delivery, event->position, ordinal)) {
+            filling->done = true;
+            return false;
+        }
+        receiver->scan = event->position;
+        receiver->scan_ordinal = ordinal + 1;
+    }
+    return true;
+}
+
+/* Walks the events of one group. False: the receiver has to wait, or is gone. The receivers' names lie in the
+ * group's registry, so one search tells which pointer to look for. */
 static bool work_group(struct filling *filling, const struct group *group)
 {
     struct receiver *receiver = receiver_of(filling);
-    for (size_t i = 0; i < group->n_events; i++) {
-        const struct group_event *event = &group->events[i];
-        if (event->position < receiver->scan)
-            continue;
-        uint32_t from = event->position == receiver->scan ? receiver->scan_ordinal : 0;
-        for (uint32_t ordinal = from; ordinal < event->n_receivers; ordinal++) {
-            if (strcmp(event->receivers[ordinal].node, filling->session->node) != 0)
-                continue;
-            if (!filling_ready(filling, event_size(event)))
-                return false;
-            Casebus__V1__Delivery *delivery =
-                delivery_of_event(filling->bus, group, event, event->receivers[ordinal].part_mask);
-            if (!delivery || !filling_add(filling, delivery, event->position, ordinal)) {
-                filling->full = true;
-                return false;
-            }
-            receiver->scan = event->position;
-            receiver->scan_ordinal = ordinal + 1;
-        }
-    }
+    const struct registry_node *node = registry_find(group->registry, filling->session->peer->node);
+    for (size_t i = 0; node && i < group->n_events; i++)
+        if (group->events[i].position >= receiver->scan &&
+            !work_event(filling, group, &group->events[i], node->info.node))
+            return false;
     receiver->scan = group->tree_size;
     receiver->scan_ordinal = 0;
     return true;
@@ -254,81 +264,114 @@ static Casebus__V1__Delivery *delivery_from_disk(struct bus *bus, uint64_t posit
     return delivery;
 }
 
-/* One page of the inbox. False: the receiver has to wait, or is gone, or this round has done enough. */
+static int inbox_read(struct filling *filling, struct inbox_page *page, struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX];
+    const struct receiver *receiver = receiver_of(filling);
+    page->node = filling->session->peer->node;
+    size_t key_size = inbox_key(key, page->node, receiver->scan, receiver->scan_ordinal);
+    return state_view_walk(filling->bus->state_view, TABLE_INBOX, bytes_of(key, key_size), inbox_visit, page,
+                           err);
+}
+
+/* What cannot be opened any more is passed over when its key was destroyed, as the law may want it. Anything
+ * else is damage: going on would hide it, so the receiver is told, and stays where it is. */
+static bool work_unreadable(struct filling *filling, uint64_t position, const struct casebus_error *err)
+{
+    if (err->code == CASEBUS_NOT_FOUND)
+        return true;
+    log_error(filling->bus->options.log, "DELIVERY", _("entry %llu cannot be delivered to '%s': %s"),
+              (unsigned long long)position, filling->session->peer->node, err->text);
+    session_bye_error(filling->bus, filling->session, err);
+    filling->session = NULL;
+    return false;
+}
+
+static bool work_inbox_row(struct filling *filling, uint64_t position, uint32_t ordinal)
+{
+    struct casebus_error err = {.code = CASEBUS_DAMAGED, .text = ""};
+    struct receiver *receiver = receiver_of(filling);
+    if (!filling_ready(filling, 1024))
+        return false;
+    Casebus__V1__Delivery *delivery = delivery_from_disk(filling->bus, position, ordinal, &err);
+    if (delivery ? !filling_add(filling, delivery, position, ordinal)
+                 : !work_unreadable(filling, position, &err))
+        return false;
+    receiver->scan = position;
+    receiver->scan_ordinal = ordinal + 1;
+    return true;
+}
+
+/* One page of the inbox. False: the receiver has to wait, or is gone. */
 static bool work_disk(struct filling *filling, uint64_t disk_size)
 {
-    struct bus *bus = filling->bus;
-    struct receiver *receiver = receiver_of(filling);
-    struct inbox_page page = {.node = filling->session->node};
-    struct casebus_error err = {.code = CASEBUS_INTERNAL, .text = ""};
-    uint8_t key[TABLE_KEY_MAX];
-    size_t key_size = inbox_key(key, filling->session->node, receiver->scan, receiver->scan_ordinal);
-    if (state_view_walk(bus->state_view, TABLE_INBOX, bytes_of(key, key_size), inbox_visit, &page, &err) <
-        0) {
-        bus_fatal(bus, &err);
+    struct inbox_page page = {.n = 0};
+    struct casebus_error err;
+    if (inbox_read(filling, &page, &err) < 0) {
+        bus_fatal(filling->bus, &err);
+        filling->done = receiver_of(filling)->blocked = true;
         return false;
     }
-    for (size_t i = 0; i < page.n; i++) {
-        if (page.positions[i] >= disk_size)
-            break;
-        if (!filling_ready(filling, 1024))
+    for (size_t i = 0; i < page.n && page.positions[i] < disk_size; i++)
+        if (!work_inbox_row(filling, page.positions[i], page.ordinals[i]))
             return false;
-        Casebus__V1__Delivery *delivery = delivery_from_disk(bus, page.positions[i], page.ordinals[i], &err);
-        if (!delivery || !filling_add(filling, delivery, page.positions[i], page.ordinals[i])) {
-            log_error(bus->options.log, "DELIVERY", _("entry %llu cannot be delivered to '%s': %s"),
-                      (unsigned long long)page.positions[i], filling->session->node, err.text);
-            filling->full = true;
-            return false;
-        }
-        receiver->scan = page.positions[i];
-        receiver->scan_ordinal = page.ordinals[i] + 1;
-    }
-    if (page.n == DISK_BATCH)
+    if (page.n == DISK_BATCH && page.positions[page.n - 1] < disk_size)
         return true; /* more of it */
-    receiver->scan = disk_size;
-    receiver->scan_ordinal = 0;
+    receiver_of(filling)->scan = disk_size;
+    receiver_of(filling)->scan_ordinal = 0;
     return true;
 }
 
 /* ---- work ---- */
 
-void delivery_work(struct bus *bus, struct session *session)
+/* The first group in memory that holds something at or above @position. */
+static size_t tail_from(const struct bus *bus, uint64_t position)
+{
+    size_t low = 0, high = bus->n_tail;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (bus->tail[middle]->tree_size > position)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+static bool receiver_waits(const struct bus *bus, const struct session *session)
+{
+    return session && session->receiver.subscribed && !session->receiver.blocked && !bus->behind &&
+           session->receiver.scan < bus->size;
+}
+
+static void delivery_work(struct bus *bus, struct session *session)
 {
     struct filling filling = {.bus = bus, .session = session};
     struct receiver *receiver = &session->receiver;
-    if (!receiver->subscribed || bus->behind || receiver->scan >= bus->size)
-        return;
-    arena_reset(&bus->arena);
     uint64_t memory_from = bus->n_tail ? bus->tail[0]->first_position : bus->size;
-    int pages = 4;
-    while (receiver->scan < memory_from && pages-- > 0)
-        if (!work_disk(&filling, memory_from))
-            break;
-    for (size_t i = 0; i < bus->n_tail && filling.session && !filling.full && receiver->scan >= memory_from;
-         i++)
-        if (bus->tail[i]->tree_size > receiver->scan && !work_group(&filling, bus->tail[i]))
-            break;
+    bool go = true;
+    arena_reset(&bus->arena);
+    for (int pages = 0; go && receiver->scan < memory_from && pages < ROUND_PAGES; pages++)
+        go = work_disk(&filling, memory_from);
+    if (go && receiver->scan >= memory_from)
+        for (size_t i = tail_from(bus, receiver->scan); go && i < bus->n_tail; i++)
+            go = work_group(&filling, bus->tail[i]);
     if (filling.session)
         filling_send(&filling);
 }
 
 void delivery_work_all(struct bus *bus)
 {
-    for (size_t i = 0; i < SESSION_BUCKETS; i++)
-        for (struct session *session = bus->sessions[i], *next; session; session = next) {
-            next = session->next;
-            if (session->state == SESSION_READY)
-                delivery_work(bus, session);
-        }
+    for (size_t i = 0; i < bus->n_slots; i++)
+        if (receiver_waits(bus, bus->slots[i]))
+            delivery_work(bus, bus->slots[i]);
 }
 
 bool delivery_waiting(const struct bus *bus)
 {
-    for (size_t i = 0; i < SESSION_BUCKETS; i++)
-        for (const struct session *session = bus->sessions[i]; session; session = session->next)
-            if (session->receiver.subscribed && session->receiver.scan < bus->size &&
-                window_open(&session->receiver, 0))
-                return true;
+    for (size_t i = 0; i < bus->n_slots; i++)
+        if (receiver_waits(bus, bus->slots[i]))
+            return true;
     return false;
 }
 
@@ -337,14 +380,14 @@ bool delivery_waiting(const struct bus *bus)
 /* Only one session of a node is delivered to: the newest that asked. */
 static void supersede(struct bus *bus, const struct session *newest)
 {
-    for (size_t i = 0; i < SESSION_BUCKETS; i++)
-        for (struct session *session = bus->sessions[i]; session; session = session->next)
-            if (session != newest && session->receiver.subscribed &&
-                strcmp(session->node, newest->node) == 0) {
-                session->receiver.subscribed = false;
-                log_notice(bus->options.log, "SUBSCRIPTION-MOVED",
-                           _("node '%s' subscribed in another session: deliveries go there"), session->node);
-            }
+    for (size_t i = 0; i < bus->n_slots; i++) {
+        struct session *session = bus->slots[i];
+        if (!session || session == newest || session->peer != newest->peer || !session->receiver.subscribed)
+            continue;
+        session->receiver.subscribed = false;
+        log_notice(bus->options.log, "SUBSCRIPTION-MOVED",
+                   _("node '%s' subscribed in another session: deliveries go there"), newest->peer->node);
+    }
 }
 
 void delivery_subscribe(struct bus *bus, struct session *session, const Casebus__V1__Subscribe *subscribe)
@@ -352,8 +395,8 @@ void delivery_subscribe(struct bus *bus, struct session *session, const Casebus_
     struct receiver *receiver = &session->receiver;
     if (!receiver->sent)
         receiver->sent = calloc(DELIVER_FRAMES_MAX, sizeof(*receiver->sent));
-    if (session->state != SESSION_READY || !receiver->sent) {
-        session_bye(bus, session, CASEBUS_CLOSED, "subscribe after Welcome", "请在收到 Welcome 之后订阅");
+    if (!receiver->sent) {
+        session_bye(bus, session, CASEBUS_NO_MEMORY, "the hub has no memory for this now", "枢纽内存不足");
         return;
     }
     supersede(bus, session);
@@ -367,9 +410,8 @@ void delivery_subscribe(struct bus *bus, struct session *session, const Casebus_
         receiver->previous_position = subscribe->after->position;
         receiver->previous_ordinal = subscribe->after->ordinal;
     }
-    log_info(bus->options.log, "SUBSCRIBED", _("node '%s' receives from entry %llu on"), session->node,
+    log_info(bus->options.log, "SUBSCRIBED", _("node '%s' receives from entry %llu on"), session->peer->node,
              (unsigned long long)receiver->scan);
-    delivery_work(bus, session);
 }
 
 static bool at_or_before(const struct sent_frame *frame, const Casebus__V1__DeliveryId *id)
@@ -378,7 +420,7 @@ static bool at_or_before(const struct sent_frame *frame, const Casebus__V1__Deli
            (frame->position == id->position && frame->ordinal <= id->ordinal);
 }
 
-void delivery_credit(struct bus *bus, struct session *session, const Casebus__V1__Credit *credit)
+void delivery_credit(struct session *session, const Casebus__V1__Credit *credit)
 {
     struct receiver *receiver = &session->receiver;
     if (!credit->consumed)
@@ -387,6 +429,6 @@ void delivery_credit(struct bus *bus, struct session *session, const Casebus__V1
         receiver->sent_bytes -= receiver->sent[receiver->sent_first].bytes;
         receiver->sent_first = (receiver->sent_first + 1) % DELIVER_FRAMES_MAX;
         receiver->n_sent--;
+        receiver->blocked = false;
     }
-    delivery_work(bus, session);
 }

@@ -7,19 +7,25 @@
 #include "proto/codec/frame.h"
 #include "proto/merkle/note.h"
 
+#include <assert.h>
+#include <locale.h>
 #include <pthread.h>
 #include <zmq.h>
 
 #define SESSION_BUCKETS     1024
 #define SESSIONS_MAX        4096
-#define PEER_WINDOW_BYTES  (256 * 1024) /* of batches under way; told in Welcome */
-#define PEER_WINDOW_FRAMES  64
+#define SESSIONS_PER_NODE   8
+#define PEER_WINDOW_BYTES   (256 * 1024) /* of batches under way; told in Welcome */
+#define PEER_FRAMES_MAX     128          /* frames of one node under way */
 #define PING_INTERVAL_MS    5000
 #define SILENCE_NS          (4ull * PING_INTERVAL_MS * 1000000)
 #define DELIVER_FRAME_BYTES (120 * 1024)
 #define DELIVER_WINDOW_MAX  (8u * 1024 * 1024)
-#define DELIVER_FRAMES_MAX  1024 /* sent and not credited, per receiver */
-#define ROUTING_ID_MAX      16
+/* Sent and not credited, per receiver. With what else a well-behaved node has not read yet, below ROUTER_HWM:
+ * who is over that does not read. */
+#define DELIVER_FRAMES_MAX 128
+#define ROUTER_HWM         256
+#define ROUTING_ID_SIZE    5 /* as libzmq makes them: a zero byte and a number */
 
 /* One Deliver frame that was sent and is not yet credited. */
 struct sent_frame {
@@ -31,6 +37,7 @@ struct sent_frame {
 /* Where a receiver is. */
 struct receiver {
     bool subscribed;
+    bool blocked;          /* until credit comes, nothing more fits into the window */
     uint64_t scan;         /* next ledger position to look at */
     uint32_t scan_ordinal; /* and the next ordinal there */
     bool has_previous;
@@ -45,21 +52,29 @@ struct receiver {
  * misuse--> gone  */
 enum session_state { SESSION_NEW = 0, SESSION_ASKED = 1, SESSION_READY = 2 };
 
-struct session {
-    uint8_t routing_id[ROUTING_ID_MAX];
-    size_t routing_id_size;
-    uint64_t number; /* never reused: jobs name their session by it */
-    enum session_state state;
+/* A node, with all of its sessions, as long as it has one or something under way. */
+struct peer {
     char node[NODE_NAME_MAX];
+    unsigned n_sessions, in_flight_frames;
+    uint64_t in_flight_bytes;
+    struct peer *next;
+};
+
+struct session {
+    uint8_t routing_id[ROUTING_ID_SIZE];
+    uint64_t number; /* modulo SESSIONS_MAX its slot; never reused: jobs name their session by it */
+    enum session_state state;
+    struct peer *peer;
+    uint8_t key_id[KEY_ID_SIZE]; /* that Hello named */
     char software[64];
     uint64_t last_heard_ns;
     int64_t last_seen_us;
     uint64_t known_size; /* of the newest checkpoint that the peer has */
-    uint64_t in_flight_bytes;
-    unsigned in_flight_frames;
     uint64_t batches, deliveries;
+    bool confirm_under_way, confirm_waits;
+    zmq_msg_t confirm; /* that waits */
     struct receiver receiver;
-    struct session *next;
+    struct session *next; /* in its bucket */
 };
 
 /* Hashes of the tree that are not yet in the ledger, in stored order. */
@@ -72,6 +87,7 @@ struct hash_window {
 struct bus {
     struct bus_options options;
     char origin[KEY_NAME_MAX];
+    char endpoint[256];
     struct pipeline *pipeline;
     struct note_verifier verifier;
     void *context, *router, *zap;
@@ -85,9 +101,16 @@ struct bus {
     struct state_view *state_view;
     uint64_t views_renewed_ns;
 
-    struct session *sessions[SESSION_BUCKETS];
-    size_t n_sessions;
+    struct session *buckets[SESSION_BUCKETS];
+    struct session *slots[SESSIONS_MAX]; /* some of the first @n_slots are empty */
+    size_t n_slots;
     uint64_t last_session;
+    struct peer *first_peer;
+    uint64_t silence_ns;
+    locale_t english, chinese;
+    atomic_uint_fast64_t n_deliveries, n_confirms; /* since the start */
+    bool proving;                                  /* that strangers are refused */
+    uint64_t n_unknown, unknown_told_ns;           /* refused since that was last logged */
 
     struct group **tail; /* durable, not yet in ledger and state; oldest first */
     size_t n_tail, tail_capacity;
@@ -100,13 +123,11 @@ struct bus {
     bool behind; /* a node showed that this hub has less than it signed: it signs nothing more */
 
     pthread_mutex_t lock; /* guards what follows */
-    struct group **posted;
-    size_t n_posted, posted_capacity;
+    struct group *posted, *last_posted;
     uint64_t posted_persisted;
     bool stop;
     struct bus_peer *peers;
     size_t n_peers;
-    uint64_t n_deliveries, n_confirms;
 };
 
 /* admission.c */
@@ -115,21 +136,39 @@ void admission_answer(struct bus *bus);
 /* A peer with a random key must not get in. */
 int admission_prove(struct bus *bus, const char *endpoint, const char *server_key, struct casebus_error *err);
 
-/* session.c */
-struct session *session_find(struct bus *bus, const void *routing_id, size_t size);
+/* sessions.c */
+struct session *session_find(struct bus *bus, const void *routing_id);
 struct session *session_by_number(struct bus *bus, uint64_t number);
-struct session *session_add(struct bus *bus, const void *routing_id, size_t size, const char *node);
+struct session *session_add(struct bus *bus, const void *routing_id, const char *node);
 void session_remove(struct bus *bus, struct session *session);
 /* Sends a frame. False: the peer is gone or does not read; the session was removed. */
 bool session_send(struct bus *bus, struct session *session, const Casebus__V1__Frame *frame);
 void session_bye(struct bus *bus, struct session *session, enum casebus_code code, const char *en,
                  const char *zh);
-/* A frame came. */
-void session_on_frame(struct bus *bus, const void *routing_id, size_t size, const char *node,
-                      zmq_msg_t *payload);
-/* A job of a group is answered. */
-void session_on_job(struct bus *bus, const struct group *group, const struct job *job);
+void session_bye_error(struct bus *bus, struct session *session, const struct casebus_error *err);
+/* Goodbye to a connection without a session. */
+void bye_send(struct bus *bus, const void *routing_id, enum casebus_code code, const char *en,
+              const char *zh);
 void sessions_expire(struct bus *bus, uint64_t now_ns);
+/* A frame of the node is under way; its job came back (@session: its session, NULL: gone). */
+void peer_charge(struct peer *peer, size_t bytes);
+void peer_give_back(struct bus *bus, const struct session *session, const struct job *job);
+void peers_free(struct bus *bus);
+
+/* session.c */
+void session_on_frame(struct bus *bus, const void *routing_id, const char *node, zmq_msg_t *payload);
+/* The confirmation that was under way is done. */
+void session_next_confirm(struct bus *bus, struct session *session);
+
+/* answers.c: a job of a group is answered. */
+void session_on_job(struct bus *bus, const struct group *group, const struct job *job);
+
+/* words.c; memory is in bus->arena, NULL for an empty text */
+void words_open(struct bus *bus);
+void words_close(struct bus *bus);
+Casebus__V1__Text *words_of(struct bus *bus, enum casebus_code code, const char *text);
+/* Of a text that nothing in the other language stands for. */
+Casebus__V1__Text *words_only(struct bus *bus, const char *text);
 
 /* receipts.c */
 int receipts_open(struct bus *bus, struct casebus_error *err);
@@ -144,14 +183,13 @@ int receipts_inclusion(struct bus *bus, uint64_t position, ProtobufCBinaryData *
                        struct casebus_error *err);
 int receipts_leaf(struct bus *bus, uint64_t position, struct bytes *leaf, struct casebus_error *err);
 /* Compares a checkpoint that this hub is said to have signed with what it has. 1: it fits; 0: the hub is
- * behind or forked. */
-int receipts_fits(struct bus *bus, struct bytes note, struct casebus_error *err);
+ * behind or forked, *size is what it signed. */
+int receipts_fits(struct bus *bus, struct bytes note, uint64_t *size, struct casebus_error *err);
 
 /* delivery.c */
 void delivery_subscribe(struct bus *bus, struct session *session, const Casebus__V1__Subscribe *subscribe);
-void delivery_credit(struct bus *bus, struct session *session, const Casebus__V1__Credit *credit);
-/* Sends what the receiver's window allows. */
-void delivery_work(struct bus *bus, struct session *session);
+void delivery_credit(struct session *session, const Casebus__V1__Credit *credit);
+/* Sends each receiver what its window allows, a bounded piece. */
 void delivery_work_all(struct bus *bus);
 /* Whether some receiver could be sent more at once. */
 bool delivery_waiting(const struct bus *bus);
