@@ -1,7 +1,7 @@
 /* Case: the set of its records, and what they amount to.
  *
  * A record is the newest statement of one source row: key (namespace, id), and of several statements the one
- * with the greatest (revision, operation, content digest). The case's state is a function of the set of its
+ * with the greatest (revision, operation, header digest). The case's state is a function of the set of its
  * records: ordered by (occurred-at, a date counting as its local midnight, rank of the kind, key), folded
  * from the first to the last, always whole (promise P4). */
 #ifndef EXCHANGE_CASE_H
