@@ -36,6 +36,7 @@ static const struct setting jsonl_settings[] = {
 
 struct jsonl {
     const char *path;
+    const char *origin;
     int fd;
     off_t size;                         /* of what is durable */
     struct casebus_delivery_id last;    /* in the file or gathered */
@@ -95,17 +96,29 @@ static int tail_cut(struct jsonl *jsonl, off_t size, struct casebus_error *err)
     return 0;
 }
 
+/* A hub that begins anew counts from 0: its deliveries would be taken for those that are here already. */
+static int file_of_another_hub(const struct jsonl *jsonl, const char *origin, struct casebus_error *err)
+{
+    error_set(err, CASEBUS_HUB_IDENTITY, _("'%s' holds deliveries of hub '%s', this node is of '%s'"),
+              jsonl->path, origin, jsonl->origin);
+    return error_hint(err, _("move the file away, or name another one in sink.file"));
+}
+
 static int line_parse(struct jsonl *jsonl, const char *line, size_t size, struct casebus_error *err)
 {
     json_t *root = json_loadb(line, size, 0, NULL);
+    const char *origin = json_string_value(json_object_get(root, "origin"));
     const json_t *position = json_object_get(root, "position");
     const json_t *ordinal = json_object_get(root, "ordinal");
     bool good = json_is_integer(position) && json_is_integer(ordinal);
     if (good)
         jsonl->last = (struct casebus_delivery_id){(uint64_t)json_integer_value(position),
                                                    (uint32_t)json_integer_value(ordinal)};
+    int r = !good                                          ? file_odd(jsonl, err)
+            : origin && strcmp(origin, jsonl->origin) != 0 ? file_of_another_hub(jsonl, origin, err)
+                                                           : 0;
     json_decref(root);
-    return good ? 0 : file_odd(jsonl, err);
+    return r;
 }
 
 static int last_read(struct jsonl *jsonl, struct casebus_error *err)
@@ -154,14 +167,15 @@ static void jsonl_close(void *sink)
     free(jsonl);
 }
 
-static int jsonl_open(void **sinkp, const void *settings, struct casebus_delivery_id *last,
-                      struct casebus_error *err)
+static int jsonl_open(void **sinkp, const void *settings, const char *origin,
+                      struct casebus_delivery_id *last, struct casebus_error *err)
 {
     const struct jsonl_config *config = settings;
     struct jsonl *jsonl = calloc(1, sizeof *jsonl);
     if (!jsonl)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to write '%s'"), config->file);
     jsonl->path = config->file;
+    jsonl->origin = origin;
     buffer_init(&jsonl->gathered, GATHERED_MAX);
     if (file_take(jsonl, err) != 0) {
         jsonl_close(jsonl);
@@ -229,11 +243,12 @@ static void time_add(json_t *line, int64_t unix_us)
     json_object_set_new(line, "hub_time", json_string(text));
 }
 
-static json_t *line_make(const struct casebus_delivery *delivery)
+static json_t *line_make(const struct jsonl *jsonl, const struct casebus_delivery *delivery)
 {
     json_t *line = json_object();
     if (!line)
         return NULL;
+    json_object_set_new(line, "origin", json_string(jsonl->origin));
     json_object_set_new(line, "position", json_integer((json_int_t)delivery->id.position));
     json_object_set_new(line, "ordinal", json_integer((json_int_t)delivery->id.ordinal));
     time_add(line, delivery->hub_time_us);
@@ -258,7 +273,7 @@ static int jsonl_deliver(void *sink, const struct casebus_delivery *delivery, st
     struct jsonl *jsonl = sink;
     if (!id_is_new(delivery->id, jsonl->last))
         return 0;
-    json_t *line = line_make(delivery);
+    json_t *line = line_make(jsonl, delivery);
     if (!line)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to write '%s'"), jsonl->path);
     size_t before = jsonl->gathered.size;

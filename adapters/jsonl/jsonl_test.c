@@ -13,6 +13,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#define ORIGIN "js.example/exchange/1"
+
 struct place {
     char dir[64];
     char path[128];
@@ -52,7 +54,7 @@ static void *opened(struct place *place, uint64_t expected_last)
     void *sink;
     struct casebus_delivery_id last;
     struct casebus_error err;
-    assert_int_equal(jsonl_sink.open(&sink, &place->config, &last, &err), 0);
+    assert_int_equal(jsonl_sink.open(&sink, &place->config, ORIGIN, &last, &err), 0);
     assert_int_equal(last.position, expected_last);
     return sink;
 }
@@ -165,7 +167,7 @@ static void test_a_torn_last_line_is_cut_off_wherever_it_is_torn(void **state)
     for (size_t size = 0; size < whole.size; size++) {
         assert_int_equal(file_write(place->path, bytes_of(whole.data, size), 0600, NULL), 0);
         struct casebus_delivery_id before;
-        assert_int_equal(jsonl_sink.open(&sink, &place->config, &before, NULL), 0);
+        assert_int_equal(jsonl_sink.open(&sink, &place->config, ORIGIN, &before, NULL), 0);
         for (uint64_t position = before.position + 1; position <= 3; position++)
             assert_int_equal(deliver(place, sink, position, 0), 0);
         flush(sink, 3);
@@ -185,7 +187,7 @@ static void test_a_strange_file_is_refused_and_left_alone(void **state)
         struct casebus_error err;
         struct buffer content;
         assert_int_equal(file_write(place->path, bytes_of_text(strange[i]), 0600, NULL), 0);
-        assert_int_equal(jsonl_sink.open(&sink, &place->config, &last, &err), -1);
+        assert_int_equal(jsonl_sink.open(&sink, &place->config, ORIGIN, &last, &err), -1);
         assert_int_equal(err.code, CASEBUS_DAMAGED);
         assert_int_equal(file_read(place->path, 1000, &content, NULL), 0);
         assert_string_equal((const char *)content.data, strange[i]);
@@ -200,7 +202,7 @@ static void test_two_writers_of_one_file_are_refused(void **state)
     struct casebus_delivery_id last;
     struct casebus_error err;
     void *sink = opened(place, 0);
-    assert_int_equal(jsonl_sink.open(&second, &place->config, &last, &err), -1);
+    assert_int_equal(jsonl_sink.open(&second, &place->config, ORIGIN, &last, &err), -1);
     assert_int_equal(err.code, CASEBUS_LOCKED);
     jsonl_sink.close(sink);
 }
@@ -246,6 +248,21 @@ static void test_a_full_sink_says_so_and_works_on_after_a_flush(void **state)
     jsonl_sink.close(opened(place, position + 1));
 }
 
+/* Its positions begin at 0 again: all it sends would be dropped as known. */
+static void test_file_of_another_hub_is_left_alone(void **state)
+{
+    struct place *place = *state;
+    struct casebus_delivery_id last;
+    struct casebus_error err;
+    void *sink = opened(place, 0);
+    assert_int_equal(deliver(place, sink, 5, 0), 0);
+    flush(sink, 5);
+    jsonl_sink.close(sink);
+    assert_int_equal(jsonl_sink.open(&sink, &place->config, "js.example/exchange/2", &last, &err), -1);
+    assert_int_equal(err.code, CASEBUS_HUB_IDENTITY);
+    jsonl_sink.close(opened(place, 5));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
 
 int main(void)
@@ -259,6 +276,7 @@ int main(void)
         TEST(test_two_writers_of_one_file_are_refused),
         TEST(test_a_failed_write_leaves_whole_lines_and_is_tried_again),
         TEST(test_a_full_sink_says_so_and_works_on_after_a_flush),
+        TEST(test_file_of_another_hub_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

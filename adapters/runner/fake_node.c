@@ -219,3 +219,9 @@ const char *casebus_node_name(const struct casebus_node *node)
     (void)node;
     return "fake";
 }
+
+const char *casebus_node_origin(const struct casebus_node *node)
+{
+    (void)node;
+    return "fake.example/1";
+}

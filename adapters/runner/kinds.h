@@ -58,8 +58,9 @@ struct sink_kind {
     size_t n_settings;
     size_t config_size;
 
-    /* @last: the last delivery that is safe in it, 0 when there is none. */
-    int (*open)(void **sinkp, const void *config, struct casebus_delivery_id *last,
+    /* @origin: the hub whose deliveries come; positions of another hub say nothing here. @last: the last
+     * delivery that is safe in it, 0 when there is none. */
+    int (*open)(void **sinkp, const void *config, const char *origin, struct casebus_delivery_id *last,
                 struct casebus_error *err);
     /* Takes a delivery; one that it has already is dropped. Returns 0, or 1: full, flush first. */
     int (*deliver)(void *sink, const struct casebus_delivery *delivery, struct casebus_error *err);

@@ -390,7 +390,8 @@ static int sink_open(struct run *run, struct casebus_error *err)
     struct casebus_delivery_id last = {0}, confirmed = {0};
     if (!run->config.sink_kind)
         return 0;
-    if (run->config.sink_kind->open(&run->sink, run->config.sink_config.bytes, &last, err) != 0)
+    if (run->config.sink_kind->open(&run->sink, run->config.sink_config.bytes, casebus_node_origin(run->node),
+                                    &last, err) != 0)
         return -1;
     casebus_node_last_confirmed(run->node, &confirmed);
     if (last.position < confirmed.position ||

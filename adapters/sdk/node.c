@@ -442,3 +442,8 @@ const char *casebus_node_name(const struct casebus_node *node)
 {
     return node->enrolment.node;
 }
+
+const char *casebus_node_origin(const struct casebus_node *node)
+{
+    return node->enrolment.origin;
+}

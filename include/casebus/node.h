@@ -136,6 +136,8 @@ struct casebus_node_status {
 };
 CASEBUS_API void casebus_node_get_status(const struct casebus_node *node, struct casebus_node_status *status);
 CASEBUS_API const char *casebus_node_name(const struct casebus_node *node);
+/* The hub's name with its generation: positions of deliveries count within it alone. */
+CASEBUS_API const char *casebus_node_origin(const struct casebus_node *node);
 CASEBUS_API const char *casebus_version(void);
 
 #ifdef __cplusplus
