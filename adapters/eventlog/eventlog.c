@@ -31,8 +31,8 @@ static const struct setting eventlog_settings[] = {
     {"format", SETTING_CHOICE, "auto", AT(format), N_("What the file is; auto looks into it"), format_names},
     {"encoding", SETTING_CHOICE, "auto", AT(encoding), N_("Its characters; auto looks at the first 128 KiB"),
      encoding_names},
-    {"delimiter", SETTING_CHAR, ",", AT(delimiter), N_("Between two values of a CSV row, such as ; or tab"),
-     NULL},
+    {"delimiter", SETTING_CHAR, "auto", AT(delimiter),
+     N_("Between two values of a CSV row, such as ; or tab; auto looks at the column names"), NULL},
 };
 
 struct eventlog {

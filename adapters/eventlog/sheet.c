@@ -145,12 +145,46 @@ static bool has_prefix(struct bytes ahead, const char *prefix, size_t size)
     return ahead.size >= size && memcmp(ahead.data, prefix, size) == 0;
 }
 
+/* The one that stands most often in the row of column names, outside of quotes. */
+static char delimiter_guess(struct bytes ahead)
+{
+    static const char candidates[] = {',', ';', '\t'};
+    size_t n[sizeof candidates] = {0}, best = 0;
+    bool quoted = false, begun = false;
+    for (size_t i = 0; i < ahead.size; i++) {
+        char c = (char)ahead.data[i];
+        if (c == '"')
+            quoted = !quoted;
+        if (c == '\n' && begun && !quoted)
+            break;
+        begun |= c != '\n' && c != '\r';
+        for (size_t j = 0; j < sizeof candidates && !quoted; j++)
+            n[j] += c == candidates[j];
+    }
+    for (size_t j = 1; j < sizeof candidates; j++)
+        if (n[j] > n[best])
+            best = j;
+    return candidates[best];
+}
+
+static bool is_workbook(struct bytes ahead)
+{
+    return has_prefix(ahead, "PK\x03\x04", 4) || has_prefix(ahead, "\xd0\xcf\x11\xe0", 4);
+}
+
 static int encoding_open(struct sheet *sheet, const char *encoding, struct casebus_error *err)
 {
     struct bytes ahead;
     int r = input_peek(sheet->input, &ahead, err);
     if (r < 0)
         return -1;
+    if (is_workbook(ahead)) {
+        error_set(err, CASEBUS_SOURCE, _("'%s' is a spreadsheet or another packed file, not CSV"),
+                  input_name(sheet->input));
+        return error_hint(err, _("save it again as CSV UTF-8"));
+    }
+    if (!sheet->delimiter)
+        sheet->delimiter = delimiter_guess(ahead);
     if (has_prefix(ahead, "\xff\xfe", 2) || has_prefix(ahead, "\xfe\xff", 2)) {
         error_set(err, CASEBUS_SOURCE, _("'%s' is in UTF-16, which is not read here"),
                   input_name(sheet->input));
@@ -465,7 +499,7 @@ int sheet_open(struct sheet **sheetp, struct input *input, const struct sheet_op
         return -1;
     }
     sheet->input = input;
-    sheet->delimiter = options->delimiter ? options->delimiter : ',';
+    sheet->delimiter = options->delimiter;
     sheet->decoder = (iconv_t)-1;
     sheet->line = 1;
     buffer_init(&sheet->text, TEXT_MAX);

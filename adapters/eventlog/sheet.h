@@ -8,7 +8,7 @@
 struct sheet;
 
 struct sheet_options {
-    char delimiter;       /* 0: ',' */
+    char delimiter;       /* 0: found out from the row of column names: ',', ';' or a tab */
     const char *encoding; /* "UTF-8", "GB18030"; NULL: found out from the first 128 KiB */
 };
 

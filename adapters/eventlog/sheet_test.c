@@ -80,6 +80,24 @@ static void test_other_delimiters_are_read(void **state)
     (void)state;
     assert_string_equal(rows_of(bytes_of_text("a;b\n1,5;2\n"), ';', NULL), "1@2:1,5|2;");
     assert_string_equal(rows_of(bytes_of_text("a\tb\n1\t2\n"), '\t', NULL), "1@2:1|2;");
+    assert_string_equal(rows_of(bytes_of_text("a;b\n1;2\n"), ',', NULL), "1@2:1;2;");
+}
+
+static void test_the_delimiter_is_found_in_the_column_names(void **state)
+{
+    (void)state;
+    assert_string_equal(rows("a;b\n1,5;2\n"), "1@2:1,5|2;");
+    assert_string_equal(rows("\n\na\tb\n1,5\t2;3\n"), "1@4:1,5|2;3;");
+    assert_string_equal(rows("\"a,b,\n,c\";d\n1;2\n"), "1@3:1|2;");
+    assert_string_equal(rows("a,b;c,d\n1,2,3\n"), "1@2:1|2|3;");
+}
+
+static void test_a_workbook_is_no_sheet(void **state)
+{
+    (void)state;
+    struct casebus_error err;
+    assert_null(sheet_of(bytes_of_text("PK\x03\x04 xl/workbook.xml"), 0, NULL, &err));
+    assert_string_equal(err.text, "'test.csv' is a spreadsheet or another packed file, not CSV");
 }
 
 static void test_encodings_are_found_or_given(void **state)
@@ -189,6 +207,8 @@ int main(void)
         cmocka_unit_test(test_quoted_cells_hold_anything),
         cmocka_unit_test(test_a_bad_row_costs_one_line),
         cmocka_unit_test(test_other_delimiters_are_read),
+        cmocka_unit_test(test_the_delimiter_is_found_in_the_column_names),
+        cmocka_unit_test(test_a_workbook_is_no_sheet),
         cmocka_unit_test(test_encodings_are_found_or_given),
         cmocka_unit_test(test_nul_is_no_text),
         cmocka_unit_test(test_raw_is_the_row_as_it_stood),

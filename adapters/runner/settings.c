@@ -101,12 +101,16 @@ static void choice_read(const struct reader *reader, const struct setting *setti
 static void char_read(const struct reader *reader, const struct setting *setting,
                       const struct tree_node *node, const char *text)
 {
+    if (strcmp(text, "auto") == 0) {
+        VALUE(reader, setting, char) = '\0';
+        return;
+    }
     bool is_tab = strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0;
     char c = is_tab ? '\t' : text[0];
     bool usable = (is_tab || (c && text[1] == '\0')) && (c == '\t' || (c >= ' ' && c < 127)) && c != '"';
     if (!usable) {
         faults_add(reader->faults, &node->place, _("'%s' cannot be '%s'"), setting->name, text);
-        faults_hint(reader->faults, _("it is one ASCII character, such as ';' or tab"));
+        faults_hint(reader->faults, _("it is one ASCII character, such as ';' or tab, or auto"));
         return;
     }
     VALUE(reader, setting, char) = c;
@@ -256,9 +260,7 @@ void settings_print(const struct setting *rows, size_t n_rows, int indent)
     for (size_t i = 0; i < n_rows; i++) {
         const struct setting *row = &rows[i];
         char left[64];
-        const char *quote = row->type == SETTING_CHAR ? "\"" : "";
-        snprintf(left, sizeof left, "%s: %s%s%s", row->name, quote, row->fallback ? row->fallback : "...",
-                 quote);
+        snprintf(left, sizeof left, "%s: %s", row->name, row->fallback ? row->fallback : "...");
         printf("%*s%-*s # %s%s", indent, "", 26 - indent, left, row->fallback ? "" : _("required. "),
                _(row->summary));
         for (size_t j = 0; row->choices && row->choices[j]; j++)

@@ -16,7 +16,7 @@ enum setting_type {
     SETTING_WRITE,    /* const char *: a file that is made; its folder must be there */
     SETTING_DIR,      /* const char *: a folder */
     SETTING_CHOICE,   /* int: which of `choices` */
-    SETTING_CHAR,     /* char: one ASCII character, or "tab" */
+    SETTING_CHAR,     /* char: one ASCII character, "tab", or "auto" (0) */
     SETTING_BOOL,     /* bool */
     SETTING_LIST,     /* struct text_list */
 };
