@@ -210,7 +210,8 @@ sink:
 
     def test_unknown_commands_and_options_are_usage(self):
         for words in (["frobnicate"], ["run"], [], ["check", "a", "b"], ["--frob"], ["explain", "nothing"],
-                      ["check", "nothing.yaml"]):
+                      ["check", "nothing.yaml"], ["check", "adapter.yaml", "--once"], ["run", "adapter.yaml", "--codes=x"],
+                      ["run", "adapter.yaml", "--idle=3"], ["explain", "--rows=1"]):
             self.assertEqual(Place().adapter(*words).returncode, 2, words)
         self.assertEqual(Place().adapter("--help").returncode, 0)
         self.assertEqual(Place().adapter("--version").returncode, 0)

@@ -182,7 +182,7 @@ static uint64_t tally_sum(const struct tally *tally)
     return sum;
 }
 
-static void summary_print(struct check *check, bool damaged)
+static void summary_print(struct check *check, bool failed)
 {
     struct tally *unmapped = mapping_unmapped(check->config->mapping);
     if (check->rejected > FAULTS_SHOWN)
@@ -190,7 +190,7 @@ static void summary_print(struct check *check, bool damaged)
                (unsigned long long)check->rejected - FAULTS_SHOWN);
     tally_print(_("Events by kind:"), &check->kinds);
     tally_print(_("Codes that no table knows (give them a kind, or leave them as the default):"), unmapped);
-    bool fine = !damaged && check->rejected == 0;
+    bool fine = !failed && check->rejected == 0;
     printf("RESULT %s rows=%llu events=%llu rejected=%llu unmapped=%llu filtered=%llu\n",
            fine ? "OK" : "FAILED", (unsigned long long)check->rows, (unsigned long long)check->events,
            (unsigned long long)check->rejected, (unsigned long long)tally_sum(unmapped),
@@ -208,9 +208,11 @@ static int source_check(struct check *check, const char *codes_file)
         fflush(stdout);
         error_print("casebus-adapter", &err);
     }
-    summary_print(check, r != 0);
-    if (r != 0 ||
-        (codes_file && codes_write(codes_file, mapping_unmapped(check->config->mapping)) != EXIT_FINE))
+    bool failed = r != 0;
+    if (codes_file && !failed)
+        failed = codes_write(codes_file, mapping_unmapped(check->config->mapping)) != EXIT_FINE;
+    summary_print(check, failed);
+    if (failed)
         return EXIT_STUCK;
     return check->rejected ? EXIT_SOME_BAD : EXIT_FINE;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS_MAX = 64 };
+enum { SETS_MAX = 64, ROWS_SHOWN = 3 };
 enum { OPT_ONCE = 256, OPT_BACKFILL, OPT_LANGUAGE, OPT_FROM_START, OPT_IDLE, OPT_ROWS, OPT_CODES };
 
 struct command {
@@ -147,9 +147,46 @@ static const struct command *command_find(const char *name)
     return NULL;
 }
 
+/* An option that a command does not know would do nothing, in silence. */
+static const char *option_foreign(const struct options *options, const struct command *command)
+{
+    bool run = command->main == run_command, check = command->main == check_command;
+    const struct {
+        bool given, fits;
+        const char *name;
+    } rows[] = {{options->once, run, "--once"},
+                {options->idle_seconds > 0, run, "--idle"},
+                {options->from_start, run, "--from-start"},
+                {options->backfill, run || check, "--backfill"},
+                {options->rows_shown != ROWS_SHOWN, check, "--rows"},
+                {options->codes_file != NULL, check, "--codes"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].given && !rows[i].fits)
+            return rows[i].name;
+    return NULL;
+}
+
+/* Returns 0, or -1 when the words and options make no sense together. */
+static int command_check(const struct command *command, const struct options *options)
+{
+    const char *foreign = command ? option_foreign(options, command) : NULL;
+    if (!command)
+        fprintf(stderr, _("casebus-adapter: there is no command '%s'\n"), options->command);
+    else if (command->needs_argument && !options->argument)
+        fprintf(stderr, _("casebus-adapter: '%s' needs a configuration file\n"), command->name);
+    else if (foreign)
+        fprintf(stderr, _("casebus-adapter: '%s' has no option %s\n"), command->name, foreign);
+    else if (options->idle_seconds > 0 && !options->once)
+        fprintf(stderr, _("casebus-adapter: --idle goes with --once\n"));
+    else
+        return 0;
+    fputs(_("  try: casebus-adapter --help\n"), stderr);
+    return -1;
+}
+
 int main(int argc, char **argv)
 {
-    struct arguments arguments = {.options = {.rows_shown = 3}};
+    struct arguments arguments = {.options = {.rows_shown = ROWS_SHOWN}};
     texts_init();
     setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
     argp_err_exit_status = EXIT_USAGE;
@@ -163,13 +200,7 @@ int main(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
         return EXIT_USAGE;
     const struct command *command = command_find(arguments.options.command);
-    if (!command || (command->needs_argument && !arguments.options.argument)) {
-        if (!command)
-            fprintf(stderr, _("casebus-adapter: there is no command '%s'\n"), arguments.options.command);
-        else
-            fprintf(stderr, _("casebus-adapter: '%s' needs a configuration file\n"), command->name);
-        fputs(_("  try: casebus-adapter --help\n"), stderr);
+    if (command_check(command, &arguments.options) != 0)
         return EXIT_USAGE;
-    }
     return command->main(&arguments.options);
 }

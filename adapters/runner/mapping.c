@@ -17,6 +17,7 @@
 #include "proto/base/texts.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { RULES_MAX = 320, VALUE_MAX = 256 * 1024, FORMATS_MAX = 4 };
 
@@ -238,8 +239,10 @@ static void time_take(struct mapping *mapping, struct rule *rule, const struct r
     }
     for (size_t i = 0; i < formats.n; i++) {
         struct time_format *time = &rule->times[rule->n_times++];
-        if (time_format_parse(time, formats.items[i], settings->zone, &err) != 0)
+        if (time_format_parse(time, formats.items[i], settings->zone, &err) != 0) {
             faults_add_error(mapping->faults, &rule->place, &err);
+            return; /* the same zone would be wrong for each format */
+        }
         time->midnight_is_date = settings->midnight;
     }
 }
@@ -259,7 +262,7 @@ static void codes_take(struct mapping *mapping, struct rule *rule, const struct 
         else if (!codes_add(&rule->values, value->key, value->text, &value->place))
             faults_add(mapping->faults, &value->place, _("a table of codes has at most %d rows"), CODES_MAX);
     }
-    if (settings->file)
+    if (settings->file && access(settings->file, R_OK) == 0) /* else a fault told already */
         codes_add_file(&rule->file, settings->file, settings->from, settings->to, mapping->arena,
                        &rule->place, mapping->faults);
     codes_close(&rule->values, mapping->faults);

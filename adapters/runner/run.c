@@ -485,6 +485,10 @@ int run_command(const struct options *options)
     run->log_below = (struct log){.file = stderr, .min_level = LOG_DEBUG, .program = "casebus-adapter"};
     faults_init(&faults);
     config_init(&run->config, options->argument, options->sets, options->backfill, CONFIG_TO_RUN, &faults);
+    if (faults.n_all == 0 && options->once && !run->config.source && options->idle_seconds == 0) {
+        faults_add(&faults, NULL, _("--once would end before anything was received: there is no source"));
+        faults_hint(&faults, _("add --idle=5: it ends when nothing has come for 5 seconds"));
+    }
     int code = EXIT_USAGE;
     if (faults.n_all == 0) {
         code = run_configured(run);

@@ -171,6 +171,9 @@ static struct tree_node *document_take(const struct reading *reading, const char
     struct tree_node *root = NULL;
     if (!document) {
         syntax_faults(reading, diag);
+    } else if (!fy_document_root(document)) {
+        faults_add(reading->faults, &(struct place){.file = reading->name}, _("the file is empty"));
+        faults_hint(reading->faults, _("`casebus-adapter explain` shows a whole configuration"));
     } else {
         struct place begin = {reading->name, 1, 1};
         root = node_take(reading, fy_document_root(document), begin, 0);
