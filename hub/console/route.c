@@ -68,7 +68,10 @@ static int params_check(const struct route *route, const struct request *request
         if (n >= (int)sizeof word || strchr(request->params[i].name, ' ') || !strstr(route->params, word)) {
             error_set(err, CASEBUS_ARGUMENT, _("'%s' has no parameter '%s'"), route->path,
                       request->params[i].name);
-            return error_hint(err, _("it has: %s"), *route->params ? route->params : _("none"));
+            char names[128]; /* without the space before the first and behind the last */
+            size_t size = strlen(route->params);
+            snprintf(names, sizeof names, "%.*s", size > 2 ? (int)size - 2 : 0, route->params + (size > 0));
+            return error_hint(err, _("it has: %s"), names[0] ? names : _("none"));
         }
     }
     return 0;
