@@ -15,6 +15,19 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What argp says of itself. It looks its words up in our catalogue, so they only have to be in it. */
+#define ARGP_SAYS                                                                                            \
+    N_("Usage:")                                                                                             \
+    N_("  or: ")                                                                                             \
+    N_(" [OPTION...]")                                                                                       \
+    N_("Give this help list")                                                                                \
+    N_("Give a short usage message")                                                                         \
+    N_("Print program version")                                                                              \
+    N_("%s: Too many arguments\n")                                                                           \
+    N_("Try `%s --help' or `%s --usage' for more information.\n")                                            \
+    N_("Mandatory or optional arguments to long options are also mandatory or optional for "                 \
+       "any corresponding short options.")
+
 static const char *environment(const char *name)
 {
     const char *value = getenv(name);
@@ -67,6 +80,8 @@ static void language_choose(void)
     locale_stand_in(LC_CTYPE);
     locale_stand_in(LC_MESSAGES);
     setenv("LANGUAGE", "zh_CN", 1);
+    /* argp counts bytes as columns; three a character would break Chinese lines in the middle */
+    setenv("ARGP_HELP_FMT", "no-dup-args-note,rmargin=250", 0);
 }
 
 /* DIR of our own program plus @below, when our catalogue is there. */
