@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 enum { BAR_WIDTH = 20, NS_PER_MS = 1000000 };
 static const uint64_t draw_every_ns = 200ull * NS_PER_MS;
@@ -65,6 +66,27 @@ static uint64_t counts_done(const struct counts *counts)
     return counts->accepted + counts->duplicate + counts->refused + counts->delivered;
 }
 
+/* Cuts @line to @width columns of a terminal: a Chinese character takes two, and stays whole. */
+static void line_cut(char *line, size_t width)
+{
+    mbstate_t state = {0};
+    size_t at = 0, columns = 0;
+    while (line[at]) {
+        wchar_t c = L'?';
+        size_t n = mbrtowc(&c, line + at, strlen(line + at), &state);
+        if (n > 4) { /* no character in this locale */
+            memset(&state, 0, sizeof state);
+            n = 1;
+        }
+        int takes = wcwidth(c);
+        columns += takes > 0 ? (size_t)takes : 0;
+        if (columns > width)
+            break;
+        at += n;
+    }
+    line[at] = '\0';
+}
+
 static void line_draw(struct progress *progress, const struct counts *counts, double part, bool connected,
                       double per_second)
 {
@@ -81,9 +103,7 @@ static void line_draw(struct progress *progress, const struct counts *counts, do
              grouped(rows, sizeof rows, counts->rows), grouped(accepted, sizeof accepted, counts->accepted),
              trouble, received, grouped(rate, sizeof rate, (uint64_t)per_second),
              connected ? "" : _("  (no hub yet)"));
-    size_t width = terminal_width() - 1;
-    if (strlen(line) > width && width < sizeof line)
-        line[width] = '\0';
+    line_cut(line, terminal_width() - 1);
     fprintf(stderr, "\r\033[K%s", line);
     fflush(stderr);
     progress->drawn = true;

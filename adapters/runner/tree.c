@@ -152,8 +152,10 @@ static void syntax_faults(const struct reading *reading, struct fy_diag *diag)
                               error->column > 0 ? (unsigned)error->column : 0};
         faults_add(reading->faults, &place, _("not valid YAML: %s"), error->msg ? error->msg : "?");
     }
-    if (reading->faults->n_all == before)
-        faults_add(reading->faults, &(struct place){.file = reading->name}, _("not valid YAML"));
+    if (reading->faults->n_all > before)
+        return;
+    faults_add(reading->faults, &(struct place){.file = reading->name}, _("there is no YAML in this file"));
+    faults_hint(reading->faults, _("`casebus-adapter explain` shows a whole configuration"));
 }
 
 static struct tree_node *document_take(const struct reading *reading, const char *text, size_t size)
@@ -171,9 +173,6 @@ static struct tree_node *document_take(const struct reading *reading, const char
     struct tree_node *root = NULL;
     if (!document) {
         syntax_faults(reading, diag);
-    } else if (!fy_document_root(document)) {
-        faults_add(reading->faults, &(struct place){.file = reading->name}, _("the file is empty"));
-        faults_hint(reading->faults, _("`casebus-adapter explain` shows a whole configuration"));
     } else {
         struct place begin = {reading->name, 1, 1};
         root = node_take(reading, fy_document_root(document), begin, 0);
