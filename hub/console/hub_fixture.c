@@ -528,6 +528,7 @@ static void open_stores(struct hub_fixture *fixture)
     must(ledger_open(&fixture->ledger, fixture->dir, FIXTURE_ORIGIN, &err), &err);
     must(state_open(&fixture->state, fixture->dir, &err), &err);
     must(vault_open(&fixture->vault, fixture->dir, fixture->keys.kek, 64, NULL, &err), &err);
+    must(vault_prepare(fixture->vault, &err), &err);
     folder_path(path, fixture->dir, "hub.yaml");
     must(file_write(path, bytes_of_text("origin: " FIXTURE_ORIGIN "\n"), 0600, &err), &err);
 }

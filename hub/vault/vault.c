@@ -255,6 +255,9 @@ static int copies_open(struct vault *vault, const char *dir, unsigned *mended, s
     return vault->ahead ? slots_mend(vault, mended, err) : 0;
 }
 
+static void ring_load(struct vault *vault, uint64_t target, uint64_t taken);
+
+/* Makes no slots: which ones are taken is not known yet, and a new key in one of them would be a lie. */
 static int vault_begin(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
                        unsigned *mended, struct casebus_error *err)
 {
@@ -272,7 +275,7 @@ static int vault_begin(struct vault **vaultp, const char *dir, const uint8_t kek
         r = copies_open(vault, dir, mended, err);
     atomic_init(&vault->count, vault->header.count);
     if (r == 0 && ahead)
-        r = vault_prepare(vault, err);
+        ring_load(vault, vault->header.count < ahead ? vault->header.count : ahead, 0);
     if (r != 0) {
         vault_close(vault);
         return -1;
@@ -411,9 +414,8 @@ int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err)
 
 /* --- the keeper's side --------------------------------------------------------------------------------- */
 
-/* Writes slots up to @count to both copies. Slots that are taken but were never made here (the vault was
- * lost) stay damaged: a new key in them would be a lie. */
-static int slots_write(struct vault *vault, uint64_t count, uint64_t taken, struct casebus_error *err)
+/* Writes slots up to @count to both copies. */
+static int slots_write(struct vault *vault, uint64_t count, struct casebus_error *err)
 {
     uint8_t *records = malloc((size_t)CHUNK * SLOT_SIZE);
     if (!records)
@@ -422,10 +424,8 @@ static int slots_write(struct vault *vault, uint64_t count, uint64_t taken, stru
 
     for (uint64_t first = vault->header.count + 1; r == 0 && first <= count; first += CHUNK) {
         size_t n = count - first + 1 < CHUNK ? (size_t)(count - first + 1) : CHUNK;
-        memset(records, 0, n * SLOT_SIZE);
         for (size_t i = 0; i < n; i++)
-            if (first + i > taken)
-                slot_make(vault, records + i * SLOT_SIZE, first + i);
+            slot_make(vault, records + i * SLOT_SIZE, first + i);
         for (int i = 0; r == 0 && i < 2; i++)
             r = copy_write_slots(&vault->copies[i], first, records, n, err);
     }
@@ -433,9 +433,9 @@ static int slots_write(struct vault *vault, uint64_t count, uint64_t taken, stru
     return r;
 }
 
-static int slots_grow(struct vault *vault, uint64_t count, uint64_t taken, struct casebus_error *err)
+static int slots_grow(struct vault *vault, uint64_t count, struct casebus_error *err)
 {
-    if (slots_write(vault, count, taken, err) != 0)
+    if (slots_write(vault, count, err) != 0)
         return -1;
     for (int i = 0; i < 2; i++)
         if (copy_sync(&vault->copies[i], err) != 0)
@@ -461,11 +461,22 @@ static void ring_load(struct vault *vault, uint64_t target, uint64_t taken)
     }
 }
 
+/* Slots are made before they are taken: a vault that has fewer is not the one that the bodies belong to. */
+static int lost(const struct vault *vault, uint64_t taken, struct casebus_error *err)
+{
+    error_set(err, CASEBUS_DAMAGED, _("the vault '%s' has %llu slots, but %llu are in use: keys were lost"),
+              vault->copies[0].path, (unsigned long long)vault->header.count, (unsigned long long)taken);
+    return error_hint(err, _("put back the newest copy of the folder 'vault'; without it contents cannot be "
+                             "read any more"));
+}
+
 int vault_prepare(struct vault *vault, struct casebus_error *err)
 {
     uint64_t taken = vault_taken(vault);
     uint64_t target = taken + vault->ahead;
-    if (vault->header.count < target && slots_grow(vault, target + vault->ahead, taken, err) != 0)
+    if (taken > vault->header.count)
+        return lost(vault, taken, err);
+    if (vault->header.count < target && slots_grow(vault, target + vault->ahead, err) != 0)
         return -1;
     ring_load(vault, target, taken);
     return 0;

@@ -14,7 +14,8 @@
 
 struct vault;
 
-/* Opens DIR/vault, or makes it with @ahead slots (slots count from 1). @kek is copied into locked memory;
+/* Opens DIR/vault, or makes it without slots (they count from 1); @ahead: how many vault_prepare keeps ready.
+ * @kek is copied into locked memory;
  * CASEBUS_KEY when the vault was made under another one. A slot that is damaged in one copy is mended from
  * the other and counted in *mended (may be NULL), a lost copy is made again; damaged in both: known only when
  * it is asked. An erasure that reached one copy is completed. */
@@ -24,7 +25,7 @@ int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZ
 int vault_open_readonly(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE],
                         struct casebus_error *err);
 struct vault *vault_close(struct vault *vault);
-/* Says that slots up to @slot are taken (after replay); vault_prepare makes the next ones ready then.
+/* Says that slots up to @slot are taken (after replay, before the first vault_prepare).
  * Writer's thread only. */
 void vault_set_taken(struct vault *vault, uint64_t slot);
 uint64_t vault_taken(const struct vault *vault);
@@ -34,7 +35,8 @@ int vault_take(struct vault *vault, uint64_t *slotp, uint8_t key[KEY_SIZE], stru
 /* The key of a taken slot. CASEBUS_NOT_FOUND: erased. CASEBUS_DAMAGED: in both copies, or never made. Any
  * thread. */
 int vault_key(struct vault *vault, uint64_t slot, uint8_t key[KEY_SIZE], struct casebus_error *err);
-/* Makes slots until @ahead are ready; syncs both copies. The keeper's thread. */
+/* Makes slots until @ahead are ready; syncs both copies. CASEBUS_DAMAGED when more are taken than were ever
+ * made here: the vault was lost, or is an old copy. The keeper's thread. */
 int vault_prepare(struct vault *vault, struct casebus_error *err);
 /* How many slots are ready to be taken. Any thread. */
 uint64_t vault_ready(const struct vault *vault);

@@ -34,11 +34,13 @@ static void fixture_reopen(struct fixture *f, uint64_t taken)
 static int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
+    struct casebus_error err;
     folder_make(f->dir, "vault");
     folder_path(f->files[0], f->dir, "vault/a");
     folder_path(f->files[1], f->dir, "vault/b");
     memset(f->kek, 7, sizeof f->kek);
     fixture_open(f);
+    must(vault_prepare(f->vault, &err), &err);
     *state = f;
     return 0;
 }
@@ -179,17 +181,36 @@ static void test_replay_far_beyond_the_ring_goes_on_after_prepare(void **state)
     expect_key(f, 101, key);
 }
 
-static void test_lost_vault_does_not_make_up_keys(void **state)
+/* Slots are known to be taken only after replay: opening must not make any, or bodies of old cases would be
+ * sealed under new keys, and the old keys could not be put back. */
+static void test_lost_vault_is_named_and_makes_up_no_keys(void **state)
 {
     struct fixture *f = *state;
     struct casebus_error err;
     uint8_t key[KEY_SIZE];
 
-    vault_set_taken(f->vault, 1000); /* bodies say so, but the slots were never made here */
-    must(vault_prepare(f->vault, &err), &err);
-    expect_no_key(f, 1000, CASEBUS_DAMAGED);
-    assert_int_equal(take(f, key), 1001);
-    expect_no_key(f, 100000, CASEBUS_DAMAGED);
+    take(f, key);
+    f->vault = vault_close(f->vault);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(unlink(f->files[i]), 0);
+    for (int round = 0; round < 2; round++) {
+        fixture_reopen(f, 1);
+        assert_int_equal(vault_prepare(f->vault, &err), -1);
+        assert_int_equal(err.code, CASEBUS_DAMAGED);
+        expect_no_key(f, 1, CASEBUS_DAMAGED);
+        assert_int_equal(vault_ready(f->vault), 0);
+    }
+}
+
+static void test_old_copy_of_the_vault_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct casebus_error err;
+
+    vault_set_taken(f->vault, 2 * AHEAD + 1);
+    assert_int_equal(vault_prepare(f->vault, &err), -1);
+    assert_int_equal(err.code, CASEBUS_DAMAGED);
+    expect_no_key(f, 2 * AHEAD + 1, CASEBUS_DAMAGED);
     expect_no_key(f, 0, CASEBUS_DAMAGED);
 }
 
@@ -434,7 +455,8 @@ int main(void)
         VAULT_TEST(test_take_is_busy_until_slots_are_prepared),
         VAULT_TEST(test_taken_slots_are_not_given_again_after_replay),
         VAULT_TEST(test_replay_far_beyond_the_ring_goes_on_after_prepare),
-        VAULT_TEST(test_lost_vault_does_not_make_up_keys),
+        VAULT_TEST(test_lost_vault_is_named_and_makes_up_no_keys),
+        VAULT_TEST(test_old_copy_of_the_vault_is_named),
         VAULT_TEST(test_slot_damaged_in_one_copy_is_mended_from_the_other),
         VAULT_TEST(test_slot_damaged_in_both_copies_is_named_when_asked),
         VAULT_TEST(test_slot_in_another_slots_place_is_not_its_key),
