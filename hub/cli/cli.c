@@ -113,9 +113,31 @@ int cli_connect(struct cli *cli)
     return client_open(&cli->client, cli->hub, &err) ? cli_fail(cli, &err) : CLI_OK;
 }
 
+/* JSON lets characters through that steer a terminal, such as U+009B. They stand in texts alone, where \uNNNN
+ * says the same. */
+static void json_write(const char *text, FILE *out)
+{
+    const char *plain = text;
+    for (const char *at = text; *at;) {
+        uint32_t point;
+        bool unsafe;
+        size_t n = text_point(at, &point, &unsafe);
+        if (unsafe) {
+            fwrite(plain, 1, (size_t)(at - plain), out);
+            fprintf(out, "\\u%04X", (unsigned)point);
+            plain = at + n;
+        }
+        at += n;
+    }
+    fputs(plain, out);
+}
+
 void cli_print_json(const struct cli *cli, const json_t *json)
 {
-    json_dumpf(json, cli->out, JSON_COMPACT);
+    char *text = json_dumps(json, JSON_COMPACT);
+    if (text)
+        json_write(text, cli->out);
+    free(text);
     fputc('\n', cli->out);
 }
 

@@ -53,8 +53,10 @@ static int setup_offline(void **state)
 
 static int setup_hostile(void **state)
 {
-    const struct fixture_event event = {
-        .record = "d3", .number = "2026/\033[2J3", .kind = CASEBUS__V1__KIND__KIND_APPLY};
+    const struct fixture_event event = {.record = "d3",
+                                        .number = "2026/\033[2J\xC2\x9B"
+                                                  "3",
+                                        .kind = CASEBUS__V1__KIND__KIND_APPLY};
     return setup_told(state, &event);
 }
 
@@ -209,16 +211,30 @@ static void test_casebus_leaves_nothing_of_a_refused_enrolment(void **state)
     assert_int_equal(harness->fixture.n_enrolled, 0);
 }
 
+static void expect_no_control(const char *output)
+{
+    assert_null(strchr(output, '\033'));
+    assert_null(strstr(output, "\xC2\x9B"));
+}
+
 /* A department may write what it likes; nobody's terminal obeys it. */
 static void test_casebus_shows_control_characters_of_departments_as_text(void **state)
 {
     struct harness *harness = *state;
-    run(harness, 0, "case show '2026/\033[2J3'");
-    expect_in(harness->output, "2026/\\x1b[2J3");
-    assert_null(strchr(harness->output, '\033'));
-    assert_null(strchr(run(harness, 0, "case list"), '\033'));
-    assert_null(strchr(run(harness, 0, "event tail"), '\033'));
-    assert_null(strchr(run(harness, 0, "state dump"), '\033'));
+    run(harness, 0,
+        "case show '2026/\033[2J\xC2\x9B"
+        "3'");
+    expect_in(harness->output, "2026/\\x1b[2J\\xc2\\x9b3");
+    expect_no_control(harness->output);
+    run(harness, 0,
+        "--json case show '2026/\033[2J\xC2\x9B"
+        "3'");
+    expect_in(harness->output, "2026/\\u001B[2J\\u009B3");
+    expect_no_control(harness->output);
+    expect_no_control(run(harness, 0, "case list"));
+    expect_no_control(run(harness, 0, "--json case list"));
+    expect_no_control(run(harness, 0, "event tail"));
+    expect_no_control(run(harness, 0, "state dump"));
 }
 
 /* ---- the command line ---- */

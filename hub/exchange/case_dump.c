@@ -11,13 +11,17 @@
 static bool put_text(struct buffer *out, const char *text)
 {
     bool ok = buffer_append(out, "\"", 1);
-    for (const char *p = text; ok && *p; p++) {
+    for (const char *p = text; ok && *p;) {
+        uint32_t point;
+        bool unsafe;
+        size_t n = text_point(p, &point, &unsafe);
         if (*p == '"' || *p == '\\')
             ok = buffer_printf(out, "\\%c", *p);
-        else if ((unsigned char)*p < 0x20)
-            ok = buffer_printf(out, "\\u%04x", (unsigned)*p);
+        else if (unsafe)
+            ok = buffer_printf(out, "\\u%04x", (unsigned)point);
         else
-            ok = buffer_append(out, p, 1);
+            ok = buffer_append(out, p, n);
+        p += n;
     }
     return ok && buffer_append(out, "\"", 1);
 }

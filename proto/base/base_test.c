@@ -162,6 +162,21 @@ static void test_escaped_text_cannot_forge_lines(void **state)
     }
 }
 
+static void test_characters_that_steer_terminals_are_known(void **state)
+{
+    (void)state;
+    uint32_t point;
+    bool unsafe;
+    assert_int_equal(text_point("办件", &point, &unsafe), 3);
+    assert_int_equal(point, 0x529E);
+    assert_false(unsafe);
+    const char *const steering[] = {"\x1b", "\x7f", "\xC2\x9B", "\xE2\x80\xAE", "\xFF", "\xE5\x8A", "\n"};
+    for (size_t i = 0; i < sizeof steering / sizeof steering[0]; i++) {
+        text_point(steering[i], &point, &unsafe);
+        assert_true(unsafe);
+    }
+}
+
 static void test_buffer_grows_up_to_its_bound(void **state)
 {
     (void)state;
@@ -448,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_utf8_is_judged_by_rfc_3629),
         cmocka_unit_test(test_cut_leaves_whole_characters),
         cmocka_unit_test(test_escaped_text_cannot_forge_lines),
+        cmocka_unit_test(test_characters_that_steer_terminals_are_known),
         cmocka_unit_test(test_buffer_grows_up_to_its_bound),
         cmocka_unit_test(test_integers_have_their_byte_order),
         cmocka_unit_test(test_arena_gives_aligned_memory_up_to_its_bound),

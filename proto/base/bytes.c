@@ -106,6 +106,15 @@ static bool point_is_unsafe(uint32_t point)
            (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
 }
 
+size_t text_point(const char *text, uint32_t *point, bool *unsafe)
+{
+    size_t length = utf8_next((const uint8_t *)text, strnlen(text, 4), point);
+    *unsafe = length == 0 || point_is_unsafe(*point);
+    if (length == 0)
+        *point = 0xFFFD;
+    return length ? length : 1;
+}
+
 size_t text_escape(char *out, size_t size, const char *text)
 {
     assert(size > 0);

@@ -90,6 +90,9 @@ bool hex_decode(void *out, size_t size, const char *text);
 bool utf8_valid(const void *text, size_t size);
 /* Drops an incomplete character from the end of @text, after a copy that was cut. */
 void utf8_cut(char *text);
+/* The character at the start of @text, which is not empty: returns its length in bytes. @unsafe: it is one
+ * that text_escape does not let through. A byte that is not UTF-8 is unsafe and reads as U+FFFD. */
+size_t text_point(const char *text, uint32_t *point, bool *unsafe);
 /* Copies @text for a log or a terminal: control characters, those that turn the writing direction and bytes
  * that are not UTF-8 become \xNN. Cut between characters to fit @size. Returns the length. */
 size_t text_escape(char *out, size_t size, const char *text);
