@@ -19,6 +19,7 @@
 
 #define HASHES_PER_ROW 32
 #define ORIGIN_MAX     256
+#define CONTENT_MAX    (1 << 20) /* of a leaf or a body: three times what the schema allows */
 
 enum { META, LEAVES, BODIES, HASHES, CHECKPOINTS, N_TABLES };
 
@@ -398,9 +399,10 @@ static int check_rows(const struct ledger *ledger, uint64_t first, const struct 
                          (unsigned long long)first, (unsigned long long)ledger_size(ledger));
     for (size_t i = 0; i < n; i++) {
         uint64_t position = first + i;
-        if (rows[i].leaf.size == 0 || rows[i].n_hashes != hashes_of(position))
+        if (rows[i].leaf.size == 0 || rows[i].leaf.size > CONTENT_MAX || rows[i].body.size > CONTENT_MAX ||
+            rows[i].n_hashes != hashes_of(position))
             return error_set(err, CASEBUS_INTERNAL,
-                             _("entry %llu comes to the ledger without its leaf or hashes"),
+                             _("entry %llu comes to the ledger without its leaf or hashes, or too large"),
                              (unsigned long long)position);
     }
     return 0;
@@ -502,12 +504,15 @@ static int past_end(const struct ledger_view *view, uint64_t position, struct ca
                      (unsigned long long)position, (unsigned long long)view->size);
 }
 
-/* An error of LMDB. */
+/* An error of LMDB. It believes any size that stands in the file; a damaged one would lead far behind its
+ * end. */
 static int view_get(struct ledger_view *view, int table, uint64_t number, struct bytes *content)
 {
     MDB_val key = {sizeof number, &number};
     MDB_val value;
     int rc = mdb_get(view->txn, view->ledger->env.tables[table], &key, &value);
+    if (rc == 0 && value.mv_size > CONTENT_MAX)
+        rc = MDB_CORRUPTED;
     if (rc == 0)
         *content = bytes_of_value(value);
     return rc;
