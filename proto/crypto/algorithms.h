@@ -9,11 +9,11 @@
 
 #include <openssl/evp.h>
 
-#define NONCE_SIZE  12
-#define TAG_SIZE    16
-#define RANDOM_POOL 4096 /* bytes drawn at once: a call of the generator costs as much as sealing two parts  \
-                          */
+#define NONCE_SIZE   12
+#define TAG_SIZE     16
 #define DIGEST_BLOCK 64
+/* Bytes drawn at once: a call of the generator costs as much as sealing two parts. */
+#define RANDOM_POOL 4096
 
 struct sealing {
     const char *cipher; /* OpenSSL's name */
