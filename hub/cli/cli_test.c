@@ -277,6 +277,16 @@ static void test_casebus_reads_the_files_when_no_hub_answers(void **state)
     expect_in(run(harness, 3, "event tail -f"), "does not run");
 }
 
+static void test_casebus_asks_before_a_name_is_taken(void **state)
+{
+    struct harness *harness = *state;
+    expect_in(run(harness, 2, "node add Desk -d d -a 320100 --publish -o x"), "not the name of a node");
+    expect_in(run(harness, 2, "node add x -d '' -a 320100 --publish -o x"), "--department is missing");
+    expect_in(run(harness, 2, "node add x -d d -a 320100 --publish -o x --endpoint hub"), "tcp://HOST:PORT");
+    expect_in(run(harness, 2, "node add x -d d -a 320100 --publish -o x --endpoint tcp://:1"),
+              "not an endpoint");
+}
+
 static void test_casebus_verifies_without_keys(void **state)
 {
     struct harness *harness = *state;
@@ -314,6 +324,7 @@ int main(int argc, char **argv)
                                         setup_hostile, teardown),
         running(test_casebus_explains_wrong_usage),
         running(test_casebus_says_no_with_one),
+        running(test_casebus_asks_before_a_name_is_taken),
         offline(test_casebus_reads_the_files_when_no_hub_answers),
         offline(test_casebus_verifies_without_keys),
         offline(test_state_dumps_are_canonical),

@@ -9,6 +9,7 @@
 #include "proto/casebus/v1/ledger.pb-c.h"
 #include "proto/codec/event.h"
 #include "proto/codec/statement.h"
+#include "proto/crypto/certificate.h"
 #include "proto/crypto/secret_file.h"
 
 #include <openssl/evp.h>
@@ -53,19 +54,34 @@ static const struct argp_option options[] = {
 
 static void required(struct argp_state *state, const char *value, const char *option)
 {
-    if (!value)
+    if (!value || !*value)
         argp_error(state, _("--%s is missing"), option);
+}
+
+/* Whatever is wrong here would be found only at the node, when its name is taken already. */
+static bool endpoint_usable(const char *endpoint)
+{
+    const char *colon = strrchr(endpoint, ':');
+    if (strncmp(endpoint, "ipc://", 6) == 0)
+        return endpoint[6] != '\0';
+    return strncmp(endpoint, "tcp://", 6) == 0 && colon > endpoint + 6 && colon[1] &&
+           colon[1 + strspn(colon + 1, "0123456789")] == '\0';
 }
 
 static void complete(struct argp_state *state, const struct node_add *add)
 {
     if (!add->name)
         argp_error(state, _("which NAME?"));
+    if (!node_name_valid(add->name))
+        argp_error(state, _("'%s' is not the name of a node: a-z, 0-9, '.' and '-', at most 63 of them"),
+                   add->name);
     required(state, add->department, "department");
     required(state, add->area, "area");
     required(state, add->dir, "out");
     if (!add->publish && !add->receive_all)
         argp_error(state, _("a node without --publish and --receive-all could do nothing"));
+    if (add->endpoint && !endpoint_usable(add->endpoint))
+        argp_error(state, _("'%s' is not an endpoint: tcp://HOST:PORT"), add->endpoint);
     if (add->parts && !add->receive_all)
         argp_error(state, _("--parts goes with --receive-all"));
 }

@@ -7,6 +7,7 @@
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -93,6 +94,10 @@ static void keys_try(struct stores *stores)
 
 static int stores_fill(struct stores *stores, struct casebus_error *err)
 {
+    if (!has(stores, "hub.yaml") && errno == EACCES) {
+        error_set_errno(err, errno, _("'%s' cannot be looked into"), stores->dir);
+        return error_hint(err, _("a hub's directory is open to its own user only: become that user"));
+    }
     if (!has(stores, "hub.yaml")) {
         error_set(err, CASEBUS_NOT_FOUND, _("'%s' is not the directory of a hub"), stores->dir);
         return error_hint(err, _("make one: casebus-hub init %s --origin NAME"), stores->dir);
