@@ -244,6 +244,15 @@ static bool same_identity(const struct registry_node *node, const Casebus__V1__E
            memcmp(node->info.curve_key, fields->curve_key.data, CURVE_KEY_SIZE) == 0;
 }
 
+static bool same_rights(const struct registry_node *node, const Casebus__V1__Grants *grants)
+{
+    uint32_t kinds = 0;
+    for (size_t i = 0; i < grants->n_receive_part_kind; i++)
+        kinds |= part_kind_bit((Casebus__V1__PartKind)grants->receive_part_kind[i]);
+    return node->publish == (grants->publish != 0) && node->receive_all == (grants->receive_all != 0) &&
+           node->receive_part_kinds == kinds;
+}
+
 /* The certificate that was issued before, as the ledger has it. */
 static int certificate_find(struct call *call, struct enrolment *enrolment, struct casebus_error *err)
 {
@@ -282,8 +291,13 @@ static int name_check(const struct call *call, const struct enrolment *enrolment
     const struct registry_node *node = registry_find(registry, enrolment->fields->node);
     const struct registry_node *curve = registry_find_curve(registry, enrolment->fields->curve_key.data);
     int answer = 0;
-    if (node && same_identity(node, enrolment->fields)) {
+    if (node && same_identity(node, enrolment->fields) && same_rights(node, &enrolment->grants)) {
         answer = 1;
+    } else if (node && same_identity(node, enrolment->fields)) {
+        answer = error_set(err, CASEBUS_EXISTS, _("node '%s' is enrolled already, with other rights"),
+                           node->info.node);
+        error_hint(err, _("rights cannot be changed yet: ask for the same ones, or enrol it under another "
+                          "name with new keys"));
     } else if (node) {
         answer = error_set(err, CASEBUS_EXISTS, _("a node '%s' is enrolled already"), node->info.node);
         error_hint(err, _("choose another name; see who is enrolled: casebus node list"));

@@ -429,6 +429,26 @@ static void test_enrolment_asked_again_gets_the_same_certificate(void **state)
     signing_key_free(unused);
 }
 
+/* Whoever forgot a right and asks again must not believe that it was given. */
+static void test_enrolment_asked_again_with_other_rights_is_refused(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer again;
+    newcomer_init(&again);
+    struct fixture_node *desk = hub_fixture_node(fixture, "desk");
+    struct signing_key *unused = again.key;
+    again.key = desk->key;
+    again.statement.node = (char *)"desk";
+    again.statement.department = (char *)"市监局";
+    again.statement.public_key.data = (uint8_t *)signing_key_public(desk->key)->bytes;
+    memcpy(again.curve, desk->curve, CURVE_KEY_SIZE);
+    const char *const rights[] = {"{}", "{\"publish\":true,\"receive_all\":true}", "{\"receive_all\":true}"};
+    for (size_t i = 0; i < sizeof rights / sizeof rights[0]; i++)
+        expect_error(fixture, "POST", "/v1/nodes", request_of(fixture, &again, rights[i]), 409, "CB-EXISTS");
+    assert_int_equal(fixture->n_enrolled, 0);
+    signing_key_free(unused);
+}
+
 static void test_enrolment_checks_its_fields(void **state)
 {
     struct hub_fixture *fixture = *state;
@@ -489,6 +509,7 @@ int main(void)
         claim(test_enrolment_refuses_what_is_not_signed_by_the_node),
         claim(test_enrolment_refuses_names_that_are_taken),
         claim(test_enrolment_asked_again_gets_the_same_certificate),
+        claim(test_enrolment_asked_again_with_other_rights_is_refused),
         claim(test_enrolment_checks_its_fields),
         claim(test_routes_refuse_what_they_do_not_know),
     };
