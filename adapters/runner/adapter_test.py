@@ -219,18 +219,24 @@ sink:
 
 class TheGuide(unittest.TestCase):
     def test_what_docs_adapters_md_shows_is_what_happens(self):
-        guide = (SOURCE / "docs/adapters.md").read_text()
+        self.follow("adapters.md", "en")
+
+    def test_the_guide_in_chinese_shows_it_too(self):
+        self.follow("adapters.zh-CN.md", "zh")
+
+    def follow(self, name, language):
+        guide = (SOURCE / "docs" / name).read_text()
         blocks = guide.split("```")[1::2]
         log = next(b for b in blocks if b.startswith("\n办件编号"))
         config = next(b for b in blocks if b.startswith("yaml\nnode:"))
-        shown = next(b for b in blocks if b.startswith("\n$ casebus-adapter check"))
+        shown = next(b for b in blocks if "casebus-adapter check" in b)
         faults = next(b for b in blocks if b.startswith("\nadapter.yaml:"))
         place = Place(config=config[len("yaml\n"):])
         (place.path / "cases.csv").write_text(log.lstrip())
-        self.assertEqual(place.check("--rows", "1").stdout.strip(), shown.split("\n", 2)[2].strip())
+        self.assertEqual(place.check("--rows", "1", "--language", language).stdout.strip(), shown.split("\n", 2)[2].strip())
         text = (place.path / "adapter.yaml").read_text()
         (place.path / "adapter.yaml").write_text(text.replace("case_number", "case_nmber").replace("column: 时间", "column: 时问"))
-        self.assertIn(faults.strip(), place.check().stderr)
+        self.assertIn(faults.strip(), place.check("--language", language).stderr)
         (place.path / "adapter.yaml").write_text(text)
         done = place.run()
         self.assertEqual(done.result["word"], "PARTIAL")
