@@ -195,11 +195,25 @@ static void field(const struct cli *cli, const char *name, const char *value)
     cli_field(cli, name, 10, value);
 }
 
+/* The case itself knows only instants; what its source gave as a date is a date in the timeline. */
+static bool is_date(const json_t *one, int64_t unix_us)
+{
+    const json_t *timeline = json_object_get(one, "timeline");
+    for (size_t i = 0; i < json_array_size(timeline); i++) {
+        const json_t *record = json_array_get(timeline, i);
+        const char *precision = get_text(record, "precision");
+        if (get_time(record, "occurred_at_us") == unix_us && precision && strcmp(precision, "date") == 0)
+            return true;
+    }
+    return false;
+}
+
 static void time_field(const struct cli *cli, const char *title, const json_t *one, const char *name)
 {
     char text[PEOPLE_TEXT];
-    if (get_time(one, name))
-        field(cli, title, time_text(text, get_time(one, name), false));
+    int64_t unix_us = get_time(one, name);
+    if (unix_us)
+        field(cli, title, time_text(text, unix_us, is_date(one, unix_us)));
 }
 
 static void case_print(const struct cli *cli, const json_t *one)
