@@ -230,7 +230,8 @@ static void case_print(const struct cli *cli, const json_t *one)
     time_field(cli, _("finished"), one, "finished_at_us");
     const json_t *findings = json_object_get(one, "findings");
     for (size_t i = 0; i < json_array_size(findings); i++)
-        fprintf(cli->out, "%s%s%s  %s\n", cli_red(cli), _("finding"), cli_plain(cli),
+        fprintf(cli->out, "%s%s%s%*s  %s\n", cli_red(cli), _("finding"), cli_plain(cli),
+                (int)(text_width(_("finding")) < 10 ? 10 - text_width(_("finding")) : 0), "",
                 finding_title(json_string_value(json_array_get(findings, i))));
     fputc('\n', cli->out);
     timeline_print(cli, json_object_get(one, "timeline"));
