@@ -62,7 +62,7 @@ static struct timespec deadline(void)
 /* ---- life ---- */
 
 /* The gate's fixture lives in 2023; workers look at the clock. */
-static void renew(struct pipeline_fixture *f, struct test_node *node)
+void fixture_renew(struct pipeline_fixture *f, struct test_node *node)
 {
     size_t size;
     node->info.not_after = clock_unix_us() / 1000000 + 86400;
@@ -78,8 +78,8 @@ void pipeline_fixture_init(struct pipeline_fixture *f)
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->changed, NULL);
     gate_fixture_init(&f->gate);
-    renew(f, &f->gate.desk);
-    renew(f, &f->gate.office);
+    fixture_renew(f, &f->gate.desk);
+    fixture_renew(f, &f->gate.office);
     folder_make(f->dir, "pipeline");
     memset(f->content_key, 7, KEY_SIZE);
     memset(f->kek, 9, KEY_SIZE);
@@ -131,6 +131,8 @@ void fixture_start(struct pipeline_fixture *f)
                                           .vault = f->vault};
     must(replay_run(&replay, &f->replayed, &err), &err);
     must(vault_prepare(f->vault, &err), &err);
+    if (f->on_replayed)
+        f->on_replayed(f->self);
     const struct pipeline_options options = {.suite = suite_get(SUITE_INTL),
                                              .origin = TEST_ORIGIN,
                                              .content_key = f->content_key,

@@ -26,7 +26,9 @@ struct pipeline_fixture {
     struct vault *vault;
     struct pipeline *pipeline;
     struct replay_result replayed;
-    /* Called with each durable group (may be NULL), before the fixture keeps it. */
+    /* All may be NULL: called between replay and start; with each durable group, before the fixture keeps it;
+     * as the pipeline calls it. */
+    void (*on_replayed)(void *self);
     void (*on_group)(void *self, struct group *group);
     void (*on_persisted)(void *self, uint64_t size);
     void *self;
@@ -48,6 +50,8 @@ void fixture_stores_open(struct pipeline_fixture *f);
 void fixture_stores_close(struct pipeline_fixture *f);
 void fixture_start(struct pipeline_fixture *f);
 void fixture_stop(struct pipeline_fixture *f);
+/* Issues the node's certificate again, as its info says. */
+void fixture_renew(struct pipeline_fixture *f, struct test_node *node);
 void fixture_enrol(struct pipeline_fixture *f, struct test_node *node);
 void fixture_enrol_both(struct pipeline_fixture *f);
 
