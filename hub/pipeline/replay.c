@@ -89,11 +89,28 @@ static int check_root(struct catch_up *catch_up, const struct journal_group *rec
                      (unsigned long long)record->number);
 }
 
+/* The first entry of a ledger names its origin; a journal beside an empty ledger has to be of the same one.
+ */
+static int check_origin(struct replay *replay, const struct journal_group *record, struct casebus_error *err)
+{
+    if (record->first_position != 0 || !record->n_entries)
+        return 0;
+    const Casebus__V1__LedgerEntry *entry = entry_decode(record->entries[0].leaf, &replay->arena, err);
+    if (!entry)
+        return error_context(err, _("the journal's first entry"));
+    if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
+        entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED &&
+        strcmp(entry->act->ledger_opened->origin, replay->options->origin) == 0)
+        return 0;
+    error_set(err, CASEBUS_DAMAGED, _("the journal is not that of '%s'"), replay->options->origin);
+    return error_hint(err, _("put back the folder journal/ that belongs to this hub"));
+}
+
 /* Nothing of a group is written before its root was compared. */
 static int catch_up_group(struct catch_up *catch_up, const struct journal_group *record,
                           struct casebus_error *err)
 {
-    if (check_follows(&catch_up->tree, record, err))
+    if (check_follows(&catch_up->tree, record, err) || check_origin(catch_up->replay, record, err))
         return -1;
     if (!catch_up->group) {
         catch_up->group = group_new(NULL);
@@ -108,6 +125,22 @@ static int catch_up_group(struct catch_up *catch_up, const struct journal_group 
     if (check_root(catch_up, record, err))
         return -1;
     return arena_held(&catch_up->group->arena) > LEDGER_ROUND_BYTES ? catch_up_write(catch_up, err) : 0;
+}
+
+/* A journal that ends before the ledger does was put back from an older copy: what is written next would not
+ * follow. */
+static int check_reach(const struct replay *replay, uint64_t size, struct casebus_error *err)
+{
+    uint64_t reach = journal_tree_size(replay->options->journal);
+    if (!journal_last(replay->options->journal) || reach >= size)
+        return 0;
+    error_set(
+        err, CASEBUS_DAMAGED,
+        _("the journal ends at entry %llu, but the ledger has %llu: the folder journal/ is an older copy"),
+        (unsigned long long)reach, (unsigned long long)size);
+    return error_hint(
+        err, _("put back the newer journal/; if there is none, move this one away: what only the lost one "
+               "held will be missed by its senders, who name it"));
 }
 
 /* Opens the tree as the ledger has it. */
@@ -127,6 +160,7 @@ static int journal_to_ledger(struct replay *replay, struct casebus_error *err)
     struct journal_reader *reader = NULL;
     struct journal_group record;
     if (tree_of_ledger(&catch_up.tree, replay->options->ledger, err) ||
+        check_reach(replay, catch_up.tree.size, err) ||
         journal_reader_open(&reader, replay->options->journal, catch_up.tree.size, err))
         return -1;
     int r;

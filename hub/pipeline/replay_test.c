@@ -202,6 +202,37 @@ static void test_a_hole_between_ledger_and_journal_is_named(void **state)
     expect_damaged(f, dir, dir, "group 1 begins at entry");
 }
 
+static void test_a_journal_from_an_older_copy_is_named(void **state)
+{
+    struct fixture *f = *state;
+    char *old = new_dir(f), *all = new_dir(f);
+    write_journal(f, old, 0, 2);
+    stop_after(f, count_groups(f), all);
+    expect_damaged(f, old, all, "older copy");
+}
+
+static void test_the_journal_of_another_hub_is_not_taken_into_an_empty_ledger(void **state)
+{
+    static const char other[] = "other.example/exchange/1";
+    struct fixture *f = *state;
+    struct casebus_error err;
+    struct replay_result result;
+    char *dir = new_dir(f);
+    write_journal(f, dir, 0, 2);
+    struct replay_options options = {.suite = suite_get(SUITE_INTL), .origin = other};
+    must(journal_open(&options.journal, dir, 0, &err), &err);
+    must(vault_open(&options.vault, f->run.dir, f->run.kek, 256, NULL, &err), &err);
+    must(ledger_open(&options.ledger, dir, other, &err), &err);
+    must(state_open(&options.state, dir, &err), &err);
+    assert_int_equal(replay_run(&options, &result, &err), -1);
+    assert_int_equal(err.code, CASEBUS_DAMAGED);
+    assert_int_equal(ledger_size(options.ledger), 0);
+    state_close(options.state);
+    ledger_close(options.ledger);
+    vault_close(options.vault);
+    journal_close(options.journal);
+}
+
 static void test_a_state_ahead_of_its_ledger_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -249,6 +280,8 @@ int main(void)
         T(test_the_same_state_comes_back_from_every_point),
         T(test_a_group_with_another_root_is_named_and_nothing_of_it_is_written),
         T(test_a_hole_between_ledger_and_journal_is_named),
+        T(test_a_journal_from_an_older_copy_is_named),
+        T(test_the_journal_of_another_hub_is_not_taken_into_an_empty_ledger),
         T(test_a_state_ahead_of_its_ledger_is_named),
         T(test_a_body_that_does_not_open_is_named_by_its_entry),
         T(test_an_empty_hub_replays_to_nothing),
