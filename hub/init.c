@@ -33,6 +33,9 @@ int hub_init(const char *dir, const char *origin, const char *listen, struct cas
         error_set(err, CASEBUS_ARGUMENT, _("'%s' is not an origin"), origin);
         return error_hint(err, _("an origin is a name and a generation, such as js.example/exchange/1"));
     }
+    const char *expected = listen ? settings_fault("listen", listen) : NULL;
+    if (expected)
+        return error_set(err, CASEBUS_ARGUMENT, _("--listen %s: expected %s"), listen, expected);
     if (path_join(path, sizeof(path), dir, "hub.yaml"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
     if (access(path, F_OK) == 0) {

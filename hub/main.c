@@ -14,7 +14,7 @@ struct arguments {
     const char *command, *dir, *origin, *listen;
 };
 
-const char *argp_program_version = "casebus-hub " CASEBUS_RELEASE;
+CASEBUS_API const char *argp_program_version = "casebus-hub " CASEBUS_RELEASE; /* argp looks it up by name */
 
 static const struct argp_option options[] = {
     {"origin", 'o', "NAME", 0,
@@ -42,6 +42,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
             argp_error(state, _("too many arguments: '%s'"), value);
         return 0;
     case ARGP_KEY_END:
+        if (arguments->command && strcmp(arguments->command, "help") == 0)
+            argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
         if (!arguments->command || !arguments->dir)
             argp_error(state, _("a command and a directory are needed"));
         return 0;

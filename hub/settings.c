@@ -66,6 +66,18 @@ static const struct setting table[] = {
 };
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
 
+const char *settings_fault(const char *name, const char *value)
+{
+    for (size_t i = 0; i < N_SETTINGS; i++)
+        if (strcmp(table[i].name, name) == 0) {
+            const char *expected = table[i].check(value);
+            if (!expected && strlen(value) >= 256)
+                expected = N_("at most 255 characters");
+            return expected ? _(expected) : NULL;
+        }
+    return _("there is no such setting");
+}
+
 bool settings_write(struct buffer *out, const char *origin, const char *listen)
 {
     bool ok = buffer_printf(out, "# Settings of this casebus hub. Read when it starts.\n");

@@ -14,6 +14,8 @@ struct settings {
     char log_level[16];
 };
 
+/* What a setting's value should have been (in the language of the process), or NULL when it is fine. */
+const char *settings_fault(const char *name, const char *value);
 /* The text of a fresh hub.yaml, with every setting explained. */
 bool settings_write(struct buffer *out, const char *origin, const char *listen);
 /* Reads and checks; every fault is told at once, each with its line. */

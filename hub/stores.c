@@ -44,7 +44,11 @@ static int lock_dir(struct stores *stores, const char *dir, struct casebus_error
     if (path_join(path, sizeof(path), dir, "hub.yaml"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
     if (access(path, R_OK)) {
-        error_set_errno(err, errno, "%s", path);
+        int reason = errno;
+        error_set_errno(err, reason, "%s", path);
+        if (reason == EACCES)
+            return error_hint(err,
+                              _("run it as the user who made it: a hub's files are for its owner alone"));
         return error_hint(err, _("make a hub with `casebus-hub init %s --origin NAME`"), dir);
     }
     if (settings_read(&stores->settings, path, err))

@@ -1,0 +1,20 @@
+# bash completion for casebus-hub
+_casebus_hub() {
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=
+    local i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in init | run | rebuild) command=${COMP_WORDS[i]} ;; esac
+    done
+    case $previous in
+    -o | --origin) return ;;
+    -l | --listen) COMPREPLY=($(compgen -W 'tcp://127.0.0.1:7400 tcp://0.0.0.0:7400' -- "$word")) && return ;;
+    esac
+    if [[ $word == -* ]]; then
+        COMPREPLY=($(compgen -W '--origin --listen --help --usage --version' -- "$word"))
+    elif [[ -z $command ]]; then
+        COMPREPLY=($(compgen -W 'init run rebuild help' -- "$word"))
+    else
+        COMPREPLY=($(compgen -d -- "$word"))
+    fi
+}
+complete -o filenames -F _casebus_hub casebus-hub
