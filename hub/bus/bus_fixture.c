@@ -25,11 +25,11 @@ static void make_bus(void *self)
 static void post_group(void *self, struct group *group)
 {
     struct bus_fixture *f = self;
-    bus_post_group(f->bus, group);
     pthread_mutex_lock(&f->lock);
     while (f->hold)
         pthread_cond_wait(&f->changed, &f->lock);
     pthread_mutex_unlock(&f->lock);
+    bus_post_group(f->bus, group);
 }
 
 static void post_persisted(void *self, uint64_t size)

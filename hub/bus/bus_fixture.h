@@ -28,14 +28,14 @@ struct bus_fixture {
     size_t n_clients;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool hold; /* the writer stops behind the next group */
+    bool hold;
 };
 
 void bus_fixture_init(struct bus_fixture *f, unsigned silence_ms);
 void bus_fixture_deinit(struct bus_fixture *f);
 void bus_fixture_start(struct bus_fixture *f);
 void bus_fixture_stop(struct bus_fixture *f); /* stores are closed; clients stay */
-/* The writer stops behind the next group, until it is let go. */
+/* Nothing is answered until the writer is let go: it stops behind the next group. */
 void bus_fixture_hold(struct bus_fixture *f, bool hold);
 
 /* A socket with this node's keys that is not yet connected; options can be set. */
