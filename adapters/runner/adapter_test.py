@@ -186,6 +186,18 @@ sink:
         self.assertIn("adapter.yaml:1:1: 'nowhere' holds no enrolment.json", done.stderr)
         self.assertEqual(place.sent(), [])
 
+    def test_a_record_id_that_does_not_tell_rows_apart_is_a_fault(self):
+        place = Place(HEADER + row(1) + row(2) + row(1, note="m") + row(2), CONFIG)
+        done = place.check("--rows", "0")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Row 3 (line 4) says something else of the record 'c1#1' than row 1", done.stdout)
+        self.assertIn("add a column to record_id", done.stdout)
+        self.assertIn("RESULT FAILED rows=4 events=4 rejected=0 clashing=1 ", done.stdout)  # row 4 says the same again
+
+    def test_many_records_are_remembered(self):
+        place = Place(HEADER + "".join(row(n) for n in range(5000)) + row(17, note="m"), CONFIG)
+        self.assertIn("of the record 'c17#17' than row 18", place.check("--rows", "0").stdout)
+
     def test_what_explain_prints_is_a_configuration(self):
         place = Place()
         text = place.adapter("explain").stdout

@@ -2,6 +2,7 @@
  * events, then counts, codes that no table knows, and everything that is wrong with the rows. */
 #include "adapters/runner/commands.h"
 #include "adapters/runner/config.h"
+#include "adapters/runner/seen.h"
 #include "proto/base/texts.h"
 
 #include <csv.h>
@@ -23,7 +24,8 @@ struct check {
     struct config *config;
     struct casebus_event *event;
     struct tally kinds;
-    uint64_t rows, events, rejected, filtered;
+    struct seen seen;
+    uint64_t rows, events, rejected, filtered, clashing;
     unsigned to_show;
 };
 
@@ -105,6 +107,19 @@ static void row_fault(struct check *check, const struct row *row, const struct c
         printf("    %s\n", hint);
 }
 
+/* The hub keeps one statement of a record: another one with other content is a conflict there. */
+static void record_check(struct check *check, const struct row *row)
+{
+    char id[200] = "", shown[400];
+    uint64_t before = seen_add(&check->seen, check->event, row->number);
+    if (before == 0 || check->clashing++ >= FAULTS_SHOWN)
+        return;
+    casebus_event_get(check->event, "record_id", 0, id, sizeof id);
+    text_escape(shown, sizeof shown, id);
+    printf(_("Row %llu (line %llu) says something else of the record '%s' than row %llu\n"),
+           (unsigned long long)row->number, (unsigned long long)row->line, shown, (unsigned long long)before);
+}
+
 static void row_check(struct check *check, const struct row *row)
 {
     struct casebus_error err = {0};
@@ -121,6 +136,7 @@ static void row_check(struct check *check, const struct row *row)
     check->events++;
     if (casebus_event_get(check->event, "kind", 0, kind, sizeof kind))
         tally_count(&check->kinds, kind);
+    record_check(check, row);
     if (check->to_show > 0) {
         check->to_show--;
         row_show(check, row);
@@ -182,19 +198,32 @@ static uint64_t tally_sum(const struct tally *tally)
     return sum;
 }
 
+static void records_print(const struct check *check)
+{
+    if (check->seen.full)
+        printf(_("Whether record_id is unique was checked for the first %zu records only\n"), check->seen.n);
+    if (check->clashing == 0)
+        return;
+    printf(_("Rows whose record_id an earlier row has with other content: %llu; the hub would mark these "
+             "records as conflicting\n"),
+           (unsigned long long)check->clashing);
+    printf("    %s\n", _("add a column to record_id that tells rows apart, such as \"{case_id}#{seq}\""));
+}
+
 static void summary_print(struct check *check, bool failed)
 {
     struct tally *unmapped = mapping_unmapped(check->config->mapping);
     if (check->rejected > FAULTS_SHOWN)
         printf(_("... and %llu more rows that cannot be used\n"),
                (unsigned long long)check->rejected - FAULTS_SHOWN);
+    records_print(check);
     tally_print(_("Events by kind:"), &check->kinds);
     tally_print(_("Codes that no table knows (give them a kind, or leave them as the default):"), unmapped);
-    bool fine = !failed && check->rejected == 0;
-    printf("RESULT %s rows=%llu events=%llu rejected=%llu unmapped=%llu filtered=%llu\n",
+    bool fine = !failed && check->rejected == 0 && check->clashing == 0;
+    printf("RESULT %s rows=%llu events=%llu rejected=%llu clashing=%llu unmapped=%llu filtered=%llu\n",
            fine ? "OK" : "FAILED", (unsigned long long)check->rows, (unsigned long long)check->events,
-           (unsigned long long)check->rejected, (unsigned long long)tally_sum(unmapped),
-           (unsigned long long)check->filtered);
+           (unsigned long long)check->rejected, (unsigned long long)check->clashing,
+           (unsigned long long)tally_sum(unmapped), (unsigned long long)check->filtered);
 }
 
 static int source_check(struct check *check, const char *codes_file)
@@ -214,7 +243,7 @@ static int source_check(struct check *check, const char *codes_file)
     summary_print(check, failed);
     if (failed)
         return EXIT_STUCK;
-    return check->rejected ? EXIT_SOME_BAD : EXIT_FINE;
+    return check->rejected || check->clashing ? EXIT_SOME_BAD : EXIT_FINE;
 }
 
 int check_command(const struct options *options)
@@ -237,6 +266,7 @@ int check_command(const struct options *options)
         code = check.event ? source_check(&check, options->codes_file) : EXIT_STUCK;
         casebus_event_free(check.event);
         tally_deinit(&check.kinds);
+        seen_deinit(&check.seen);
     }
     config_deinit(&config);
     faults_deinit(&faults);
