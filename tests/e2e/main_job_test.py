@@ -55,8 +55,8 @@ class TheMainJob(unittest.TestCase):
         by_position = {event["position"]: event for event in self.events}
         for line in self.received:
             event = by_position[line["position"]]
-            self.assertEqual((line["event_id"], line["case_id"], line["node"], line["number"]),
-                             (event["event_id"], event["case_id"], event["node"], event["number"]))
+            self.assertEqual((line["origin"], line["event_id"], line["case_id"], line["node"], line["number"]),
+                             (harness.ORIGIN, event["event_id"], event["case_id"], event["node"], event["number"]))
 
     def test_each_office_sent_and_had_accepted_what_it_owns(self):
         for office, rows in self.own.items():

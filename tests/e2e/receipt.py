@@ -16,7 +16,7 @@ MAPPING = REPO / "deploy/receipt/adapter.yaml"
 GROUP = "source.filter.org_group"
 SUPERVISOR = "supervisor"
 EMPTY = {"EMPTY", "UNKNOWN", "NIL", ""}
-FROM_HUB = ("position", "ordinal", "hub_time", "number", "case_id", "event_id")  # differ from run to run
+FROM_HUB = ("origin", "position", "ordinal", "hub_time", "number", "case_id", "event_id")  # differ from run to run
 
 # How the words of that reading became kinds of events.
 KINDS = {"apply": "apply", "accept": "accept", "finish_not_required": "finish", "special_begin": "special_begin",
