@@ -5,8 +5,11 @@
 #include "proto/crypto/suite.h"
 
 #include <libfyaml.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
+
+#define WORKERS_MOST 8
 
 enum setting_type { SETTING_TEXT, SETTING_COUNT };
 
@@ -29,18 +32,27 @@ static const char *check_suite(const char *value)
     return suite_by_name(value) ? NULL : N_("intl");
 }
 
+/* An address ends in a port; spaces or control characters are in none, nor in a path that is meant well. */
 static const char *check_listen(const char *value)
 {
-    return strncmp(value, "tcp://", 6) == 0 || strncmp(value, "ipc://", 6) == 0
-               ? NULL
-               : N_("tcp://ADDRESS:PORT or ipc://PATH");
+    static const char expected[] = N_("tcp://ADDRESS:PORT or ipc://PATH");
+    bool tcp = strncmp(value, "tcp://", 6) == 0, ipc = strncmp(value, "ipc://", 6) == 0;
+    for (const char *p = value; *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            return expected;
+    if (ipc)
+        return value[6] ? NULL : expected;
+    const char *port = tcp ? strrchr(value + 6, ':') : NULL;
+    if (!port || port == value + 6 || !port[1] || strspn(port + 1, "0123456789") != strlen(port + 1) ||
+        strlen(port + 1) > 5 || atoi(port + 1) > 65535)
+        return expected;
+    return NULL;
 }
 
 static const char *check_workers(const char *value)
 {
-    char *end;
-    unsigned long n = strtoul(value, &end, 10);
-    return *value && !*end && n >= 1 && n <= 8 ? NULL : N_("a number from 1 to 8");
+    bool digit = value[0] >= '1' && value[0] <= '0' + WORKERS_MOST && !value[1];
+    return digit || strcmp(value, "auto") == 0 ? NULL : N_("auto, or a number from 1 to 8");
 }
 
 static const char *check_log_level(const char *value)
@@ -59,12 +71,37 @@ static const struct setting table[] = {
      "Cryptography: intl (SHA-256, AES-256-GCM, Ed25519). Fixed."},
     {"listen", SETTING_TEXT, "tcp://127.0.0.1:7400", offsetof(struct settings, listen), 256, check_listen,
      "Where nodes connect. tcp://0.0.0.0:7400 serves other machines."},
-    {"workers", SETTING_COUNT, "1", offsetof(struct settings, workers), sizeof(unsigned), check_workers,
-     "Threads that verify and seal. One a processor that is left beside the writer and the bus."},
+    {"workers", SETTING_COUNT, "auto", offsetof(struct settings, workers), sizeof(unsigned), check_workers,
+     "Threads that verify and seal. auto: one for each processor that is left beside writer and bus."},
     {"log_level", SETTING_TEXT, "info", offsetof(struct settings, log_level), 16, check_log_level,
      "Least severity that is logged: debug, info, notice, warning, error."},
 };
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
+
+static const struct setting *setting_named(const char *name)
+{
+    for (size_t i = 0; i < N_SETTINGS; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+/* What was expected instead of @value (NULL: not a single value), or NULL. */
+static const char *setting_expects(const struct setting *setting, const char *value)
+{
+    if (!value)
+        return N_("a single value");
+    if (setting->type == SETTING_TEXT && strlen(value) >= setting->size)
+        return N_("a shorter text");
+    return setting->check(value);
+}
+
+int settings_check(const char *name, const char *value, struct casebus_error *err)
+{
+    const char *expected = setting_expects(setting_named(name), value);
+    return expected ? error_set(err, CASEBUS_ARGUMENT, _("%s '%s': expected %s"), name, value, _(expected))
+                    : 0;
+}
 
 const char *settings_fault(const char *name, const char *value)
 {
@@ -92,11 +129,20 @@ bool settings_write(struct buffer *out, const char *origin, const char *listen)
     return ok;
 }
 
+/* Processors that this process may use, but for two. */
+static unsigned workers_auto(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) - 2 : 1;
+    return n < 1 ? 1 : n > WORKERS_MOST ? WORKERS_MOST : (unsigned)n;
+}
+
 static void put(struct settings *settings, const struct setting *setting, const char *value)
 {
     char *at = (char *)settings + setting->offset;
     if (setting->type == SETTING_COUNT)
-        *(unsigned *)(void *)at = (unsigned)strtoul(value, NULL, 10);
+        *(unsigned *)(void *)at =
+            strcmp(value, "auto") == 0 ? workers_auto() : (unsigned)strtoul(value, NULL, 10);
     else
         snprintf(at, setting->size, "%s", value);
 }
@@ -106,11 +152,13 @@ struct faults {
     size_t n;
 };
 
+/* The path is told once: all faults together have to fit into an error's text. */
 static void fault(struct faults *faults, const char *path, int line, const char *name, const char *reason)
 {
     if (faults->n++)
-        buffer_printf(&faults->text, "; ");
-    buffer_printf(&faults->text, "%s:%d: %s: %s", path, line, name, reason);
+        buffer_printf(&faults->text, _("; line %d: %s: %s"), line, name, reason);
+    else
+        buffer_printf(&faults->text, "%s:%d: %s: %s", path, line, name, reason);
 }
 
 static int line_of(struct fy_node *node)
@@ -126,48 +174,75 @@ static void read_pair(struct settings *settings, struct fy_node_pair *pair, cons
     const char *name = fy_node_get_scalar0(fy_node_pair_key(pair));
     const char *value = fy_node_get_scalar0(fy_node_pair_value(pair));
     int line = line_of(fy_node_pair_key(pair));
-    for (size_t i = 0; name && i < N_SETTINGS; i++) {
-        if (strcmp(table[i].name, name) != 0)
-            continue;
-        const char *expected = value ? table[i].check(value) : N_("a single value");
-        if (!expected && strlen(value) >= 256)
-            expected = N_("at most 255 characters");
-        char reason[200];
-        snprintf(reason, sizeof(reason), _("expected %s"), expected ? _(expected) : "");
-        if (expected)
-            fault(faults, path, line, name, reason);
-        else
-            put(settings, &table[i], value);
-        seen[i] = true;
+    const struct setting *setting = name ? setting_named(name) : NULL;
+    if (!setting) {
+        fault(faults, path, line, name ? name : "?", _("there is no such setting"));
         return;
     }
-    fault(faults, path, line, name ? name : "?", _("there is no such setting"));
+    char reason[200];
+    const char *expected = setting_expects(setting, value);
+    snprintf(reason, sizeof(reason), _("expected %s"), expected ? _(expected) : "");
+    if (expected)
+        fault(faults, path, line, name, reason);
+    else
+        put(settings, setting, value);
+    seen[setting - table] = true;
+}
+
+/* What the reader of YAML says, with its lines. */
+static void read_complaints(struct fy_diag *diag, const char *path, struct faults *faults)
+{
+    void *at = NULL;
+    struct fy_diag_error *error;
+    while (diag && (error = fy_diag_errors_iterate(diag, &at)))
+        if (error->type == FYET_ERROR)
+            fault(faults, path, error->line > 0 ? error->line : 1, "YAML", error->msg);
+    if (!faults->n)
+        fault(faults, path, 1, "YAML", _("cannot be read as settings, `name: value` on each line"));
+}
+
+static void read_root(struct settings *settings, struct fy_node *root, const char *path,
+                      struct faults *faults)
+{
+    bool seen[N_SETTINGS] = {false};
+    void *iterator = NULL;
+    struct fy_node_pair *pair;
+    while ((pair = fy_node_mapping_iterate(root, &iterator)))
+        read_pair(settings, pair, path, faults, seen);
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        if (!seen[i] && table[i].preset)
+            put(settings, &table[i], table[i].preset);
+        else if (!seen[i])
+            fault(faults, path, 1, table[i].name, _("is missing"));
+    }
+}
+
+static struct fy_diag *diag_open(void)
+{
+    struct fy_diag_cfg config;
+    fy_diag_cfg_default(&config);
+    config.fp = NULL;
+    struct fy_diag *diag = fy_diag_create(&config);
+    if (diag)
+        fy_diag_set_collect_errors(diag, true);
+    return diag;
 }
 
 int settings_read(struct settings *settings, const char *path, struct casebus_error *err)
 {
-    bool seen[N_SETTINGS] = {false};
     struct faults faults = {.n = 0};
-    struct fy_parse_cfg quiet = {.flags = FYPCF_QUIET};
+    struct fy_diag *diag = diag_open();
+    struct fy_parse_cfg quiet = {.flags = FYPCF_QUIET, .diag = diag};
     memset(settings, 0, sizeof(*settings));
     buffer_init(&faults.text, 4096);
     struct fy_document *document = fy_document_build_from_file(&quiet, path);
     struct fy_node *root = document ? fy_document_root(document) : NULL;
-    if (!root || !fy_node_is_mapping(root)) {
-        fault(&faults, path, 1, "YAML", _("cannot be read as settings, `name: value` on each line"));
-    } else {
-        void *iterator = NULL;
-        struct fy_node_pair *pair;
-        while ((pair = fy_node_mapping_iterate(root, &iterator)))
-            read_pair(settings, pair, path, &faults, seen);
-        for (size_t i = 0; i < N_SETTINGS; i++) {
-            if (!seen[i] && table[i].preset)
-                put(settings, &table[i], table[i].preset);
-            else if (!seen[i])
-                fault(&faults, path, 1, table[i].name, _("is missing"));
-        }
-    }
+    if (root && fy_node_is_mapping(root))
+        read_root(settings, root, path, &faults);
+    else
+        read_complaints(diag, path, &faults);
     fy_document_destroy(document);
+    fy_diag_destroy(diag);
     if (faults.n)
         error_set(err, CASEBUS_CONFIG, "%.*s", (int)faults.text.size, (const char *)faults.text.data);
     buffer_deinit(&faults.text);
