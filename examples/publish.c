@@ -2,6 +2,7 @@
  *   cc publish.c $(pkg-config --cflags --libs casebus) -o publish && ./publish /var/lib/casebus/scjgj */
 #include <casebus/node.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,23 +12,28 @@ static void must(int result)
 {
     if (result >= 0)
         return;
-    fprintf(stderr, "%s (%s)\n%s\n", err.text, casebus_code_text(err.code), err.hint);
+    fprintf(stderr, "%s (%s)\n", err.text, casebus_code_text(err.code));
+    if (err.hint[0])
+        fprintf(stderr, "%s\n", err.hint);
     exit(1);
 }
 
 static void on_outcome(void *self, const struct casebus_outcome *outcome)
 {
-    (void)self;
-    if (outcome->kind == CASEBUS_REFUSED)
-        printf("refused: %s %s\n", outcome->code, outcome->sentence);
+    bool *refused = self;
+    *refused = outcome->kind == CASEBUS_REFUSED;
+    if (*refused)
+        fprintf(stderr, "refused: %s %s\n", outcome->code, outcome->sentence);
     else
         printf("in the ledger at position %llu\n", (unsigned long long)outcome->position);
 }
 
 int main(int argc, char **argv)
 {
+    bool refused = false;
     const struct casebus_node_handlers handlers = {.on_outcome = on_outcome};
-    const struct casebus_node_options options = {.dir = argc > 1 ? argv[1] : ".", .handlers = &handlers};
+    const struct casebus_node_options options = {
+        .dir = argc > 1 ? argv[1] : ".", .handlers = &handlers, .self = &refused};
     struct casebus_event *event = casebus_event_new();
     struct casebus_node *node;
     must(casebus_event_set(event, "record_namespace", "example/cases", &err));
@@ -42,4 +48,5 @@ int main(int argc, char **argv)
         must(casebus_node_run(node, 1000, &err));
     casebus_node_close(node);
     casebus_event_free(event);
+    return refused ? 1 : 0;
 }
