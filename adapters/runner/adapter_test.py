@@ -194,6 +194,22 @@ sink:
         self.assertIn("add a column to record_id", done.stdout)
         self.assertIn("RESULT FAILED rows=4 events=4 rejected=0 clashing=1 ", done.stdout)  # row 4 says the same again
 
+    def test_a_letter_that_strptime_does_not_know_is_a_fault_in_its_line(self):
+        for pattern, letter in (("%Y-%m-%d %H:%Q", "'%Q'"), ("%Y-%", "'%'"), ("%Y-%中", "'%'")):
+            done = Place(HEADER + row(1), CONFIG.replace("format: rfc3339", f'format: "{pattern}"')).check()
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("adapter.yaml:9:3: in the pattern", done.stderr)
+            self.assertIn(f"{letter} stands for nothing", done.stderr)
+
+    def test_a_kind_without_default_says_what_it_costs(self):
+        log = HEADER + row(1) + row(2, activity="new") + row(3, activity="new")
+        for kind in ("{column: activity, values: {in: apply}}", '"{activity}"'):
+            done = Place(log.replace(",in,", ",apply,") if kind[0] == '"' else log,
+                         CONFIG.replace("{column: activity, values: {in: apply, ok: accept}, default: other}", kind)).check()
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("Rows that cannot be used because 'kind' has no default for these codes: 2", done.stdout)
+            self.assertIn("RESULT FAILED rows=3 events=1 rejected=2", done.stdout)
+
     def test_many_records_are_remembered(self):
         place = Place(HEADER + "".join(row(n) for n in range(5000)) + row(17, note="m"), CONFIG)
         self.assertIn("of the record 'c17#17' than row 18", place.check("--rows", "0").stdout)

@@ -210,6 +210,21 @@ static void records_print(const struct check *check)
     printf("    %s\n", _("add a column to record_id that tells rows apart, such as \"{case_id}#{seq}\""));
 }
 
+static void unmapped_print(struct tally *unmapped, bool has_default)
+{
+    if (has_default) {
+        tally_print(_("Codes that no table knows (give them a kind, or leave them as the default):"),
+                    unmapped);
+        return;
+    }
+    tally_print(_("Codes that no table knows (give them a kind):"), unmapped);
+    if (unmapped->n == 0)
+        return;
+    printf(_("Rows that cannot be used because 'kind' has no default for these codes: %llu\n"),
+           (unsigned long long)tally_sum(unmapped));
+    printf("    %s\n", _("add 'default: other' to 'kind': such rows go as other and keep their code"));
+}
+
 static void summary_print(struct check *check, bool failed)
 {
     struct tally *unmapped = mapping_unmapped(check->config->mapping);
@@ -218,7 +233,7 @@ static void summary_print(struct check *check, bool failed)
                (unsigned long long)check->rejected - FAULTS_SHOWN);
     records_print(check);
     tally_print(_("Events by kind:"), &check->kinds);
-    tally_print(_("Codes that no table knows (give them a kind, or leave them as the default):"), unmapped);
+    unmapped_print(unmapped, mapping_kind_has_default(check->config->mapping));
     bool fine = !failed && check->rejected == 0 && check->clashing == 0;
     printf("RESULT %s rows=%llu events=%llu rejected=%llu clashing=%llu unmapped=%llu filtered=%llu\n",
            fine ? "OK" : "FAILED", (unsigned long long)check->rows, (unsigned long long)check->events,

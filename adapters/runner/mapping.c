@@ -442,6 +442,11 @@ struct tally *mapping_unmapped(struct mapping *mapping)
     return &mapping->unmapped;
 }
 
+bool mapping_kind_has_default(const struct mapping *mapping)
+{
+    return mapping->n > 0 && mapping->rules[0].otherwise;
+}
+
 /* ---- applying ---- */
 
 /* The column that a message should name: a rule mostly has one. */
@@ -528,7 +533,7 @@ static int kind_apply(struct mapping *mapping, const struct rule *rule, const ch
     if (casebus_event_set(event, rule->field, value, err) == 0)
         return 0;
     tally_count(&mapping->unmapped, value);
-    return text_apply(rule, rule->otherwise, event, err);
+    return rule->otherwise ? text_apply(rule, rule->otherwise, event, err) : rule_failed(rule, err);
 }
 
 static int rule_apply(struct mapping *mapping, struct rule *rule, const struct row *row,
@@ -550,7 +555,7 @@ static int rule_apply(struct mapping *mapping, struct rule *rule, const struct r
     }
     if (rule->type == RULE_TIME)
         return time_apply(rule, value, event, err);
-    if (rule->type == RULE_PATTERN && rule == &mapping->rules[0] && rule->otherwise)
+    if (rule->type == RULE_PATTERN && rule == &mapping->rules[0])
         return kind_apply(mapping, rule, value, event, err);
     if (rule->type == RULE_PATTERN)
         return text_apply(rule, value, event, err);

@@ -22,6 +22,8 @@ int mapping_apply(struct mapping *mapping, const struct row *row, struct casebus
                   struct casebus_error *err);
 /* Codes of `kind` that no table knows, and how often they came. */
 struct tally *mapping_unmapped(struct mapping *mapping);
+/* Else a row with such a code is no event. */
+bool mapping_kind_has_default(const struct mapping *mapping);
 
 /* Adds a fault, with a proposal, when @column is not one of @names. */
 void column_check(const char *column, const char *const *names, size_t n_names, const struct place *place,

@@ -177,6 +177,23 @@ int time_read(const struct time_format *format, const char *text, int64_t *unix_
     return instant_read(format, text, unix_us, is_date, err);
 }
 
+/* What strptime(3) of glibc knows; it says of an unknown one only that no text fits. */
+static int pattern_check(const char *pattern, struct casebus_error *err)
+{
+    for (const char *at = strchr(pattern, '%'); at; at = strchr(at + 1, '%')) {
+        at++;
+        if (*at == 'E' || *at == 'O')
+            at++;
+        if (*at && strchr("%aAbBcCdDeFgGhHIjklmMnprRsStTuUVwWxXyYzZ", *at))
+            continue;
+        error_set(err, CASEBUS_CONFIG, _("in the pattern \"%.100s\", '%%%.*s' stands for nothing"), pattern,
+                  (unsigned char)*at < 128 ? 1 : 0, at);
+        return error_hint(err, _("see strptime(3) for the letters; a fraction of a second behind %%S is read "
+                                 "without one"));
+    }
+    return 0;
+}
+
 int time_format_parse(struct time_format *format, const char *text, const char *zone,
                       struct casebus_error *err)
 {
@@ -191,6 +208,8 @@ int time_format_parse(struct time_format *format, const char *text, const char *
         error_set(err, CASEBUS_CONFIG, _("'%s' is not a format of times"), text);
         return error_hint(err, _("it is rfc3339, date, or a pattern such as \"%%Y-%%m-%%d %%H:%%M:%%S\""));
     }
+    if (format->type == TIME_PATTERN && pattern_check(text, err) != 0)
+        return -1;
     if (format->type == TIME_PATTERN)
         format->has_clock = strstr(text, "%H") || strstr(text, "%T") || strstr(text, "%R") ||
                             strstr(text, "%I") || strstr(text, "%s") || strstr(text, "%r");
