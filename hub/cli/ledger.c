@@ -195,6 +195,14 @@ static error_t dump_parse(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
+static int dump_nothing(const struct dump *dump, json_t *page)
+{
+    fprintf(stderr, _("casebus: there is no entry %llu; the ledger's size is %llu\n"),
+            (unsigned long long)dump->from, (unsigned long long)get_number(page, "ledger_size"));
+    json_decref(page);
+    return CLI_NEGATIVE;
+}
+
 static int ledger_dump(struct cli *cli, const struct dump *dump)
 {
     struct casebus_error err = {0};
@@ -208,6 +216,8 @@ static int ledger_dump(struct cli *cli, const struct dump *dump)
                        (unsigned long long)next, limit))
             return cli_fail(cli, &err);
         const json_t *entries = json_object_get(page, "entries");
+        if (next == dump->from && json_array_size(entries) == 0)
+            return dump_nothing(dump, page);
         for (size_t i = 0; i < json_array_size(entries); i++)
             cli_print_json(cli, json_array_get(entries, i));
         left -= json_array_size(entries);
