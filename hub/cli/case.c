@@ -41,7 +41,7 @@ struct case_list {
 };
 
 static const struct argp_option list_options[] = {
-    {"status", 's', N_("STATUS"), 0, N_("Only cases in this state, such as accepted"), 0},
+    {"status", 's', N_("STATE"), 0, N_("Only cases in this state, such as accepted"), 0},
     {"limit", 'n', N_("N"), 0, N_("At most N cases; 0 for all (100)"), 0},
     {"after", 'a', N_("NUMBER"), 0, N_("Only numbers behind this one"), 0},
     {0}};
@@ -68,14 +68,20 @@ static error_t list_parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* A case knows instants only: what is midnight to the microsecond was a date. */
+static const char *list_time(char out[PEOPLE_TEXT], int64_t us)
+{
+    return time_text(out, us, time_is_midnight(us));
+}
+
 static void list_row(struct table *table, const json_t *one)
 {
     char text[PEOPLE_TEXT];
     table_text(table, get_text(one, "number"));
     table_text(table, status_title(get_text(one, "status")));
     table_printf(table, "%llu", (unsigned long long)get_number(one, "records"));
-    table_text(table, time_text(text, get_time(one, "first_at_us"), false));
-    table_text(table, time_text(text, get_time(one, "last_at_us"), false));
+    table_text(table, list_time(text, get_time(one, "first_at_us")));
+    table_text(table, list_time(text, get_time(one, "last_at_us")));
     table_printf(table, "%zu", json_array_size(json_object_get(one, "findings")));
 }
 
@@ -125,9 +131,11 @@ static int list_pages(struct cli *cli, struct case_list *list, struct table *tab
 
 static int case_list(struct cli *cli, struct case_list *list)
 {
+    char first[PEOPLE_TITLE];
     const struct table_column columns[] = {
-        {_("CASE"), TABLE_LEFT, 0},        {_("STATUS"), TABLE_LEFT, 0},     {_("RECORDS"), TABLE_RIGHT, 0},
-        {_("FIRST EVENT"), TABLE_LEFT, 0}, {_("LAST EVENT"), TABLE_LEFT, 0}, {_("FINDINGS"), TABLE_RIGHT, 0}};
+        {_("CASE"), TABLE_LEFT, 0},       {_("STATUS"), TABLE_LEFT, 0},
+        {_("RECORDS"), TABLE_RIGHT, 0},   {time_title(first, _("FIRST EVENT")), TABLE_LEFT, 0},
+        {_("LAST EVENT"), TABLE_LEFT, 0}, {_("FINDINGS"), TABLE_RIGHT, 0}};
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     struct casebus_error err = {0};
     bool more = false;
@@ -179,9 +187,13 @@ static void timeline_row(struct table *table, const json_t *record)
 
 static void timeline_print(const struct cli *cli, const json_t *timeline)
 {
-    const struct table_column columns[] = {{_("WHEN"), TABLE_LEFT, 0},     {_("NODE"), TABLE_LEFT, 24},
-                                           {_("WHAT"), TABLE_LEFT, 30},    {_("DETAIL"), TABLE_LEFT, 48},
-                                           {_("HANDLER"), TABLE_LEFT, 24}, {"", TABLE_LEFT, 0},
+    char when[PEOPLE_TITLE];
+    const struct table_column columns[] = {{time_title(when, _("WHEN")), TABLE_LEFT, 0},
+                                           {_("NODE"), TABLE_LEFT, 24},
+                                           {_("WHAT"), TABLE_LEFT, 30},
+                                           {_("DETAIL"), TABLE_LEFT, 48},
+                                           {_("HANDLER"), TABLE_LEFT, 24},
+                                           {"", TABLE_LEFT, 0},
                                            {_("ENTRY"), TABLE_RIGHT, 0}};
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < json_array_size(timeline); i++)
@@ -213,7 +225,7 @@ static void time_field(const struct cli *cli, const char *title, const json_t *o
     char text[PEOPLE_TEXT];
     int64_t unix_us = get_time(one, name);
     if (unix_us)
-        field(cli, title, time_text(text, unix_us, is_date(one, unix_us)));
+        field(cli, title, time_zone_text(text, unix_us, is_date(one, unix_us)));
 }
 
 static void case_print(const struct cli *cli, const json_t *one)

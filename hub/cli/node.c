@@ -26,12 +26,17 @@ static const char *connected_text(const json_t *node)
 
 static void list_print(const struct cli *cli, const json_t *nodes)
 {
-    const struct table_column columns[] = {
-        {_("NODE"), TABLE_LEFT, 40},      {_("DEPARTMENT"), TABLE_LEFT, 30},
-        {_("AREA"), TABLE_LEFT, 0},       {_("RIGHTS"), TABLE_LEFT, 60},
-        {_("CONNECTED"), TABLE_LEFT, 0},  {_("ACCEPTED"), TABLE_RIGHT, 0},
-        {_("DUPLICATE"), TABLE_RIGHT, 0}, {_("REFUSED"), TABLE_RIGHT, 0},
-        {_("LAST EVENT"), TABLE_LEFT, 0}, {_("CERTIFICATE ENDS"), TABLE_LEFT, 0}};
+    char last[PEOPLE_TITLE];
+    const struct table_column columns[] = {{_("NODE"), TABLE_LEFT, 40},
+                                           {_("DEPARTMENT"), TABLE_LEFT, 30},
+                                           {_("AREA"), TABLE_LEFT, 0},
+                                           {_("RIGHTS"), TABLE_LEFT, 60},
+                                           {_("CONNECTED"), TABLE_LEFT, 0},
+                                           {_("ACCEPTED"), TABLE_RIGHT, 0},
+                                           {_("DUPLICATE"), TABLE_RIGHT, 0},
+                                           {_("REFUSED"), TABLE_RIGHT, 0},
+                                           {time_title(last, _("LAST EVENT")), TABLE_LEFT, 0},
+                                           {_("CERTIFICATE ENDS"), TABLE_LEFT, 0}};
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     char text[256];
     for (size_t i = 0; i < json_array_size(nodes); i++) {
@@ -105,13 +110,13 @@ static void show_print(const struct cli *cli, const json_t *node)
     line(cli, _("rights"), rights_text(node, text, sizeof text));
     line(cli, _("connected"), connected_text(node));
     line(cli, _("software"), get_text(node, "software"));
-    line(cli, _("last seen"), time_text(text, get_time(node, "last_seen_us"), false));
+    line(cli, _("last seen"), time_zone_text(text, get_time(node, "last_seen_us"), false));
     snprintf(text, sizeof text, _("%llu accepted, %llu duplicate, %llu refused"),
              (unsigned long long)get_number(node, "accepted"),
              (unsigned long long)get_number(node, "duplicate"),
              (unsigned long long)get_number(node, "refused"));
     line(cli, _("events"), text);
-    line(cli, _("last event"), time_text(text, get_time(node, "last_accepted_us"), false));
+    line(cli, _("last event"), time_zone_text(text, get_time(node, "last_accepted_us"), false));
     snprintf(text, sizeof text, _("%llu decided, %llu wait"),
              (unsigned long long)get_number(node, "deliveries_decided"),
              (unsigned long long)get_number(node, "backlog"));

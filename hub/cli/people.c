@@ -3,21 +3,59 @@
 #include "proto/base/bytes.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define CHINA_OFFSET_S (8 * 3600)
 
+static bool zone_given(void)
+{
+    const char *zone = getenv("TZ");
+    return zone && *zone;
+}
+
+static bool time_split(struct tm *tm, int64_t us, bool is_date)
+{
+    time_t seconds = (time_t)(us / 1000000 - (us % 1000000 < 0));
+    if (!is_date && zone_given())
+        return localtime_r(&seconds, tm) != NULL;
+    seconds += CHINA_OFFSET_S;
+    return gmtime_r(&seconds, tm) != NULL;
+}
+
 const char *time_text(char out[PEOPLE_TEXT], int64_t us, bool is_date)
 {
     struct tm tm;
-    int64_t floor = us / 1000000 - (us % 1000000 < 0);
-    time_t seconds = (time_t)(is_date ? floor + CHINA_OFFSET_S : floor);
-    if (us == 0 || !(is_date ? gmtime_r(&seconds, &tm) : localtime_r(&seconds, &tm)))
+    if (us == 0 || !time_split(&tm, us, is_date))
         strcpy(out, "-");
     else
         strftime(out, PEOPLE_TEXT, is_date ? "%Y-%m-%d" : "%Y-%m-%d %H:%M:%S", &tm);
     return out;
+}
+
+const char *time_zone_text(char out[PEOPLE_TEXT], int64_t us, bool is_date)
+{
+    struct tm tm;
+    size_t n = strlen(time_text(out, us, is_date));
+    if (is_date || us == 0 || !time_split(&tm, us, is_date))
+        return out;
+    if (zone_given())
+        strftime(out + n, PEOPLE_TEXT - n, " UTC%z", &tm);
+    else
+        snprintf(out + n, PEOPLE_TEXT - n, " UTC+8");
+    return out;
+}
+
+const char *time_title(char out[PEOPLE_TITLE], const char *title)
+{
+    snprintf(out, PEOPLE_TITLE, "%s (%.30s)", title, zone_given() ? getenv("TZ") : "UTC+8");
+    return out;
+}
+
+bool time_is_midnight(int64_t us)
+{
+    return us != 0 && (us + CHINA_OFFSET_S * INT64_C(1000000)) % (86400 * INT64_C(1000000)) == 0;
 }
 
 const char *duration_text(char out[PEOPLE_TEXT], uint64_t seconds)

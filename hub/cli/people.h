@@ -7,11 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PEOPLE_TEXT 48
+#define PEOPLE_TEXT  48
+#define PEOPLE_TITLE 96
 
-/* "2026-11-23 14:38:34" in the zone of the process; "-" for 0. A date was told as local midnight in China and
- * is shown as "2026-11-23" whatever the zone of the process. Returns @out. */
+/* "2026-11-23 14:38:34" in China's zone, where the law counts days, or in that of TZ when it is set; "-" for
+ * 0. A date was told as local midnight in China and is shown as "2026-11-23" in every zone. Returns @out. */
 const char *time_text(char out[PEOPLE_TEXT], int64_t us, bool is_date);
+/* The same where it stands alone: "2026-11-23 14:38:34 UTC+8". Returns @out. */
+const char *time_zone_text(char out[PEOPLE_TEXT], int64_t us, bool is_date);
+/* "LAST EVENT (UTC+8)": says the zone once, above a column of times. Returns @out. */
+const char *time_title(char out[PEOPLE_TITLE], const char *title);
+/* Whether it is midnight in China, as dates are told. */
+bool time_is_midnight(int64_t us);
 /* "3 d 4 h", "12 s" */
 const char *duration_text(char out[PEOPLE_TEXT], uint64_t seconds);
 /* "12.4 MiB" */

@@ -27,6 +27,26 @@ static void test_a_date_is_that_date_in_every_zone(void **state)
     assert_string_equal(time_text(text, 0, false), "-");
 }
 
+static void test_times_are_in_china_unless_tz_says_otherwise(void **state)
+{
+    char text[PEOPLE_TEXT], title[PEOPLE_TITLE];
+    int64_t noon_in_china = INT64_C(1318305600000000); /* 2011-10-11T12:00:00+08:00 */
+    (void)state;
+    unsetenv("TZ");
+    tzset();
+    assert_string_equal(time_text(text, noon_in_china, false), "2011-10-11 12:00:00");
+    assert_string_equal(time_zone_text(text, noon_in_china, false), "2011-10-11 12:00:00 UTC+8");
+    assert_string_equal(time_zone_text(text, noon_in_china, true), "2011-10-11");
+    assert_string_equal(time_zone_text(text, 0, false), "-");
+    assert_string_equal(time_title(title, "WHEN"), "WHEN (UTC+8)");
+    setenv("TZ", "UTC", 1);
+    tzset();
+    assert_string_equal(time_zone_text(text, noon_in_china, false), "2011-10-11 04:00:00 UTC+0000");
+    assert_string_equal(time_title(title, "WHEN"), "WHEN (UTC)");
+    assert_false(time_is_midnight(noon_in_china));
+    assert_true(time_is_midnight(noon_in_china - INT64_C(43200000000)));
+}
+
 static void test_sizes_and_durations_have_fitting_units(void **state)
 {
     char text[PEOPLE_TEXT];
@@ -67,6 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_date_is_that_date_in_every_zone),
+        cmocka_unit_test(test_times_are_in_china_unless_tz_says_otherwise),
         cmocka_unit_test(test_sizes_and_durations_have_fitting_units),
         cmocka_unit_test(test_members_that_are_missing_have_a_value),
         cmocka_unit_test(test_targets_are_escaped_and_cut_between_escapes),

@@ -37,7 +37,8 @@ static void running_print(const struct cli *cli, const json_t *status)
     field(cli, _("nodes connect to"), get_text(status, "endpoint") ? get_text(status, "endpoint") : "-");
     fieldf(cli, _("events"), _("%llu accepted, %llu duplicate, %llu refused (since it started)"),
            n(status, "events_accepted"), n(status, "events_duplicate"), n(status, "events_refused"));
-    fieldf(cli, _("groups"), _("%llu with %llu entries"), n(status, "groups"), n(status, "entries"));
+    fieldf(cli, _("written"), _("entries: %llu, writes to disk: %llu"), n(status, "entries"),
+           n(status, "groups"));
     fieldf(cli, _("deliveries"), _("%llu sent, %llu confirmations"), n(status, "deliveries"),
            n(status, "confirms"));
     field(cli, _("journal"), size_text(text, get_number(status, "journal_bytes")));
@@ -59,10 +60,14 @@ static void stores_print(const struct cli *cli, const json_t *status)
 
 static void peers_print(const struct cli *cli, const json_t *peers)
 {
-    const struct table_column columns[] = {
-        {_("NODE"), TABLE_LEFT, 40},       {_("CONNECTED"), TABLE_LEFT, 0},  {_("EVENTS"), TABLE_RIGHT, 0},
-        {_("DELIVERIES"), TABLE_RIGHT, 0}, {_("IN FLIGHT"), TABLE_RIGHT, 0}, {_("WAITING"), TABLE_RIGHT, 0},
-        {_("LAST SEEN"), TABLE_LEFT, 0}};
+    char seen[PEOPLE_TITLE];
+    const struct table_column columns[] = {{_("NODE"), TABLE_LEFT, 40},
+                                           {_("CONNECTED"), TABLE_LEFT, 0},
+                                           {_("EVENTS"), TABLE_RIGHT, 0},
+                                           {_("DELIVERIES"), TABLE_RIGHT, 0},
+                                           {_("IN FLIGHT"), TABLE_RIGHT, 0},
+                                           {_("WAITING"), TABLE_RIGHT, 0},
+                                           {time_title(seen, _("LAST SEEN")), TABLE_LEFT, 0}};
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     char text[PEOPLE_TEXT];
     for (size_t i = 0; i < json_array_size(peers); i++) {
@@ -95,7 +100,7 @@ static int status_show(struct cli *cli)
         if (get_bool(status, "running"))
             running_print(cli, status);
         else
-            field(cli, _("running for"), _("it does not run"));
+            field(cli, _("running"), _("no; its files hold what follows"));
         stores_print(cli, status);
         peers_print(cli, json_object_get(status, "peers"));
     }
