@@ -189,16 +189,18 @@ static void read_pair(struct settings *settings, struct fy_node_pair *pair, cons
     seen[setting - table] = true;
 }
 
-/* What the reader of YAML says, with its lines. */
-static void read_complaints(struct fy_diag *diag, const char *path, struct faults *faults)
+/* With what the reader of YAML says first, and its line; what it says after that follows from it. */
+static void fault_yaml(struct faults *faults, struct fy_diag *diag, const char *path)
 {
+    char reason[300];
     void *at = NULL;
-    struct fy_diag_error *error;
-    while (diag && (error = fy_diag_errors_iterate(diag, &at)))
-        if (error->type == FYET_ERROR)
-            fault(faults, path, error->line > 0 ? error->line : 1, "YAML", error->msg);
-    if (!faults->n)
-        fault(faults, path, 1, "YAML", _("cannot be read as settings, `name: value` on each line"));
+    const struct fy_diag_error *error = diag ? fy_diag_errors_iterate(diag, &at) : NULL;
+    const char *text = _("cannot be read as settings, `name: value` on each line");
+    if (error && error->msg)
+        snprintf(reason, sizeof(reason), "%s (%.150s)", text, error->msg);
+    else
+        snprintf(reason, sizeof(reason), "%s", text);
+    fault(faults, path, error && error->line > 0 ? error->line : 1, "YAML", reason);
 }
 
 static void read_root(struct settings *settings, struct fy_node *root, const char *path,
@@ -240,7 +242,7 @@ int settings_read(struct settings *settings, const char *path, struct casebus_er
     if (root && fy_node_is_mapping(root))
         read_root(settings, root, path, &faults);
     else
-        read_complaints(diag, path, &faults);
+        fault_yaml(&faults, diag, path);
     fy_document_destroy(document);
     fy_diag_destroy(diag);
     if (faults.n)
