@@ -123,6 +123,8 @@ static void test_casebus_tells_of_nodes_and_cases(void **state)
     expect_in(run(harness, 0, "event show desk:1122334455667702:3"), "CB-RECORD-OWNER");
     expect_in(run(harness, 0, "event show 4 --parts"), "张三");
     assert_null(strstr(run(harness, 0, "event show 4"), "张三"));
+    assert_null(strstr(run(harness, 0, "event show 4"), "null"));
+    assert_null(strstr(run(harness, 0, "event show 4"), "_us"));
 }
 
 static void test_casebus_speaks_json_when_asked(void **state)
@@ -140,6 +142,14 @@ static void test_casebus_speaks_json_when_asked(void **state)
     assert_int_equal(json_integer_value(json_object_get(answer, "position")), 8);
     json_decref(answer);
     assert_non_null(strchr(lines, '\n'));
+}
+
+static void test_casebus_says_when_there_is_nothing(void **state)
+{
+    struct harness *harness = *state;
+    expect_in(run(harness, 1, "event tail --node nix"), "'nix'");
+    expect_in(run(harness, 1, "ledger dump --from 99"), "99");
+    expect_in(run(harness, 2, "event tail --parts"), "--json");
 }
 
 static void test_casebus_takes_options_before_and_behind(void **state)
@@ -316,6 +326,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         running(test_casebus_tells_of_nodes_and_cases),
         running(test_casebus_speaks_json_when_asked),
+        running(test_casebus_says_when_there_is_nothing),
         running(test_casebus_takes_options_before_and_behind),
         running(test_casebus_adds_a_node),
         running(test_casebus_goes_on_with_the_keys_of_a_broken_enrolment),

@@ -1,4 +1,4 @@
-/* casebus event tail and event show */
+/* casebus event tail */
 #include "proto/codec/event.h"
 #include "hub/cli/cli.h"
 #include "proto/base/texts.h"
@@ -28,7 +28,18 @@ static void event_line(const struct cli *cli, const json_t *event)
             (int)(title_width < 20 ? 20 - title_width : 0), "", what);
 }
 
-/* ---- tail ---- */
+/* The zone of the times below is said once. */
+static void head_line(const struct cli *cli)
+{
+    char when[PEOPLE_TITLE];
+    const char *entry = _("ENTRY"), *node = _("NODE");
+    size_t entry_width = text_width(entry), node_width = text_width(node);
+    size_t when_width = text_width(time_title(when, _("WHEN")));
+    fprintf(cli->out, "%s%*s%s  %s%*s  %s%*s  %s%s\n", cli_dim(cli),
+            (int)(entry_width < 8 ? 8 - entry_width : 0), "", entry, when,
+            (int)(when_width < 19 ? 19 - when_width : 0), "", node,
+            (int)(node_width < 16 ? 16 - node_width : 0), "", _("CASE"), cli_plain(cli));
+}
 
 struct tail {
     uint64_t last;
@@ -81,6 +92,11 @@ static void events_show(struct cli *cli, const json_t *page)
     fflush(cli->out);
 }
 
+static bool is_empty(const json_t *page)
+{
+    return json_array_size(json_object_get(page, "events")) == 0;
+}
+
 static int tail_ask(struct cli *cli, const struct tail *tail, const char *from, json_t **page,
                     struct casebus_error *err)
 {
@@ -123,11 +139,16 @@ static int event_tail(struct cli *cli, const struct tail *tail)
     }
     if (client_barrier(cli->client, &err) || tail_ask(cli, tail, from, &page, &err))
         return cli_fail(cli, &err);
+    if (!cli->json && !is_empty(page))
+        head_line(cli);
+    bool nothing = tail->node && tail->last > 0 && is_empty(page);
     events_show(cli, page);
     if (tail->follow)
         return follow(cli, tail, page, &err) ? cli_fail(cli, &err) : CLI_OK;
     json_decref(page);
-    return CLI_OK;
+    if (nothing)
+        fprintf(stderr, _("casebus: there is no event of a node '%s'\n"), tail->node);
+    return nothing ? CLI_NEGATIVE : CLI_OK;
 }
 
 int event_tail_main(struct cli *cli, int argc, char **argv)
@@ -137,111 +158,13 @@ int event_tail_main(struct cli *cli, int argc, char **argv)
                         .parser = tail_parse,
                         .doc = N_("Shows the newest events, one a line; with -f, goes on with what comes.")};
     cli_parse(cli, &argp, argc, argv, &tail);
+    if (tail.parts && !cli->json) {
+        fprintf(
+            stderr,
+            _("casebus: --parts needs --json here; for people there is: casebus event show ID --parts\n"));
+        return CLI_USAGE;
+    }
     signal(SIGPIPE, SIG_DFL); /* `casebus event tail -f | head` ends with head */
     int code = cli_connect(cli);
     return code ? code : event_tail(cli, &tail);
-}
-
-/* ---- show ---- */
-
-struct show {
-    const char *id;
-    bool parts;
-};
-
-static const struct argp_option show_options[] = {
-    {"parts", 'p', NULL, 0, N_("What the parts hold, too (personal data; the hub notes the access)"), 0},
-    {0}};
-
-static error_t show_parse(int key, char *arg, struct argp_state *state)
-{
-    struct show *show = state->input;
-    if (key == 'p')
-        show->parts = true;
-    else if (key == ARGP_KEY_ARG && !show->id)
-        show->id = arg;
-    else if (key == ARGP_KEY_ARG || (key == ARGP_KEY_END && !show->id))
-        argp_usage(state);
-    else if (key != ARGP_KEY_END)
-        return ARGP_ERR_UNKNOWN;
-    return 0;
-}
-
-static void value_print(const struct cli *cli, const char *prefix, const char *name, const json_t *value);
-
-static void object_print(const struct cli *cli, const char *prefix, const json_t *object)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value) value_print(cli, prefix, name, value);
-}
-
-static void scalar_print(const struct cli *cli, const char *prefix, const char *name, const json_t *value)
-{
-    char shown[4096], when[PEOPLE_TEXT];
-    size_t n = strlen(name);
-    bool is_time = json_is_integer(value) && n > 6 && strcmp(name + n - 6, "_at_us") == 0;
-    is_time = is_time || strcmp(name, "hub_time_us") == 0;
-    if (is_time) {
-        snprintf(shown, sizeof shown, "%s", time_text(when, json_integer_value(value), false));
-    } else if (json_is_string(value)) {
-        text_escape(shown, sizeof shown, json_string_value(value));
-    } else {
-        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        snprintf(shown, sizeof shown, "%s", text ? text : "");
-        free(text);
-    }
-    int width = (int)(strlen(prefix) + n);
-    fprintf(cli->out, "%s%s%s%s%*s  %s\n", cli_dim(cli), prefix, name, cli_plain(cli),
-            width < 24 ? 24 - width : 0, "", shown);
-}
-
-/* Depth is bounded by the answer's: an event has four levels. */
-static void value_print(const struct cli *cli, const char *prefix, const char *name, const json_t *value)
-{
-    char deeper[128];
-    if (json_is_object(value)) {
-        snprintf(deeper, sizeof deeper, "%s%s.", strcmp(name, "header") == 0 ? "" : prefix,
-                 strcmp(name, "header") == 0 ? "" : name);
-        object_print(cli, strcmp(name, "header") == 0 ? "" : deeper, value);
-    } else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            snprintf(deeper, sizeof deeper, "%s%s.%zu.", prefix, name, i);
-            object_print(cli, deeper, json_array_get(value, i));
-        }
-    } else {
-        scalar_print(cli, prefix, name, value);
-    }
-}
-
-static int event_show(struct cli *cli, const struct show *show)
-{
-    struct casebus_error err = {0};
-    char target[512];
-    json_t *event;
-    if (client_barrier(cli->client, &err) ||
-        client_get(cli->client, &event, &err, "/v1/events/%s%s",
-                   target_escape(target, sizeof target, show->id), show->parts ? "?parts=1" : ""))
-        return cli_fail(cli, &err);
-    if (cli->json)
-        cli_print_json(cli, event);
-    else
-        object_print(cli, "", event);
-    json_decref(event);
-    return CLI_OK;
-}
-
-int event_show_main(struct cli *cli, int argc, char **argv)
-{
-    struct show show = {0};
-    struct argp argp = {
-        .options = show_options,
-        .parser = show_parse,
-        .args_doc = N_("ID"),
-        .doc = N_("Shows one event. ID is its position in the ledger, its hash (64 hex digits), or "
-                  "NODE:STREAM:NUMBER as its sender counted it; the last also tells of a duplicate or "
-                  "refused event what became of it.")};
-    cli_parse(cli, &argp, argc, argv, &show);
-    int code = cli_connect(cli);
-    return code ? code : event_show(cli, &show);
 }
