@@ -36,8 +36,6 @@ int hub_init(const char *dir, const char *origin, const char *listen, struct cas
     const char *expected = listen ? settings_fault("listen", listen) : NULL;
     if (expected)
         return error_set(err, CASEBUS_ARGUMENT, _("--listen %s: expected %s"), listen, expected);
-    if (listen && settings_check("listen", listen, err))
-        return -1;
     if (path_join(path, sizeof(path), dir, "hub.yaml"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
     if (access(path, F_OK) == 0) {

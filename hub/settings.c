@@ -96,23 +96,11 @@ static const char *setting_expects(const struct setting *setting, const char *va
     return setting->check(value);
 }
 
-int settings_check(const char *name, const char *value, struct casebus_error *err)
-{
-    const char *expected = setting_expects(setting_named(name), value);
-    return expected ? error_set(err, CASEBUS_ARGUMENT, _("%s '%s': expected %s"), name, value, _(expected))
-                    : 0;
-}
-
 const char *settings_fault(const char *name, const char *value)
 {
-    for (size_t i = 0; i < N_SETTINGS; i++)
-        if (strcmp(table[i].name, name) == 0) {
-            const char *expected = table[i].check(value);
-            if (!expected && strlen(value) >= 256)
-                expected = N_("at most 255 characters");
-            return expected ? _(expected) : NULL;
-        }
-    return _("there is no such setting");
+    const struct setting *setting = setting_named(name);
+    const char *expected = setting ? setting_expects(setting, value) : N_("there is no such setting");
+    return expected ? _(expected) : NULL;
 }
 
 bool settings_write(struct buffer *out, const char *origin, const char *listen)

@@ -18,8 +18,6 @@ struct settings {
 const char *settings_fault(const char *name, const char *value);
 /* The text of a fresh hub.yaml, with every setting explained. */
 bool settings_write(struct buffer *out, const char *origin, const char *listen);
-/* Whether @value may stand for the setting @name, before it is written. */
-int settings_check(const char *name, const char *value, struct casebus_error *err);
 /* Reads and checks; every fault is told at once, each with its line. */
 int settings_read(struct settings *settings, const char *path, struct casebus_error *err);
 
