@@ -85,6 +85,15 @@ static const struct command {
     {"rebuild", command_rebuild},
 };
 
+/* Batches are allocated in one thread and freed in another: several heaps would only grow. The blocks of
+ * large batches lie apart, so that they go back to the system when they are freed. */
+static void memory_prepare(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 16 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
@@ -92,8 +101,7 @@ int main(int argc, char **argv)
     struct log log = {.file = stderr, .min_level = LOG_INFO, .program = "casebus-hub"};
     texts_init();
     words_prepare();
-    mallopt(M_ARENA_MAX,
-            1); /* batches are allocated in one thread and freed in another: several heaps only grow */
+    memory_prepare();
     const struct argp argp = {
         .options = options,
         .parser = parse_option,

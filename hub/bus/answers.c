@@ -56,15 +56,15 @@ static size_t outcomes_of(struct bus *bus, const struct job *job, Casebus__V1__O
         return 0;
     for (size_t i = 0; i < job->batch.n_members; i++) {
         const struct gate_member *member = &job->batch.members[i];
-        if (!member->refusal.code)
+        if (!member->refusal)
             continue;
         casebus__v1__outcome__init(&outcomes[n]);
         outcomes[n].index = (uint32_t)i;
         outcomes[n].event_hash = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)member->event.event_hash};
-        outcomes[n].code = (char *)casebus_code_text(member->refusal.code);
+        outcomes[n].code = (char *)casebus_code_text(member->refusal->code);
         if (bytes < OUTCOME_WORDS_BYTES) {
-            outcomes[n].sentence = words_of(bus, member->refusal.code, member->refusal.text);
-            outcomes[n].hint = words_only(bus, member->refusal.hint);
+            outcomes[n].sentence = words_of(bus, member->refusal->code, member->refusal->text);
+            outcomes[n].hint = words_only(bus, member->refusal->hint);
         }
         bytes += casebus__v1__outcome__get_packed_size(&outcomes[n]);
         list[n] = &outcomes[n];

@@ -193,7 +193,7 @@ static int check_root(struct gate *gate, struct gate_batch *batch, struct casebu
         member->event = (struct exchange_event){0};
         member->wire = wire->event[i];
         member->seal = (struct body_seal){0};
-        member->refusal.code = CASEBUS_OK;
+        member->refusal = NULL;
         memcpy(member->event.event_hash, hashes[i], DIGEST_SIZE);
     }
     return 0;
@@ -242,11 +242,14 @@ static int seal_event(struct gate *gate, struct gate_member *member, struct aren
 static int check_event(struct gate *gate, struct gate_member *member, struct arena *arena,
                        struct casebus_error *err)
 {
-    bool passed = read_event(gate, member, arena, &member->refusal) == 0;
-    if (!passed && member->refusal.code == CASEBUS_NO_MEMORY) {
-        *err = member->refusal;
+    struct casebus_error refusal;
+    bool passed = read_event(gate, member, arena, &refusal) == 0;
+    if (!passed && refusal.code == CASEBUS_NO_MEMORY) {
+        *err = refusal;
         return -1;
     }
+    if (!passed && !(member->refusal = arena_copy(arena, &refusal, sizeof refusal)))
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the events of a batch"));
     if (seal_event(gate, member, arena, err) < 0)
         return -1;
     if (passed)

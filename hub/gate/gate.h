@@ -15,10 +15,9 @@
 
 struct gate_member {
     struct exchange_event event;
-    const Casebus__V1__Event *wire; /* header bytes and parts as they came */
-    struct body_seal seal;          /* wrapped by the writer */
-    struct casebus_error
-        refusal; /* code CASEBUS_OK: passed. A refused member still has event_hash and seal */
+    const Casebus__V1__Event *wire;      /* header bytes and parts as they came */
+    struct body_seal seal;               /* wrapped by the writer */
+    const struct casebus_error *refusal; /* NULL: passed. A refused member still has event_hash and seal */
 };
 
 struct gate_batch {

@@ -5,7 +5,11 @@
  * how far it is. */
 #include "hub/pipeline/internal.h"
 
+#include <malloc.h>
 #include <unistd.h>
+
+#define TRIM_KEEPS                                                                                           \
+    (1024 * 1024) /* free memory in the middle of the heap goes back, but for this much at its end */
 
 void keeper_post(struct pipeline *pipeline, struct group *groups)
 {
@@ -111,6 +115,7 @@ void *keeper_main(void *self)
             groups = group->next;
             group_unref(group);
         }
+        malloc_trim(TRIM_KEEPS);
         pthread_mutex_lock(&pipeline->lock);
         keeper->busy = keeper->groups != NULL;
         pthread_cond_broadcast(&pipeline->changed);

@@ -64,7 +64,7 @@ static void test_the_seal_comes_first_then_members_then_what_was_refused(void **
     assert_int_equal(sealed->outcome[0]->index, 1);
     assert_int_equal(sealed->outcome[0]->duplicate_of, seal + 1 + 1);
     assert_int_equal(sealed->outcome[1]->index, 2);
-    assert_string_equal(sealed->outcome[1]->code, casebus_code_text(job->batch.members[2].refusal.code));
+    assert_string_equal(sealed->outcome[1]->code, casebus_code_text(job->batch.members[2].refusal->code));
     assert_int_equal(fixture_entry(f, seal + 1)->event->number, 1);
     assert_int_equal(fixture_entry(f, seal + 2)->event->number, 4);
     const Casebus__V1__ActEntry *act = act_at(f, seal + 3);

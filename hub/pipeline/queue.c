@@ -35,10 +35,21 @@ bool queue_push(struct queue *queue, struct job *job)
     return fits;
 }
 
+static size_t job_bytes(const struct job *job)
+{
+    return arena_held(&job->batch.arena);
+}
+
+/* The writer's next job is always checked, however much there is: nobody waits for ever. */
+static bool far_ahead(const struct queue *queue)
+{
+    return queue->ahead >= QUEUE_AHEAD_BYTES && queue->next > queue->head;
+}
+
 struct job *queue_take_unchecked(struct queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
-    while (queue->next == queue->tail && !queue->closed)
+    while ((queue->next == queue->tail && !queue->closed) || far_ahead(queue))
         pthread_cond_wait(&queue->arrived, &queue->lock);
     struct job *job = queue->next < queue->tail ? queue->jobs[queue->next++ % QUEUE_JOBS] : NULL;
     pthread_mutex_unlock(&queue->lock);
@@ -54,6 +65,7 @@ void queue_checked(struct queue *queue, struct job *job)
 {
     pthread_mutex_lock(&queue->lock);
     job->checked = true;
+    queue->ahead += job_bytes(job);
     if (head_checked(queue))
         pthread_cond_signal(&queue->ready);
     pthread_mutex_unlock(&queue->lock);
@@ -89,6 +101,12 @@ struct job *queue_take_checked(struct queue *queue, int timeout_ms)
         queue->nudged = false;
     }
     struct job *job = head_checked(queue) ? queue->jobs[queue->head++ % QUEUE_JOBS] : NULL;
+    if (job) {
+        bool waited_for = queue->ahead >= QUEUE_AHEAD_BYTES;
+        queue->ahead -= job_bytes(job);
+        if (waited_for)
+            pthread_cond_broadcast(&queue->arrived);
+    }
     pthread_mutex_unlock(&queue->lock);
     return job;
 }

@@ -181,8 +181,8 @@ static int decide_member(struct pipeline *pipeline, struct group *group, struct 
                          struct sealing *sealing, struct casebus_error *err)
 {
     struct gate_member *member = &job->batch.members[index];
-    if (member->refusal.code) {
-        add_outcome(sealing, index, member, 0, member->refusal.code);
+    if (member->refusal) {
+        add_outcome(sealing, index, member, 0, member->refusal->code);
         return 0;
     }
     struct exchange_moment moment;
@@ -199,7 +199,9 @@ static int decide_member(struct pipeline *pipeline, struct group *group, struct 
         add_outcome(sealing, index, member, decision.duplicate_of + 1, CASEBUS_OK);
         return 0;
     case VERDICT_REFUSED:
-        member->refusal = decision.refusal;
+        member->refusal = arena_copy(&job->batch.arena, &decision.refusal, sizeof(decision.refusal));
+        if (!member->refusal)
+            return no_memory(err);
         add_outcome(sealing, index, member, 0, decision.refusal.code);
         return 0;
     }
@@ -229,11 +231,12 @@ static int quarantine_members(struct pipeline *pipeline, struct group *group, st
 {
     for (size_t i = 0; i < job->batch.n_members; i++) {
         struct gate_member *member = &job->batch.members[i];
-        if (!member->refusal.code)
+        if (!member->refusal)
             continue;
         (*n_refused)++;
         size_t size = member->wire ? member->wire->header.len : 0;
-        if (quarantine(pipeline, group, job_node(job), member->refusal.code, &member->seal, size, false, err))
+        if (quarantine(pipeline, group, job_node(job), member->refusal->code, &member->seal, size, false,
+                       err))
             return -1;
     }
     return 0;
