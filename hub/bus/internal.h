@@ -20,7 +20,7 @@
 #define PING_INTERVAL_MS    5000
 #define SILENCE_NS          (4ull * PING_INTERVAL_MS * 1000000)
 #define DELIVER_FRAME_BYTES (120 * 1024)
-#define DELIVER_WINDOW_MAX  (8u * 1024 * 1024)
+#define DELIVER_WINDOW_MAX  (2u * 1024 * 1024)
 /* Sent and not credited, per receiver. With what else a well-behaved node has not read yet, below ROUTER_HWM:
  * who is over that does not read. */
 #define DELIVER_FRAMES_MAX 128

@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 #define QUEUE_JOBS        1024
-#define QUEUE_AHEAD_BYTES (6u * 1024 * 1024)
+#define QUEUE_AHEAD_BYTES (4u * 1024 * 1024)
 
 struct queue {
     pthread_mutex_t lock;
