@@ -12,12 +12,12 @@
 
 #define WORKERS_MAX         8
 #define GROUP_JOBS_MAX      64
-#define GROUP_BYTES         (4u * 1024 * 1024)  /* a group takes no further job when it holds so much */
-#define CONFIRMS_ACT_BYTES  (16u * 1024)        /* of statements in one entry */
-#define KEEP_POST_BYTES     (3u * 1024 * 1024)  /* the keeper is woken when so much is pending */
+#define GROUP_BYTES         (4u * 1024 * 1024) /* a group takes no further job when it holds so much */
+#define CONFIRMS_ACT_BYTES  (16u * 1024)       /* of statements in one entry */
+#define KEEP_POST_BYTES     (3u * 1024 * 1024) /* the keeper is woken when so much is pending */
 #define KEEP_PENDING_MAX    (5u * 1024 * 1024) /* the writer waits when so much is pending */
-#define KEEP_INTERVAL_NS    1000000000ull       /* or so much time has passed */
-#define CONFIRM_INTERVAL_NS 10000000000ull      /* confirmations are merged for so long */
+#define KEEP_INTERVAL_NS    1000000000ull      /* or so much time has passed */
+#define CONFIRM_INTERVAL_NS 10000000000ull     /* confirmations are merged for so long */
 
 /* What a thread outside asks the writer for, and waits for. Under the pipeline's lock; freed by the one who
  * asked, or by the writer when that one did not wait so long. */
