@@ -255,8 +255,10 @@ const Casebus__V1__Frame *client_expect(struct bus_fixture *f, struct client *cl
                                         Casebus__V1__Frame__BodyCase body)
 {
     const Casebus__V1__Frame *frame = receive(f, client, 0);
-    if (!frame)
+    if (!frame) {
         fail_msg("expected %s: heard nothing", frame_name(body));
+        return NULL;
+    }
     if (frame->body_case != body)
         fail_msg("expected %s: heard %s %s", frame_name(body), frame_name(frame->body_case),
                  frame->body_case == CASEBUS__V1__FRAME__BODY_BYE ? frame->bye->code : "");

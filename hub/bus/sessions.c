@@ -102,6 +102,8 @@ static void make_place(struct bus *bus, const struct peer *peer)
         if (bus->slots[i] && bus->slots[i]->peer == peer &&
             (!oldest || bus->slots[i]->last_heard_ns < oldest->last_heard_ns))
             oldest = bus->slots[i];
+    if (!oldest)
+        return;
     session_bye(bus, oldest, CASEBUS_BUSY, "this node has too many sessions; a newer one takes this place",
                 "该节点会话过多,此会话由更新的会话取代");
 }

@@ -109,6 +109,8 @@ void group_store_hash(void *self, unsigned level, uint64_t index, const uint8_t 
 int groups_to_ledger(const struct group *groups, struct ledger *ledger, struct casebus_error *err)
 {
     size_t n = 0, i = 0;
+    if (!groups)
+        return 0;
     for (const struct group *group = groups; group; group = group->next)
         n += group->n_entries;
     struct ledger_row *rows = calloc(n + 1, sizeof(*rows));
