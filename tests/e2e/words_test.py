@@ -405,7 +405,8 @@ class Damage(Troubles):
         self.assertGreater(committed - ledger_size, 400)
         harness.copy(self.world.path / "killed", self.hub.dir)
         used = len((self.hub.dir / "journal/00000001.seg").read_bytes().rstrip(b"\0"))
-        self.flip("journal/00000001.seg", used - (committed - ledger_size) * used // committed // 2, 16)
+        only_there = (committed - ledger_size) * used // committed
+        self.flip("journal/00000001.seg", used - only_there * 3 // 4, 16)
         self.hub_refuses(1, "journal", "is damaged; later ones say that it was on disk", "CB-DAMAGED", "restore it from its copy")
         harness.copy(self.world.path / "killed", self.hub.dir)
         self.hub.start()
