@@ -129,10 +129,12 @@ static void test_other_content_under_a_used_number_is_a_conflict_for_good(void *
     struct test_batch *other = fixture_batch(f, "b", 2);
     other->statement.first = 1;
     memset(other->previous, 0, DIGEST_SIZE);
+    uint64_t size = committed(f);
     const struct job *job = fixture_ask(f, fixture_sign(f, other), NULL);
     assert_int_equal(job->answer, ANSWER_REFUSED);
     assert_int_equal(job->refusal.code, CASEBUS_SEQ_CONFLICT);
     assert_true(job->final);
+    assert_int_equal(committed(f), size + 2); /* each event is kept in quarantine */
 }
 
 static void test_a_gap_tells_which_number_is_expected(void **state)

@@ -273,6 +273,7 @@ static int decide_next(struct pipeline *pipeline, struct group *group, struct jo
     return 0;
 }
 
+/* The batch itself was good, so its events are sealed one by one: each is kept. */
 static int refuse_sequence(struct pipeline *pipeline, struct group *group, struct job *job,
                            const struct exchange_stream *stream, struct casebus_error *err)
 {
@@ -285,7 +286,17 @@ static int refuse_sequence(struct pipeline *pipeline, struct group *group, struc
         (unsigned long long)stream->last);
     error_hint(&refusal,
                "the outbox was copied or restored: open a new stream and send what is unacknowledged again");
-    return refuse_batch(pipeline, group, job, &refusal, err);
+    answer_refused(job, &refusal, true);
+    log_warning(pipeline->options.log, "BATCH-REFUSED", "%s: %s %s", job_node(job),
+                casebus_code_text(refusal.code), refusal.text);
+    for (size_t i = 0; i < job->batch.n_members; i++) {
+        struct gate_member *member = &job->batch.members[i];
+        enum casebus_code code = member->refusal ? member->refusal->code : refusal.code;
+        if (quarantine(pipeline, group, job_node(job), code, &member->seal, member->wire->header.len, false,
+                       err))
+            return -1;
+    }
+    return 0;
 }
 
 static void refuse_gap(struct job *job, const struct exchange_stream *stream)
