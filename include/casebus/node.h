@@ -87,7 +87,7 @@ struct casebus_node_options {
     void *self;                    /* passed to the handlers */
     uint64_t outbox_max_bytes;     /* 0: 1 GiB; publish answers CASEBUS_BUSY past it */
     int subscribe;                 /* non-zero: receive deliveries */
-    uint32_t receive_window_bytes; /* 0: 4 MiB */
+    uint32_t receive_window_bytes; /* asked for; 0: 4 MiB. A hub may send less (docs/protocol.md) */
 };
 
 /* Opens the outbox (locked against a second process) and begins to connect. */
