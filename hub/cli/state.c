@@ -18,6 +18,7 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_RECORDS] = "records",     [TABLE_CASE_NUMBERS] = "case_numbers",
     [TABLE_CASES] = "cases",         [TABLE_INBOX] = "inbox",
     [TABLE_RECEIVERS] = "receivers", [TABLE_STATEMENTS] = "statements",
+    [TABLE_CONFIRMS] = "confirms",
 };
 
 struct state_dump {

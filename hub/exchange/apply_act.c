@@ -73,8 +73,26 @@ static bool delivery_after(const struct receiver_row *row, uint64_t position, ui
     return ordinal > row->confirmed_ordinal;
 }
 
-static int apply_confirm(const struct exchange_store *store, const Casebus__V1__ConfirmStatement *statement,
+/* Where the confirmation stands, so that it is found by any delivery that it covers. */
+static int index_confirm(const struct exchange_store *store, const char *node, const struct receiver_row *row,
+                         const Casebus__V1__DeliveryId *last, uint64_t position, uint32_t index,
                          struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX], encoded[CONFIRM_ROW_SIZE];
+    size_t size = inbox_key(key, node, last->position, last->ordinal);
+    const struct confirm_row confirm = {.position = position,
+                                        .index = index,
+                                        .before_position = row->confirmed_position,
+                                        .before_ordinal = row->confirmed_ordinal,
+                                        .has_before = row->has_confirmed};
+    confirm_row_encode(encoded, &confirm);
+    return store->put(store->self, TABLE_CONFIRMS, bytes_of(key, size), bytes_of(encoded, sizeof encoded),
+                      err);
+}
+
+/* @index: in the act at @position. */
+static int apply_confirm(const struct exchange_store *store, const Casebus__V1__ConfirmStatement *statement,
+                         uint64_t position, uint32_t index, struct casebus_error *err)
 {
     uint8_t key[TABLE_KEY_MAX], encoded[RECEIVER_ROW_SIZE];
     size_t size = receiver_key(key, statement->node);
@@ -85,6 +103,8 @@ static int apply_confirm(const struct exchange_store *store, const Casebus__V1__
         return -1;
     if (!delivery_after(&row, statement->last->position, statement->last->ordinal))
         return 0;
+    if (index_confirm(store, statement->node, &row, statement->last, position, index, err) < 0)
+        return -1;
     row.has_confirmed = true;
     row.confirmed_position = statement->last->position;
     row.confirmed_ordinal = statement->last->ordinal;
@@ -108,7 +128,7 @@ static int apply_confirms(const struct exchange_store *store, uint64_t position,
             error_set(err, CASEBUS_DAMAGED, _("a confirmation names no node or no delivery"));
             return as_damage(err, position);
         }
-        if (apply_confirm(store, statement, err) < 0)
+        if (apply_confirm(store, statement, position, (uint32_t)i, err) < 0)
             return -1;
     }
     return 0;

@@ -571,6 +571,31 @@ static void test_confirmation_never_goes_back(void **state)
     assert_int_equal(row.n_decided, 1);
 }
 
+static void test_confirmation_is_found_by_what_it_covers(void **state)
+{
+    struct fixture *hub = *state;
+    struct confirm_row row;
+    struct bytes value;
+    uint8_t key[TABLE_KEY_MAX];
+    assert_int_equal(confirm(hub, 3, 1), 0);
+    assert_int_equal(confirm(hub, 2, 0), 0); /* says nothing new */
+    assert_int_equal(confirm(hub, 7, 2), 0);
+    assert_int_equal(store_memory_count(hub->memory, TABLE_CONFIRMS), 2);
+    size_t size = inbox_key(key, "office", 3, 1);
+    assert_int_equal(hub->store.get(hub->store.self, TABLE_CONFIRMS, bytes_of(key, size), &value, NULL), 1);
+    assert_int_equal(confirm_row_decode(value, &row, NULL), 0);
+    assert_int_equal(row.position, 5);
+    assert_int_equal(row.index, 0);
+    assert_false(row.has_before);
+    size = inbox_key(key, "office", 7, 2);
+    assert_int_equal(hub->store.get(hub->store.self, TABLE_CONFIRMS, bytes_of(key, size), &value, NULL), 1);
+    assert_int_equal(confirm_row_decode(value, &row, NULL), 0);
+    assert_true(row.has_before);
+    assert_int_equal(row.before_position, 3);
+    assert_int_equal(row.before_ordinal, 1);
+    assert_int_equal(confirm_row_decode(bytes_of(value.data, value.size - 1), &row, NULL), -1);
+}
+
 static void test_act_that_cannot_be_read_is_damage(void **state)
 {
     struct fixture *hub = *state;
@@ -704,6 +729,7 @@ int main(void)
         HUB_TEST(test_seal_counts_what_became_of_its_members),
         HUB_TEST(test_seal_of_a_stranger_is_damage),
         HUB_TEST(test_confirmation_never_goes_back),
+        HUB_TEST(test_confirmation_is_found_by_what_it_covers),
         HUB_TEST(test_act_that_cannot_be_read_is_damage),
         HUB_TEST(test_ledger_opened_tells_the_origin),
         HUB_TEST(test_failure_of_the_store_travels_up),

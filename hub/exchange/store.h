@@ -20,7 +20,9 @@ enum exchange_table {
     TABLE_RECEIVERS = 8,    /* node name -> last delivery decided, last confirmed */
     TABLE_STATEMENTS =
         9, /* older statements of a record: its key 0x00 revision operation digest -> position */
-    TABLE_COUNT = 10
+    TABLE_CONFIRMS = 10, /* node name 0x00 last position(8) ordinal(4) -> where its confirmation stands, and
+                            which one came before */
+    TABLE_COUNT = 11
 };
 
 struct exchange_store {

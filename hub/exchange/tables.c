@@ -336,6 +336,30 @@ size_t receiver_row_encode(uint8_t *out, const struct receiver_row *row)
     return RECEIVER_ROW_SIZE;
 }
 
+/* 0 position(8)  8 index(4)  12 before position(8)  20 before ordinal(4)  24 has before */
+int confirm_row_decode(struct bytes value, struct confirm_row *row, struct casebus_error *err)
+{
+    const uint8_t *p = value.data;
+    if (value.size != CONFIRM_ROW_SIZE)
+        return damaged(err, _("confirmation"));
+    *row = (struct confirm_row){.position = get_u64le(p),
+                                .index = get_u32le(p + 8),
+                                .before_position = get_u64le(p + 12),
+                                .before_ordinal = get_u32le(p + 20),
+                                .has_before = p[24] != 0};
+    return 0;
+}
+
+size_t confirm_row_encode(uint8_t *out, const struct confirm_row *row)
+{
+    put_u64le(out, row->position);
+    put_u32le(out + 8, row->index);
+    put_u64le(out + 12, row->before_position);
+    put_u32le(out + 20, row->before_ordinal);
+    out[24] = row->has_before;
+    return CONFIRM_ROW_SIZE;
+}
+
 int node_row_decode(struct bytes value, struct node_row *row, struct casebus_error *err)
 {
     const uint8_t *p = value.data;

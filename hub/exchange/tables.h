@@ -57,6 +57,7 @@ size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_
 #define STREAM_ROW_SIZE   40
 #define BATCH_ROW_SIZE    44
 #define RECEIVER_ROW_SIZE 48
+#define CONFIRM_ROW_SIZE  25
 #define NODE_ROW_SIZE     41 /* before the enrolment */
 
 struct stream_row {
@@ -86,6 +87,18 @@ struct receiver_row {
 int receiver_row_decode(struct bytes value, struct receiver_row *row, struct casebus_error *err);
 size_t receiver_row_encode(uint8_t *out, const struct receiver_row *row);
 
+/* A confirmation as TABLE_CONFIRMS holds it, for proving that something was received: its key says up to
+ * which delivery it reaches. */
+struct confirm_row {
+    uint64_t position;        /* of the entry DeliveriesConfirmed */
+    uint32_t index;           /* in it */
+    uint64_t before_position; /* the delivery that the node had confirmed before */
+    uint32_t before_ordinal;
+    bool has_before;
+};
+int confirm_row_decode(struct bytes value, struct confirm_row *row, struct casebus_error *err);
+size_t confirm_row_encode(uint8_t *out, const struct confirm_row *row);
+
 struct node_row {
     struct bytes enrolled; /* serialised NodeEnrolled, points into the value */
     uint64_t position;     /* of its enrolment */
@@ -102,7 +115,8 @@ size_t node_row_encode(uint8_t *out, const struct node_row *row);
 size_t record_row_key(uint8_t *out, const char *record_namespace, const char *record_id);
 size_t statement_key(uint8_t *out, const char *record_namespace, const char *record_id,
                      const struct record_statement *statement);
-size_t inbox_key(uint8_t *out, const char *node, uint64_t position, uint32_t ordinal);
+size_t inbox_key(uint8_t *out, const char *node, uint64_t position,
+                 uint32_t ordinal); /* and TABLE_CONFIRMS */
 bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal);
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream);
 size_t batch_key(uint8_t *out, const char *node, uint64_t stream, uint64_t first);
