@@ -1,6 +1,6 @@
 /* casebus ledger verify and ledger dump */
 #include "hub/cli/cli.h"
-#include "hub/cli/verify.h"
+#include "hub/verify/verify.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 

@@ -5,8 +5,8 @@
  * that its sender signed with a key enrolled before, numbered without gaps; every enrolment was signed by the
  * node itself and certified by the authority that the first entry names; every sealed body opens and is what
  * the event's hash and commitments say. */
-#ifndef CLI_VERIFY_H
-#define CLI_VERIFY_H
+#ifndef VERIFY_VERIFY_H
+#define VERIFY_VERIFY_H
 
 #include "hub/ledger/ledger.h"
 #include "hub/vault/vault.h"

@@ -1,7 +1,7 @@
 /* Published checkpoints, from the newest to the oldest: signed by the log's key, and with the root of the
  * entries. The tree hashes that the roots are put together from have been compared with the entries before.
  */
-#include "hub/cli/verify_private.h"
+#include "hub/verify/internal.h"
 #include "proto/base/texts.h"
 #include "proto/merkle/note.h"
 

@@ -1,7 +1,7 @@
 /* What is sealed beside an entry: it opens under its slot's key, and it is what the entry's hash and the
  * header's commitments say. A body that is missing or whose key is gone needs an entry that says who erased
  * it; there is none of that kind yet, so it is a fault. */
-#include "hub/cli/verify_private.h"
+#include "hub/verify/internal.h"
 #include "proto/base/texts.h"
 
 static int key_get(struct verify *verify, uint64_t slot, struct casebus_error *err)

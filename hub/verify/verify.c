@@ -1,8 +1,8 @@
 /* One pass in the order of positions, then the checkpoints against the tree hashes that the pass has found to
- * be right. What an entry means is checked in verify_nodes.c, verify_batch.c and verify_body.c. */
-#include "hub/cli/verify.h"
+ * be right. What an entry means is checked in nodes.c, batch.c and body.c. */
+#include "hub/verify/verify.h"
 
-#include "hub/cli/verify_private.h"
+#include "hub/verify/internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 

@@ -1,6 +1,6 @@
 /* Who may sign: the first entry names the authority and the log's key, enrolments name the nodes. A node's
  * key counts from its entry on. */
-#include "hub/cli/verify_private.h"
+#include "hub/verify/internal.h"
 #include "proto/base/texts.h"
 #include "proto/codec/statement.h"
 

@@ -1,5 +1,5 @@
 /* A ledger that holds is told to hold; each kind of lie is found, at its position. */
-#include "hub/cli/verify.h"
+#include "hub/verify/verify.h"
 
 #include "hub/console/hub_fixture.h"
 

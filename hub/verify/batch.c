@@ -1,6 +1,6 @@
 /* A batch in the ledger: its seal, then an entry for each member that was accepted; the others have their
  * outcome in the seal. Together they are the events that the sender signed, in its order. */
-#include "hub/cli/verify_private.h"
+#include "hub/verify/internal.h"
 #include "proto/base/texts.h"
 
 #include <stdio.h>

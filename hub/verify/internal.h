@@ -1,8 +1,8 @@
 /* What the parts of verify share. */
-#ifndef CLI_VERIFY_PRIVATE_H
-#define CLI_VERIFY_PRIVATE_H
+#ifndef VERIFY_INTERNAL_H
+#define VERIFY_INTERNAL_H
 
-#include "hub/cli/verify.h"
+#include "hub/verify/verify.h"
 #include "proto/codec/batch.h"
 #include "proto/codec/entry.h"
 #include "proto/codec/event.h"
