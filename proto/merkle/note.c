@@ -1,4 +1,4 @@
-/* Notes (C2SP signed-note) and checkpoints (C2SP tlog-checkpoint).
+/* Notes (C2SP signed-note), checkpoints (tlog-checkpoint) and cosignatures (tlog-cosignature).
  *
  * One form only is taken: what a strict writer would have written. Base64 is checked by writing it again, so
  * that two different notes never carry the same signature; a note of which any line is malformed is refused
@@ -11,13 +11,13 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 
-#define KEY_TYPE_ED25519 0x01
-#define ED25519_SIZE     32
-#define DASH             "\xe2\x80\x94 " /* U+2014 and a space */
-#define DASH_SIZE        (sizeof DASH - 1)
-#define BASE64_MAX       NOTE_MAX /* characters; strangers' signatures may be long */
+#define ED25519_SIZE 32
+#define DASH         "\xe2\x80\x94 " /* U+2014 and a space */
+#define DASH_SIZE    (sizeof DASH - 1)
+#define BASE64_MAX   NOTE_MAX /* characters; strangers' signatures may be long */
 
-#define SIGNED_SIZE (4 + SIGNATURE_SIZE)
+#define SIGNED_SIZE   (4 + SIGNATURE_SIZE)
+#define COSIGNED_SIZE (4 + 8 + SIGNATURE_SIZE) /* with the time */
 
 /* --- base64 (RFC 4648 section 4, padded) --------------------------------------------------------------- */
 
@@ -69,9 +69,9 @@ static bool key_name_valid(struct bytes name)
 }
 
 /* SHA-256 whatever the hub's suite is: the C2SP formats fix it. */
-static uint32_t key_hash(struct bytes name, const struct public_key *key)
+static uint32_t key_hash(struct bytes name, enum note_key_type type, const struct public_key *key)
 {
-    static const uint8_t separator[] = {'\n', KEY_TYPE_ED25519};
+    const uint8_t separator[] = {'\n', (uint8_t)type};
     struct bytes parts[] = {name, bytes_of(separator, sizeof separator), bytes_of(key->bytes, key->size)};
     uint8_t digest[DIGEST_SIZE];
 
@@ -84,21 +84,32 @@ static bool is_ed25519(const struct public_key *key)
     return key->suite == SUITE_INTL && key->size == ED25519_SIZE;
 }
 
-int note_vkey_format(char *out, size_t size, const char *name, const struct public_key *key)
+static int vkey_format(char *out, size_t size, const char *name, enum note_key_type type,
+                       const struct public_key *key)
 {
-    uint8_t typed[1 + ED25519_SIZE] = {KEY_TYPE_ED25519};
+    uint8_t typed[1 + ED25519_SIZE] = {(uint8_t)type};
     char text[BASE64_SIZE(sizeof typed) + 1];
 
     if (!is_ed25519(key) || !key_name_valid(bytes_of_text(name)))
         return -1;
     memcpy(typed + 1, key->bytes, ED25519_SIZE);
     EVP_EncodeBlock((uint8_t *)text, typed, sizeof typed);
-    int n = snprintf(out, size, "%s+%08" PRIx32 "+%s", name, key_hash(bytes_of_text(name), key), text);
+    int n = snprintf(out, size, "%s+%08" PRIx32 "+%s", name, key_hash(bytes_of_text(name), type, key), text);
     return n >= 0 && (size_t)n < size ? n : -1;
 }
 
+int note_vkey_format(char *out, size_t size, const char *name, const struct public_key *key)
+{
+    return vkey_format(out, size, name, NOTE_KEY_LOG, key);
+}
+
+int note_witness_vkey_format(char *out, size_t size, const char *name, const struct public_key *key)
+{
+    return vkey_format(out, size, name, NOTE_KEY_WITNESS, key);
+}
+
 /* "NAME+HEX8+BASE64": neither name nor hex holds a plus, base64 may. */
-static bool vkey_parse(struct note_verifier *verifier, const char *vkey)
+static bool vkey_parse(struct note_verifier *verifier, const char *vkey, enum note_key_type type)
 {
     const char *first = strchr(vkey, '+');
     const char *second = first ? strchr(first + 1, '+') : NULL;
@@ -113,26 +124,44 @@ static bool vkey_parse(struct note_verifier *verifier, const char *vkey)
         return false;
     struct bytes text = bytes_of_text(second + 1);
     if (text.size != BASE64_SIZE(1 + ED25519_SIZE) || base64_decode(typed, text) != 1 + ED25519_SIZE ||
-        typed[0] != KEY_TYPE_ED25519)
+        typed[0] != type)
         return false;
 
     memcpy(verifier->name, vkey, (size_t)(first - vkey));
     verifier->hash = get_u32be(hash);
+    verifier->type = type;
     verifier->key = (struct public_key){.suite = SUITE_INTL, .size = ED25519_SIZE};
     memcpy(verifier->key.bytes, typed + 1, ED25519_SIZE);
-    return verifier->hash == key_hash(bytes_of_text(verifier->name), &verifier->key);
+    return verifier->hash == key_hash(bytes_of_text(verifier->name), type, &verifier->key);
 }
 
-int note_verifier_init(struct note_verifier *verifier, const char *vkey, struct casebus_error *err)
+static int verifier_open(struct note_verifier *verifier, const char *vkey, enum note_key_type type)
 {
     *verifier = (struct note_verifier){0};
-    if (vkey_parse(verifier, vkey))
+    if (vkey_parse(verifier, vkey, type))
         verifier->verifier = verifier_new(&verifier->key);
     if (verifier->verifier)
         return 0;
     *verifier = (struct note_verifier){0};
+    return -1;
+}
+
+int note_verifier_init(struct note_verifier *verifier, const char *vkey, struct casebus_error *err)
+{
+    if (verifier_open(verifier, vkey, NOTE_KEY_LOG) == 0)
+        return 0;
     error_set(err, CASEBUS_KEY, _("'%.300s' is not a verifier key"), vkey);
     return error_hint(err, _("A verifier key reads NAME+HASH+BASE64 and holds an Ed25519 key."));
+}
+
+int note_witness_init(struct note_verifier *verifier, const char *vkey, struct casebus_error *err)
+{
+    if (verifier_open(verifier, vkey, NOTE_KEY_WITNESS) == 0)
+        return 0;
+    error_set(err, CASEBUS_KEY, _("'%.300s' is not the verifier key of a witness"), vkey);
+    return error_hint(err,
+                      _("A verifier key reads NAME+HASH+BASE64 and holds an Ed25519 key; that of a witness "
+                        "is of type 4 (C2SP tlog-cosignature)."));
 }
 
 void note_verifier_deinit(struct note_verifier *verifier)
@@ -162,7 +191,7 @@ int note_sign(char *out, size_t size, const char *text, const char *key_name, co
 
     if (!is_ed25519(public) || !key_name_valid(name) || !text_valid(bytes_of_text(text)))
         return -1;
-    put_u32be(signature, key_hash(name, public));
+    put_u32be(signature, key_hash(name, NOTE_KEY_LOG, public));
     signing_key_sign(key, bytes_of_text(text), signature + 4);
     EVP_EncodeBlock((uint8_t *)base64, signature, sizeof signature);
     int n = snprintf(out, size, "%s\n" DASH "%s %s\n", text, key_name, base64);
@@ -180,6 +209,34 @@ int checkpoint_sign(char *out, size_t size, const struct checkpoint *checkpoint,
     EVP_EncodeBlock((uint8_t *)root, checkpoint->root, DIGEST_SIZE);
     snprintf(text, sizeof text, "%s\n%" PRIu64 "\n%s\n", checkpoint->origin, checkpoint->size, root);
     return note_sign(out, size, text, key_name, key);
+}
+
+/* What a witness signs: two lines before the checkpoint's text. Returns its size. */
+static size_t cosigned_message(char out[NOTE_MAX + 64], struct bytes text, int64_t time_s)
+{
+    int n = snprintf(out, 64, "cosignature/v1\ntime %" PRId64 "\n", time_s);
+    memcpy(out + n, text.data, text.size);
+    return (size_t)n + text.size;
+}
+
+int note_cosign(char *out, size_t size, struct bytes text, const char *name, int64_t time_s,
+                const struct signing_key *key)
+{
+    const struct public_key *public = signing_key_public(key);
+    char message[NOTE_MAX + 64];
+    uint8_t signature[COSIGNED_SIZE];
+    char base64[BASE64_SIZE(COSIGNED_SIZE) + 1];
+
+    if (!is_ed25519(public) || !key_name_valid(bytes_of_text(name)) || text.size > NOTE_MAX ||
+        !text_valid(text) || time_s < 0)
+        return -1;
+    put_u32be(signature, key_hash(bytes_of_text(name), NOTE_KEY_WITNESS, public));
+    put_u64be(signature + 4, (uint64_t)time_s);
+    size_t message_size = cosigned_message(message, text, time_s);
+    signing_key_sign(key, bytes_of(message, message_size), signature + 12);
+    EVP_EncodeBlock((uint8_t *)base64, signature, sizeof signature);
+    int n = snprintf(out, size, DASH "%s %s\n", name, base64);
+    return n >= 0 && (size_t)n < size ? n : -1;
 }
 
 /* --- reading ------------------------------------------------------------------------------------------- */
@@ -243,21 +300,46 @@ static bool signature_parse(struct signature_line *out, struct bytes line)
     return true;
 }
 
-/* 1: it is by @verifier and holds; 0: it is somebody else's; -1: refused. */
+static bool is_by(const struct signature_line *signature, const struct note_verifier *verifier)
+{
+    return signature->hash == verifier->hash && bytes_equal(signature->name, bytes_of_text(verifier->name));
+}
+
+static bool log_signature_holds(const struct signature_line *signature, struct bytes text,
+                                const struct note_verifier *verifier)
+{
+    return signature->size == SIGNED_SIZE && verifier_check(verifier->verifier, text, signature->bytes + 4);
+}
+
+static bool cosignature_holds(const struct signature_line *signature, struct bytes text,
+                              const struct note_verifier *witness, int64_t *time_s)
+{
+    char message[NOTE_MAX + 64];
+    uint64_t time = signature->size == COSIGNED_SIZE ? get_u64be(signature->bytes + 4) : UINT64_MAX;
+
+    if (time > INT64_MAX)
+        return false;
+    size_t size = cosigned_message(message, text, (int64_t)time);
+    *time_s = (int64_t)time;
+    return verifier_check(witness->verifier, bytes_of(message, size), signature->bytes + 12);
+}
+
+/* 1: it is by @verifier and holds (*time_s: when a witness made it); 0: it is somebody else's; -1: refused.
+ */
 static int signature_check(struct bytes line, struct bytes text, const struct note_verifier *verifier,
-                           struct casebus_error *err)
+                           int64_t *time_s, struct casebus_error *err)
 {
     struct signature_line signature;
 
     if (!signature_parse(&signature, line))
         return refuse(err, _("the note has a malformed signature line"));
-    if (!verifier || signature.hash != verifier->hash ||
-        !bytes_equal(signature.name, bytes_of_text(verifier->name)))
+    if (!verifier || !is_by(&signature, verifier))
         return 0;
-    if (signature.size != SIGNED_SIZE || !verifier_check(verifier->verifier, text, signature.bytes + 4))
-        return error_set(err, CASEBUS_SIGNATURE, _("the note's signature by '%s' does not hold"),
-                         verifier->name);
-    return 1;
+    bool holds = verifier->type == NOTE_KEY_WITNESS ? cosignature_holds(&signature, text, verifier, time_s)
+                                                    : log_signature_holds(&signature, text, verifier);
+    return holds ? 1
+                 : error_set(err, CASEBUS_SIGNATURE, _("the note's signature by '%s' does not hold"),
+                             verifier->name);
 }
 
 /* @verifier may be NULL: form only. */
@@ -266,11 +348,12 @@ static int note_open(struct bytes *text, struct bytes note, const struct note_ve
 {
     struct bytes signatures;
     bool found = false;
+    int64_t ignored;
 
     if (note_split(note, text, &signatures, err) != 0)
         return -1;
     while (signatures.size) {
-        int r = signature_check(take_line(&signatures), *text, verifier, err);
+        int r = signature_check(take_line(&signatures), *text, verifier, &ignored, err);
         if (r < 0)
             return -1;
         found |= r == 1;
@@ -328,6 +411,8 @@ static int checkpoint_open(struct checkpoint *checkpoint, struct bytes note,
     struct bytes text;
 
     *checkpoint = read;
+    if (verifier && verifier->type != NOTE_KEY_LOG)
+        return error_set(err, CASEBUS_KEY, _("'%s' is the key of a witness, not of a log"), verifier->name);
     if (note_open(&text, note, verifier, err) != 0 || checkpoint_read(&read, text, err) != 0)
         return -1;
     if (verifier && strcmp(read.origin, verifier->name) != 0)
@@ -346,4 +431,89 @@ int checkpoint_check(struct checkpoint *checkpoint, struct bytes note, const str
 int checkpoint_parse(struct checkpoint *checkpoint, struct bytes note, struct casebus_error *err)
 {
     return checkpoint_open(checkpoint, note, NULL, err);
+}
+
+/* --- cosignatures --------------------------------------------------------------------------------------- */
+
+int note_parts(struct bytes *text, struct bytes *lines, struct bytes note, struct casebus_error *err)
+{
+    struct bytes again;
+
+    return note_open(&again, note, NULL, err) ? -1 : note_split(note, text, lines, err);
+}
+
+int note_cosigned(int64_t *time_s, struct bytes note, const struct note_verifier *witness,
+                  struct casebus_error *err)
+{
+    struct bytes text, lines;
+    int64_t at, newest = -1;
+
+    if (note_split(note, &text, &lines, err) != 0)
+        return -1;
+    while (lines.size) {
+        int r = signature_check(take_line(&lines), text, witness, &at, err);
+        if (r < 0)
+            return -1;
+        if (r == 1 && at > newest)
+            newest = at;
+    }
+    if (newest >= 0 && time_s)
+        *time_s = newest;
+    return newest >= 0;
+}
+
+/* The newest of @lines by @witness that holds for @text. As note_cosigned. */
+static int cosignature_find(struct bytes *found, int64_t *time_s, struct bytes lines, struct bytes text,
+                            const struct note_verifier *witness, struct casebus_error *err)
+{
+    int64_t at;
+    bool any = false;
+
+    if (lines.size > NOTE_MAX || !text_valid(lines))
+        return refuse(err, _("the witness's answer is not made of signature lines"));
+    while (lines.size) {
+        struct bytes line = take_line(&lines);
+        int r = signature_check(line, text, witness, &at, err);
+        if (r < 0)
+            return -1;
+        if (r == 1 && (!any || at > *time_s)) {
+            any = true;
+            *time_s = at;
+            *found = bytes_of(line.data, line.size + 1);
+        }
+    }
+    return any;
+}
+
+int note_add_cosignature(char *note, size_t size, struct bytes lines, const struct note_verifier *witness,
+                         int64_t *time_s, struct casebus_error *err)
+{
+    struct bytes text, old, added = {0};
+    struct signature_line signature;
+    int64_t at = 0;
+    char out[NOTE_MAX + 1];
+
+    if (note_parts(&text, &old, bytes_of_text(note), err) != 0)
+        return -1;
+    int r = cosignature_find(&added, &at, lines, text, witness, err);
+    if (r <= 0)
+        return r;
+    size_t n = text.size + 1;
+    memcpy(out, note, n);
+    while (old.size) {
+        struct bytes line = take_line(&old);
+        if (signature_parse(&signature, line) && !is_by(&signature, witness)) {
+            memcpy(out + n, line.data, line.size + 1);
+            n += line.size + 1;
+        }
+    }
+    if (n + added.size > NOTE_MAX || n + added.size >= size)
+        return error_set(err, CASEBUS_TOO_LARGE, _("the note has no room for a signature by '%s'"),
+                         witness->name);
+    memcpy(out + n, added.data, added.size);
+    memcpy(note, out, n + added.size);
+    note[n + added.size] = '\0';
+    if (time_s)
+        *time_s = at;
+    return 1;
 }

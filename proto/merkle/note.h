@@ -1,4 +1,5 @@
-/* Notes and checkpoints: C2SP signed-note and tlog-checkpoint (key type 0x01: Ed25519).
+/* Notes and checkpoints: C2SP signed-note and tlog-checkpoint (key type 0x01: Ed25519), and the words of
+ * witnesses below them: tlog-cosignature (key type 0x04: an Ed25519 signature with a time).
  *
  *   js.example/exchange/1          origin
  *   8577                           tree size, decimal
@@ -6,6 +7,10 @@
  *                                  (empty line)
  *   — js.example/exchange/1 Az3grl...                signature line: em dash, key name, base64(key hash 4 ‖
  * signature 64)
+ *   — w.example jWbPPwAAAABkGFDL...              cosignature: base64(key hash 4 ‖ time 8, be ‖ signature 64)
+ *
+ * A witness signs "cosignature/v1", the time and the checkpoint's text: as of that time this is the largest
+ * tree that it has seen of this origin, and each one grew from the one before.
  */
 #ifndef MERKLE_NOTE_H
 #define MERKLE_NOTE_H
@@ -21,17 +26,26 @@ struct checkpoint {
     uint8_t root[DIGEST_SIZE];
 };
 
-/* A verifier key: "NAME+HEX8+BASE64(0x01 ‖ public key)". */
+#define VKEY_MAX (KEY_NAME_MAX + 64) /* characters of a verifier key, with its NUL */
+
+/* What a key signs; its byte in the verifier key. */
+enum note_key_type { NOTE_KEY_LOG = 0x01, NOTE_KEY_WITNESS = 0x04 };
+
+/* A verifier key: "NAME+HEX8+BASE64(type ‖ public key)". */
 struct note_verifier {
     char name[KEY_NAME_MAX];
-    uint32_t hash; /* key hash: first four bytes, big endian, of SHA-256(NAME ‖ 0x0A ‖ 0x01 ‖ public key) */
+    uint32_t hash; /* key hash: first four bytes, big endian, of SHA-256(NAME ‖ 0x0A ‖ type ‖ public key) */
+    enum note_key_type type;
     struct public_key key;
     struct verifier *verifier;
 };
 
-/* Writes the vkey text (NUL-terminated) of @key under @name. */
+/* Writes the vkey text (NUL-terminated) of @key under @name: a log's key, or a witness's. */
 int note_vkey_format(char *out, size_t size, const char *name, const struct public_key *key);
+int note_witness_vkey_format(char *out, size_t size, const char *name, const struct public_key *key);
+/* Reads the verifier key of a log, or of a witness; each refuses the other's. */
 int note_verifier_init(struct note_verifier *verifier, const char *vkey, struct casebus_error *err);
+int note_witness_init(struct note_verifier *verifier, const char *vkey, struct casebus_error *err);
 void note_verifier_deinit(struct note_verifier *verifier);
 
 /* Writes the signed note of @text (lines, each with its newline), NUL-terminated. Returns its length, or -1
@@ -51,5 +65,23 @@ int checkpoint_check(struct checkpoint *checkpoint, struct bytes note, const str
                      struct casebus_error *err);
 /* Parses the text without asking who signed it. */
 int checkpoint_parse(struct checkpoint *checkpoint, struct bytes note, struct casebus_error *err);
+
+/* The text that the signatures in @note are for, and its signature lines, form only. */
+int note_parts(struct bytes *text, struct bytes *lines, struct bytes note, struct casebus_error *err);
+
+/* Writes the signature line with which the witness @name cosigns the checkpoint's @text at @time_s (seconds
+ * since 1970), NUL-terminated. Returns its length, or -1 when it does not fit or @text or @name cannot stand
+ * in a note. */
+int note_cosign(char *out, size_t size, struct bytes text, const char *name, int64_t time_s,
+                const struct signing_key *key);
+/* Looks for cosignatures by @witness in @note. 1: it cosigned, last at *time_s (may be NULL); 0: it did not;
+ * -1: a line that claims to be by it does not hold, or @note is malformed. */
+int note_cosigned(int64_t *time_s, struct bytes note, const struct note_verifier *witness,
+                  struct casebus_error *err);
+/* Adds those of @lines to @note (NUL-terminated, in room for @size bytes) that are by @witness and hold for
+ * it, in the place of older ones by it; other lines are ignored. 1: added, *time_s (may be NULL) is set; 0:
+ * there was none; -1: malformed, one does not hold, or no room. */
+int note_add_cosignature(char *note, size_t size, struct bytes lines, const struct note_verifier *witness,
+                         int64_t *time_s, struct casebus_error *err);
 
 #endif

@@ -381,6 +381,153 @@ static void test_note_beyond_the_bound_is_refused(void **state)
     assert_int_equal(err.code, CASEBUS_TOO_LARGE);
 }
 
+/* --- cosignatures -------------------------------------------------------------------------------------- */
+
+#define WITNESS "w.example/1"
+
+struct cosigning {
+    struct signing_key *key;
+    struct note_verifier verifier;
+    char note[NOTE_MAX + 1];
+    char line[400];
+};
+
+static void cosigning_open(struct cosigning *c, const struct fixture *f, int64_t time_s)
+{
+    char vkey[VKEY_MAX];
+    struct bytes text, lines;
+
+    assert_int_equal(signing_key_generate(&c->key, suite_get(SUITE_INTL), NULL), 0);
+    assert_true(note_witness_vkey_format(vkey, sizeof vkey, WITNESS, signing_key_public(c->key)) > 0);
+    assert_int_equal(note_witness_init(&c->verifier, vkey, NULL), 0);
+    assert_true(checkpoint_sign(c->note, sizeof c->note, &here, ORIGIN, f->ours) > 0);
+    assert_int_equal(note_parts(&text, &lines, bytes_of_text(c->note), NULL), 0);
+    assert_true(note_cosign(c->line, sizeof c->line, text, WITNESS, time_s, c->key) > 0);
+}
+
+static void cosigning_close(struct cosigning *c)
+{
+    note_verifier_deinit(&c->verifier);
+    signing_key_free(c->key);
+}
+
+static void test_keys_of_logs_and_witnesses_are_told_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct note_verifier verifier;
+    struct checkpoint checkpoint;
+    struct casebus_error err;
+    struct cosigning c;
+    char vkey[VKEY_MAX];
+
+    cosigning_open(&c, f, 1);
+    assert_int_equal(note_witness_init(&verifier, PETER_KEY, &err), -1);
+    assert_int_equal(err.code, CASEBUS_KEY);
+    assert_true(note_witness_vkey_format(vkey, sizeof vkey, WITNESS, signing_key_public(c.key)) > 0);
+    assert_int_equal(note_verifier_init(&verifier, vkey, &err), -1);
+    assert_int_equal(checkpoint_check(&checkpoint, bytes_of_text(c.note), &c.verifier, &err), -1);
+    assert_int_equal(err.code, CASEBUS_KEY);
+    cosigning_close(&c);
+}
+
+static void test_cosignature_tells_who_and_when(void **state)
+{
+    struct fixture *f = *state;
+    struct checkpoint checkpoint;
+    struct cosigning c;
+    int64_t at = 0;
+
+    cosigning_open(&c, f, 1679315147);
+    assert_int_equal(note_cosigned(&at, bytes_of_text(c.note), &c.verifier, NULL), 0);
+    assert_int_equal(
+        note_add_cosignature(c.note, sizeof c.note, bytes_of_text(c.line), &c.verifier, &at, NULL), 1);
+    assert_int_equal(at, 1679315147);
+    at = 0;
+    assert_int_equal(note_cosigned(&at, bytes_of_text(c.note), &c.verifier, NULL), 1);
+    assert_int_equal(at, 1679315147);
+    assert_int_equal(checkpoint_check(&checkpoint, bytes_of_text(c.note), &f->verifier, NULL), 0);
+    assert_int_equal(checkpoint.size, here.size);
+    cosigning_close(&c);
+}
+
+static void test_newer_cosignature_takes_the_older_ones_place(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes text, lines;
+    struct cosigning c;
+    int64_t at = 0;
+
+    cosigning_open(&c, f, 100);
+    assert_int_equal(
+        note_add_cosignature(c.note, sizeof c.note, bytes_of_text(c.line), &c.verifier, &at, NULL), 1);
+    size_t size = strlen(c.note);
+    assert_int_equal(note_parts(&text, &lines, bytes_of_text(c.note), NULL), 0);
+    assert_true(note_cosign(c.line, sizeof c.line, text, WITNESS, 200, c.key) > 0);
+    assert_int_equal(
+        note_add_cosignature(c.note, sizeof c.note, bytes_of_text(c.line), &c.verifier, &at, NULL), 1);
+    assert_int_equal(strlen(c.note), size);
+    assert_int_equal(note_cosigned(&at, bytes_of_text(c.note), &c.verifier, NULL), 1);
+    assert_int_equal(at, 200);
+    cosigning_close(&c);
+}
+
+static void test_cosignature_refuses_every_flipped_bit(void **state)
+{
+    struct fixture *f = *state;
+    struct cosigning c;
+    int64_t at;
+
+    cosigning_open(&c, f, 1679315147);
+    assert_int_equal(
+        note_add_cosignature(c.note, sizeof c.note, bytes_of_text(c.line), &c.verifier, &at, NULL), 1);
+    size_t size = strlen(c.note);
+    for (size_t i = 0; i < size * 8; i++) {
+        c.note[i / 8] = (char)(c.note[i / 8] ^ 1 << i % 8);
+        struct checkpoint checkpoint;
+        /* The log's line is the log's to check. */
+        bool cosigned = note_cosigned(&at, bytes_of(c.note, size), &c.verifier, NULL) == 1;
+        bool whole = checkpoint_check(&checkpoint, bytes_of(c.note, size), &f->verifier, NULL) == 0;
+        assert_false(cosigned && whole);
+        c.note[i / 8] = (char)(c.note[i / 8] ^ 1 << i % 8);
+    }
+    cosigning_close(&c);
+}
+
+static void test_answers_of_witnesses_are_hostile(void **state)
+{
+    static const char *const bad[] = {
+        "", "\n", "no line", "no line\n", "\u2014 w.example x08goAAAAABkGFD\n",
+    };
+    struct fixture *f = *state;
+    struct casebus_error err;
+    struct cosigning c, other;
+    char note[NOTE_MAX + 1];
+    int64_t at;
+
+    cosigning_open(&c, f, 100);
+    cosigning_open(&other, f, 100);
+    strcpy(note, c.note);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(
+            note_add_cosignature(c.note, sizeof c.note, bytes_of_text(bad[i]), &c.verifier, &at, &err), -1);
+    /* Somebody else's is passed over; ours for another text does not hold. */
+    assert_int_equal(
+        note_add_cosignature(c.note, sizeof c.note, bytes_of_text(other.line), &c.verifier, &at, &err), 0);
+    struct bytes another = bytes_of_text(PETER_TEXT);
+    assert_true(note_cosign(c.line, sizeof c.line, another, WITNESS, 5, c.key) > 0);
+    assert_int_equal(
+        note_add_cosignature(c.note, sizeof c.note, bytes_of_text(c.line), &c.verifier, &at, &err), -1);
+    assert_int_equal(err.code, CASEBUS_SIGNATURE);
+    assert_int_equal(
+        note_add_cosignature(c.note, strlen(c.note) + 2, bytes_of_text(c.line), &c.verifier, &at, &err), -1);
+    assert_string_equal(c.note, note);
+    assert_int_equal(note_cosign(c.line, sizeof c.line, another, WITNESS, -1, c.key), -1);
+    assert_int_equal(note_cosign(c.line, sizeof c.line, another, "a+b", 1, c.key), -1);
+    assert_int_equal(note_cosign(c.line, 20, another, WITNESS, 1, c.key), -1);
+    cosigning_close(&other);
+    cosigning_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +546,11 @@ int main(void)
         cmocka_unit_test(test_malformed_checkpoints_are_refused),
         cmocka_unit_test(test_malformed_signature_lines_spoil_the_note),
         cmocka_unit_test(test_note_beyond_the_bound_is_refused),
+        cmocka_unit_test(test_keys_of_logs_and_witnesses_are_told_apart),
+        cmocka_unit_test(test_cosignature_tells_who_and_when),
+        cmocka_unit_test(test_newer_cosignature_takes_the_older_ones_place),
+        cmocka_unit_test(test_cosignature_refuses_every_flipped_bit),
+        cmocka_unit_test(test_answers_of_witnesses_are_hostile),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
