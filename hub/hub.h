@@ -11,5 +11,7 @@ int hub_init(const char *dir, const char *origin, const char *listen, struct cas
 int hub_run(const char *dir, struct log *log, struct casebus_error *err);
 /* Throws the derived state away and makes it again from the ledger. */
 int hub_rebuild(const char *dir, struct log *log, struct casebus_error *err);
+/* Wraps the vault under a new key and destroys the old one. The hub must not run. */
+int hub_rotate_kek(const char *dir, struct casebus_error *err);
 
 #endif

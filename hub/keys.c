@@ -5,8 +5,13 @@
 #include "proto/crypto/secret_file.h"
 #include "proto/merkle/note.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #define AUTHORITY_DAYS (20 * 365)
@@ -142,10 +147,76 @@ int hub_keys_load(struct hub_keys *keys, const char *dir, const struct suite *su
     return 0;
 }
 
+int hub_keys_load_kek(const char *dir, uint8_t kek[KEY_SIZE], struct casebus_error *err)
+{
+    return load_raw(dir, "kek.key", kek, err);
+}
+
 void hub_keys_deinit(struct hub_keys *keys)
 {
     keys->log = signing_key_free(keys->log);
     secret_clear(keys->curve_secret, sizeof(keys->curve_secret));
     secret_clear(keys->kek, sizeof(keys->kek));
     secret_clear(keys->content, sizeof(keys->content));
+}
+
+/* ---- another key-encryption key ---- */
+
+/* Whether two names stand for one file: a commit that was cut short leaves the key in use under both. */
+static bool same_file(const char *dir, const char *name, const struct stat *file)
+{
+    char path[PATH_MAX];
+    struct stat other;
+    return key_path(path, dir, name, NULL) == 0 && stat(path, &other) == 0 && other.st_dev == file->st_dev &&
+           other.st_ino == file->st_ino;
+}
+
+/* The bytes on the disk are overwritten before the name goes, unless they are the key in use. */
+static int key_destroy(const char *dir, const char *name, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    uint8_t noise[2 * KEY_SIZE + 1];
+    struct stat status;
+    if (key_path(path, dir, name, err))
+        return -1;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : error_set_errno(err, errno, _("cannot open '%s'"), path);
+    random_bytes(noise, sizeof(noise));
+    int r = fstat(fd, &status);
+    if (!r && !same_file(dir, "kek.key", &status) &&
+        (pwrite(fd, noise, sizeof(noise), 0) != (ssize_t)sizeof(noise) || fsync(fd)))
+        r = -1;
+    int reason = errno;
+    close(fd);
+    if (r)
+        return error_set_errno(err, reason, _("the old key '%s' cannot be overwritten"), path);
+    if (unlink(path))
+        return error_set_errno(err, errno, _("the old key '%s' cannot be removed"), path);
+    return dir_sync(dirname(path), err);
+}
+
+int hub_kek_begin(const char *dir, uint8_t kek[KEY_SIZE], struct casebus_error *err)
+{
+    if (key_destroy(dir, "kek.new", err) || make_raw(dir, "kek.new", err))
+        return -1;
+    return load_raw(dir, "kek.new", kek, err);
+}
+
+int hub_kek_commit(const char *dir, struct casebus_error *err)
+{
+    char current[PATH_MAX], fresh[PATH_MAX], old[PATH_MAX];
+    if (key_path(current, dir, "kek.key", err) || key_path(fresh, dir, "kek.new", err) ||
+        key_path(old, dir, "kek.old", err))
+        return -1;
+    if (link(current, old))
+        return error_set_errno(err, errno, _("the key file '%s' cannot be made"), old);
+    if (rename(fresh, current))
+        return error_set_errno(err, errno, _("the key file '%s' cannot be replaced"), current);
+    return dir_sync(dirname(fresh), err);
+}
+
+int hub_kek_settle(const char *dir, struct casebus_error *err)
+{
+    return key_destroy(dir, "kek.old", err) || key_destroy(dir, "kek.new", err) ? -1 : 0;
 }

@@ -24,6 +24,15 @@ int hub_keys_make(const char *dir, const struct suite *suite, const char *origin
 /* Loads what a running hub needs (the authority's key stays in its file until somebody is enrolled). */
 int hub_keys_load(struct hub_keys *keys, const char *dir, const struct suite *suite, const char *origin,
                   struct casebus_error *err);
+int hub_keys_load_kek(const char *dir, uint8_t kek[KEY_SIZE], struct casebus_error *err);
 void hub_keys_deinit(struct hub_keys *keys); /* fine on zeroed keys */
+
+/* A new key-encryption key, in three steps; what a crash leaves between them is settled by the third.
+ *   begin   keys/kek.new is made
+ *   commit  it takes the place of keys/kek.key, which is kept as keys/kek.old
+ *   settle  the vault opens with keys/kek.key: any other is overwritten, synced and removed */
+int hub_kek_begin(const char *dir, uint8_t kek[KEY_SIZE], struct casebus_error *err);
+int hub_kek_commit(const char *dir, struct casebus_error *err);
+int hub_kek_settle(const char *dir, struct casebus_error *err);
 
 #endif

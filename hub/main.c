@@ -76,6 +76,12 @@ static int command_rebuild(const struct arguments *arguments, struct log *log, s
     return hub_rebuild(arguments->dir, log, err);
 }
 
+static int command_rotate_kek(const struct arguments *arguments, struct log *log, struct casebus_error *err)
+{
+    (void)log;
+    return hub_rotate_kek(arguments->dir, err);
+}
+
 static const struct command {
     const char *name;
     int (*run)(const struct arguments *arguments, struct log *log, struct casebus_error *err);
@@ -83,6 +89,7 @@ static const struct command {
     {"init", command_init},
     {"run", command_run},
     {"rebuild", command_rebuild},
+    {"rotate-kek", command_rotate_kek},
 };
 
 /* Batches are allocated in one thread and freed in another: several heaps would only grow. The blocks of
@@ -105,11 +112,12 @@ int main(int argc, char **argv)
     const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .args_doc = "init DIR --origin NAME\nrun DIR\nrebuild DIR",
+        .args_doc = "init DIR --origin NAME\nrun DIR\nrebuild DIR\nrotate-kek DIR",
         .doc = N_("Makes, runs and rebuilds a casebus hub, whose files are all in DIR.\v"
-                  "init     makes keys, settings and empty stores\n"
-                  "run      serves until SIGTERM or Ctrl-C\n"
-                  "rebuild  makes the derived state again from the ledger\n\n"
+                  "init        makes keys, settings and empty stores\n"
+                  "run         serves until SIGTERM or Ctrl-C\n"
+                  "rebuild     makes the derived state again from the ledger\n"
+                  "rotate-kek  wraps the vault under a new key and destroys the old one\n\n"
                   "Exit status: 0 fine, 1 it failed, 2 wrong usage. See casebus-hub(8)."),
         .argp_domain = "casebus",
     };

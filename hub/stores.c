@@ -69,16 +69,21 @@ static int state_open_or_say(struct state **statep, const char *dir, struct case
     return -1;
 }
 
+int stores_lock(struct stores *stores, const char *dir, struct casebus_error *err)
+{
+    memset(stores, 0, sizeof(*stores));
+    stores->lock = -1;
+    return lock_dir(stores, dir, err);
+}
+
 int stores_open(struct stores *stores, const char *dir, bool fresh_state, const struct log *log,
                 struct casebus_error *err)
 {
     unsigned mended = 0;
-    memset(stores, 0, sizeof(*stores));
-    stores->lock = -1;
-    if (lock_dir(stores, dir, err) ||
+    if (stores_lock(stores, dir, err) ||
         hub_keys_load(&stores->keys, dir, stores->suite, stores->settings.origin, err) ||
         vault_open(&stores->vault, dir, stores->keys.kek, VAULT_AHEAD, &mended, err) ||
-        journal_open(&stores->journal, dir, 0, err) ||
+        hub_kek_settle(dir, err) || journal_open(&stores->journal, dir, 0, err) ||
         ledger_open(&stores->ledger, dir, stores->settings.origin, err) ||
         (fresh_state && remove_state(dir, err)) || state_open_or_say(&stores->state, dir, err)) {
         stores_close(stores);

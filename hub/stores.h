@@ -18,6 +18,8 @@ struct stores {
     struct vault *vault;
 };
 
+/* Takes the directory's lock and reads the settings, no more. */
+int stores_lock(struct stores *stores, const char *dir, struct casebus_error *err);
 /* Takes the directory's lock, reads settings and keys, opens the stores. With @fresh_state the derived state
  * is thrown away first. */
 int stores_open(struct stores *stores, const char *dir, bool fresh_state, const struct log *log,

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define HEADER_SIZE 64
@@ -54,6 +56,31 @@ void copy_close(struct copy *copy)
     if (copy->fd >= 0)
         close(copy->fd);
     copy->fd = -1;
+}
+
+static int folder_sync(const char *path, struct casebus_error *err)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    return dir_sync(dirname(folder), err);
+}
+
+int copy_replace(struct copy *copy, struct copy *by, struct casebus_error *err)
+{
+    if (rename(by->path, copy->path) != 0)
+        return error_set_errno(err, errno, _("cannot rename '%s'"), by->path);
+    copy_close(copy);
+    copy->fd = by->fd;
+    by->fd = -1;
+    return folder_sync(copy->path, err);
+}
+
+int copy_remove(struct copy *copy, struct casebus_error *err)
+{
+    copy_close(copy);
+    if (unlink(copy->path) != 0)
+        return error_set_errno(err, errno, _("cannot remove '%s'"), copy->path);
+    return folder_sync(copy->path, err);
 }
 
 static int read_at(const struct copy *copy, uint64_t offset, uint8_t *out, size_t size,

@@ -35,6 +35,9 @@ int copy_open(struct copy *copy, const char *dir, const char *name, bool readonl
 /* Makes it with nothing but a header, whole or not at all, and opens it. */
 int copy_make(struct copy *copy, const struct vault_header *header, struct casebus_error *err);
 void copy_close(struct copy *copy);
+/* Puts the file NAME.new in the place of NAME; on disk when it returns, and @copy open on it. */
+int copy_replace(struct copy *copy, struct copy *by, struct casebus_error *err);
+int copy_remove(struct copy *copy, struct casebus_error *err);
 
 /* 1: read; 0: damaged; -1: failure, or a format that is not known. */
 int copy_read_header(const struct copy *copy, struct vault_header *header, struct casebus_error *err);

@@ -8,7 +8,12 @@
  * The files grow by twice what has to be ahead, so that the syncs are paid once for that many slots.
  *
  * Erasing goes first to one copy, then to the other, and is completed when the vault is opened: an erased
- * slot in one copy outweighs a key in the other. */
+ * slot in one copy outweighs a key in the other.
+ *
+ * A new key-encryption key needs no state of its own. Both copies are written anew beside the old ones; the
+ * owner then replaces the key, which is the one moment that counts; and the vault is opened with whichever
+ * key there is. What stands beside a copy is put in its place when it is of that key, and is dropped when the
+ * copy itself is. With a key that is neither's, nothing is touched. */
 #include "hub/vault/vault.h"
 
 #include "hub/vault/copy.h"
@@ -19,6 +24,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -61,18 +67,24 @@ static struct bytes slot_aad(uint8_t aad[AAD_SIZE], uint64_t slot)
     return bytes_of(aad, AAD_SIZE);
 }
 
-static void slot_make(struct vault *vault, uint8_t record[SLOT_SIZE], uint64_t slot)
+static void slot_wrap(struct vault *vault, const uint8_t kek[KEY_SIZE], const uint8_t key[KEY_SIZE],
+                      uint8_t record[SLOT_SIZE], uint64_t slot)
 {
     uint8_t aad[AAD_SIZE];
+
+    pthread_mutex_lock(&vault->crypter_lock);
+    crypter_seal(vault->crypter, kek, NULL, slot_aad(aad, slot), bytes_of(key, KEY_SIZE), record);
+    pthread_mutex_unlock(&vault->crypter_lock);
+    slot_finish(record, slot);
+}
+
+static void slot_make(struct vault *vault, uint8_t record[SLOT_SIZE], uint64_t slot)
+{
     uint8_t key[KEY_SIZE];
 
     random_bytes(key, sizeof key);
-    pthread_mutex_lock(&vault->crypter_lock);
-    crypter_seal(vault->crypter, vault->secrets->kek, NULL, slot_aad(aad, slot), bytes_of(key, sizeof key),
-                 record);
-    pthread_mutex_unlock(&vault->crypter_lock);
+    slot_wrap(vault, vault->secrets->kek, key, record, slot);
     secret_clear(key, sizeof key);
-    slot_finish(record, slot);
 }
 
 static bool slot_open(struct vault *vault, const uint8_t record[SLOT_SIZE], uint64_t slot,
@@ -87,13 +99,22 @@ static bool slot_open(struct vault *vault, const uint8_t record[SLOT_SIZE], uint
     return opened;
 }
 
-static void key_check(struct vault *vault, const uint8_t id[VAULT_ID_SIZE], uint8_t check[CHECK_SIZE])
+static void key_check(struct vault *vault, const uint8_t kek[KEY_SIZE], const uint8_t id[VAULT_ID_SIZE],
+                      uint8_t check[CHECK_SIZE])
 {
     uint8_t mac[DIGEST_SIZE];
     struct bytes parts[] = {bytes_of("casebus/v1/vault-key", sizeof "casebus/v1/vault-key"),
                             bytes_of(id, VAULT_ID_SIZE)};
-    crypter_mac(vault->crypter, bytes_of(vault->secrets->kek, KEY_SIZE), parts, 2, mac);
+    crypter_mac(vault->crypter, bytes_of(kek, KEY_SIZE), parts, 2, mac);
     memcpy(check, mac, CHECK_SIZE);
+}
+
+/* Whether the header tells the key that the vault is opened with. */
+static bool header_is_ours(struct vault *vault, const struct vault_header *header)
+{
+    uint8_t check[CHECK_SIZE];
+    key_check(vault, vault->secrets->kek, header->id, check);
+    return secret_equal(check, header->check, CHECK_SIZE);
 }
 
 /* --- opening: two copies become one ----------------------------------------------------------------------
@@ -123,7 +144,7 @@ static int secrets_make(struct vault *vault, const uint8_t kek[KEY_SIZE], struct
 static int vault_make(struct vault *vault, struct casebus_error *err)
 {
     random_bytes(vault->header.id, VAULT_ID_SIZE);
-    key_check(vault, vault->header.id, vault->header.check);
+    key_check(vault, vault->secrets->kek, vault->header.id, vault->header.check);
     vault->header.count = 0;
     for (int i = 0; i < 2; i++)
         if (copy_make(&vault->copies[i], &vault->header, err) != 0)
@@ -163,12 +184,44 @@ static int headers_join(struct vault *vault, struct casebus_error *err)
 
 static int check_kek(struct vault *vault, struct casebus_error *err)
 {
-    uint8_t check[CHECK_SIZE];
-    key_check(vault, vault->header.id, check);
-    if (secret_equal(check, vault->header.check, CHECK_SIZE))
+    if (header_is_ours(vault, &vault->header))
         return 0;
     error_set(err, CASEBUS_KEY, _("the vault '%s' was made under another key"), vault->copies[0].path);
     return error_hint(err, _("put back the file keys/kek.key that belongs to it"));
+}
+
+/* Reads the other file from now on, without renaming anything. */
+static int copy_take(struct copy *copy, struct copy *from)
+{
+    int fd = copy->fd;
+    copy->fd = from->fd;
+    from->fd = fd;
+    return 0;
+}
+
+/* What a rotation of the key left beside this copy: put in its place, dropped, or left alone (see above). */
+static int copy_settle(struct vault *vault, const char *folder, int which, struct casebus_error *err)
+{
+    struct vault_header header, beside;
+    struct copy *copy = &vault->copies[which];
+    struct copy fresh = {.fd = -1};
+    int r = copy_open(&fresh, folder, which ? "b.new" : "a.new", !vault->ahead, err);
+    if (r <= 0)
+        return r;
+    r = copy_read_header(&fresh, &beside, err);
+    int ours = copy->fd >= 0 && r >= 0 ? copy_read_header(copy, &header, err) : 0;
+    if (r < 0 || ours < 0)
+        r = -1;
+    else if (r == 1 && header_is_ours(vault, &beside) && vault->ahead)
+        r = copy_replace(copy, &fresh, err);
+    else if (r == 1 && header_is_ours(vault, &beside))
+        r = copy_take(copy, &fresh);
+    else if (ours == 1 && header_is_ours(vault, &header) && vault->ahead)
+        r = copy_remove(&fresh, err);
+    else
+        r = 0;
+    copy_close(&fresh);
+    return r;
 }
 
 /* Which copy has to be written from the other: 0, 1, or -1 for none. */
@@ -242,9 +295,9 @@ static int copies_open(struct vault *vault, const char *dir, unsigned *mended, s
         return -1;
     for (int i = 0; i < 2; i++) {
         int r = copy_open(&vault->copies[i], folder, i ? "b" : "a", !vault->ahead, err);
-        if (r < 0)
+        if (r < 0 || copy_settle(vault, folder, i, err) != 0)
             return -1;
-        there += r;
+        there += vault->copies[i].fd >= 0;
     }
     if (there == 0 && !vault->ahead)
         return error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no vault"), folder);
@@ -480,4 +533,152 @@ int vault_prepare(struct vault *vault, struct casebus_error *err)
         return -1;
     ring_load(vault, target, taken);
     return 0;
+}
+
+/* --- another key, and a look at all slots -------------------------------------------------------------- */
+
+/* The better record of two. */
+static enum slot_kind slot_of_pair(uint8_t *pair[2], uint64_t slot, const uint8_t **record)
+{
+    int worse = slot_worse(pair[0], pair[1], slot);
+    *record = pair[worse == 0];
+    return slot_kind(*record, slot);
+}
+
+typedef void slot_visit_fn(void *self, uint64_t slot, enum slot_kind kind, const uint8_t record[SLOT_SIZE]);
+
+static int slots_read(struct vault *vault, uint64_t first, uint8_t *records[2], size_t n,
+                      struct casebus_error *err)
+{
+    unsigned unreadable = 0;
+    for (int i = 0; i < 2; i++) {
+        memset(records[i], 0, n * SLOT_SIZE);
+        unreadable +=
+            vault->copies[i].fd < 0 || copy_read_slots(&vault->copies[i], first, records[i], n, err) != 0;
+    }
+    return unreadable == 2 ? -1 : 0;
+}
+
+/* Shows the slots [first, first + n), n <= CHUNK. */
+static int slots_visit(struct vault *vault, uint64_t first, size_t n, slot_visit_fn *visit, void *self,
+                       struct casebus_error *err)
+{
+    uint8_t *memory = malloc((size_t)2 * CHUNK * SLOT_SIZE);
+    if (!memory)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to read the vault"));
+    uint8_t *records[2] = {memory, memory + (size_t)CHUNK * SLOT_SIZE};
+    int r = slots_read(vault, first, records, n, err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        uint8_t *pair[2] = {records[0] + i * SLOT_SIZE, records[1] + i * SLOT_SIZE};
+        const uint8_t *record;
+        enum slot_kind kind = slot_of_pair(pair, first + i, &record);
+        visit(self, first + i, kind, record);
+    }
+    free(memory);
+    return r;
+}
+
+struct rewrap {
+    struct vault *vault;
+    const uint8_t *kek;
+    struct vault_counts *counts;
+    uint64_t first;
+    uint8_t records[CHUNK][SLOT_SIZE];
+};
+
+/* A record that cannot be opened goes over as it is: it stays as damaged as it was. */
+static void rewrap_slot(void *self, uint64_t slot, enum slot_kind kind, const uint8_t record[SLOT_SIZE])
+{
+    struct rewrap *rewrap = self;
+    uint8_t *out = rewrap->records[slot - rewrap->first];
+    uint8_t key[KEY_SIZE];
+
+    if (kind == SLOT_ERASED) {
+        slot_make_erased(out, slot);
+        rewrap->counts->erased++;
+    } else if (kind == SLOT_KEY && slot_open(rewrap->vault, record, slot, key)) {
+        slot_wrap(rewrap->vault, rewrap->kek, key, out, slot);
+        rewrap->counts->keys++;
+    } else {
+        memcpy(out, record, SLOT_SIZE);
+        rewrap->counts->damaged++;
+    }
+    secret_clear(key, sizeof key);
+}
+
+static int rewrap_fill(struct rewrap *rewrap, struct copy fresh[2], struct casebus_error *err)
+{
+    struct vault *vault = rewrap->vault;
+    int r = 0;
+    for (uint64_t first = 1; r == 0 && first <= vault->header.count; first += CHUNK) {
+        uint64_t left = vault->header.count - first + 1;
+        size_t n = left < CHUNK ? (size_t)left : CHUNK;
+        rewrap->first = first;
+        r = slots_visit(vault, first, n, rewrap_slot, rewrap, err);
+        for (int i = 0; r == 0 && i < 2; i++)
+            r = copy_write_slots(&fresh[i], first, rewrap->records[0], n, err);
+    }
+    for (int i = 0; r == 0 && i < 2; i++)
+        r = copy_sync(&fresh[i], err);
+    return r;
+}
+
+/* The header gets its check last: a file that is not whole is of no key. */
+static int rewrap_write(struct rewrap *rewrap, struct copy fresh[2], struct casebus_error *err)
+{
+    struct vault *vault = rewrap->vault;
+    struct vault_header header = vault->header;
+    memset(header.check, 0, CHECK_SIZE);
+    for (int i = 0; i < 2; i++) {
+        int length = snprintf(fresh[i].path, PATH_MAX, "%s.new", vault->copies[i].path);
+        if (length < 0 || length >= PATH_MAX)
+            return error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), vault->copies[i].path);
+        if (copy_make(&fresh[i], &header, err) != 0)
+            return -1;
+    }
+    if (rewrap_fill(rewrap, fresh, err) != 0)
+        return -1;
+    key_check(vault, rewrap->kek, header.id, header.check);
+    return copy_write_header(&fresh[0], &header, err) || copy_write_header(&fresh[1], &header, err) ? -1 : 0;
+}
+
+int vault_rewrap(struct vault *vault, const uint8_t new_kek[KEY_SIZE], struct vault_counts *counts,
+                 struct casebus_error *err)
+{
+    struct copy fresh[2] = {{.fd = -1}, {.fd = -1}};
+    struct rewrap *rewrap = calloc(1, sizeof *rewrap);
+    if (!rewrap)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to wrap the vault's keys anew"));
+    assert(vault->ahead > 0);
+    *counts = (struct vault_counts){0};
+    *rewrap = (struct rewrap){.vault = vault, .kek = new_kek, .counts = counts};
+    int r = rewrap_write(rewrap, fresh, err);
+    for (int i = 0; i < 2; i++)
+        copy_close(&fresh[i]);
+    free(rewrap);
+    return r;
+}
+
+static void survey_slot(void *self, uint64_t slot, enum slot_kind kind, const uint8_t record[SLOT_SIZE])
+{
+    struct vault_counts *counts = self;
+    (void)slot;
+    (void)record;
+    *(kind == SLOT_KEY ? &counts->keys : kind == SLOT_ERASED ? &counts->erased : &counts->damaged) += 1;
+}
+
+int vault_survey(struct vault *vault, struct vault_counts *counts, struct casebus_error *err)
+{
+    int r = 0;
+    *counts = (struct vault_counts){0};
+    for (uint64_t first = 1; r == 0 && first <= vault->header.count; first += CHUNK) {
+        uint64_t left = vault->header.count - first + 1;
+        r = slots_visit(vault, first, left < CHUNK ? (size_t)left : CHUNK, survey_slot, counts, err);
+    }
+    return r;
+}
+
+uint64_t vault_made(const struct vault *vault)
+{
+    return atomic_load_explicit(&vault->count, memory_order_acquire);
 }

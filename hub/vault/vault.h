@@ -44,4 +44,18 @@ uint64_t vault_ready(const struct vault *vault);
  */
 int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err);
 
+struct vault_counts {
+    uint64_t keys, erased, damaged;
+};
+
+/* Writes both copies once more, beside the old ones (a.new, b.new), with every key wrapped under @new_kek;
+ * what was erased stays so. Synced when it returns, and without effect until vault_open is given @new_kek: it
+ * then puts them in the old ones' places. Opened under the old key, they are dropped. Nobody may take or
+ * erase meanwhile. */
+int vault_rewrap(struct vault *vault, const uint8_t new_kek[KEY_SIZE], struct vault_counts *counts,
+                 struct casebus_error *err);
+/* Looks at every slot, whichever copy has it. For a vault that is opened to read. */
+int vault_survey(struct vault *vault, struct vault_counts *counts, struct casebus_error *err);
+uint64_t vault_made(const struct vault *vault); /* slots that there are */
+
 #endif
