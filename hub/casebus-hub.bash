@@ -3,7 +3,7 @@ _casebus_hub() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=
     local i
     for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in init | run | rebuild | rotate-kek) command=${COMP_WORDS[i]} ;; esac
+        case ${COMP_WORDS[i]} in init | run | rebuild | backup | restore | doctor | rotate-kek) command=${COMP_WORDS[i]} ;; esac
     done
     case $previous in
     -o | --origin) return ;;
@@ -12,7 +12,7 @@ _casebus_hub() {
     if [[ $word == -* ]]; then
         COMPREPLY=($(compgen -W '--origin --listen --help --usage --version' -- "$word"))
     elif [[ -z $command ]]; then
-        COMPREPLY=($(compgen -W 'init run rebuild rotate-kek help' -- "$word"))
+        COMPREPLY=($(compgen -W 'init run rebuild backup restore doctor rotate-kek help' -- "$word"))
     else
         COMPREPLY=($(compgen -d -- "$word"))
     fi

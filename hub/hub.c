@@ -67,6 +67,24 @@ static int hub_barrier(void *self, int timeout_ms, struct casebus_error *err)
     return pipeline_barrier(((struct hub *)self)->pipeline, timeout_ms, err);
 }
 
+/* A second copy exists: kept in DIR/secured, so that a restart does not make the nodes keep more. */
+static int hub_secured(void *self, uint64_t size, struct casebus_error *err)
+{
+    struct hub *hub = self;
+    if (size > ledger_size(hub->stores.ledger))
+        return error_set(err, CASEBUS_ARGUMENT,
+                         _("%llu entries cannot have a second copy: the ledger has %llu"),
+                         (unsigned long long)size, (unsigned long long)ledger_size(hub->stores.ledger));
+    if (size <= hub->stores.secured)
+        return 0;
+    if (secured_write(hub->dir, size, err))
+        return -1;
+    hub->stores.secured = size;
+    bus_set_secured(hub->bus, size);
+    log_info(hub->log, "SECURED", _("the first %llu entries have a second copy"), (unsigned long long)size);
+    return 0;
+}
+
 static int hub_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
                      const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err)
 {
@@ -124,6 +142,7 @@ static void hub_status_fill(void *self, struct hub_status *status)
     status->state_applied = state_applied(hub->stores.state);
     status->state_memory = state_overlay_bytes(hub->stores.state);
     status->vault_ready = vault_ready(hub->stores.vault);
+    status->secured_size = hub->stores.secured;
     status->checkpoint_size = counters.committed_size;
     memcpy(status->checkpoint_root, counters.root, DIGEST_SIZE);
     status_peers(hub, status);
@@ -201,6 +220,7 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .registry = hub_registry,
         .barrier = hub_barrier,
         .enrol = hub_enrol,
+        .secured = hub_secured,
         .status = hub_status_fill,
     };
     if (path_join(path, sizeof(path), hub->dir, "hub.sock"))
@@ -273,8 +293,11 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
         return -1;
     check_clock(hub, replayed.last_hub_time_us);
     catch_signals(hub);
-    if (make_bus(hub, err) || start_pipeline(hub, &replayed, err) ||
-        bus_start(hub->bus, hub->pipeline, err) || start_console(hub, err))
+    if (make_bus(hub, err))
+        return -1;
+    bus_set_secured(hub->bus, hub->stores.secured);
+    if (start_pipeline(hub, &replayed, err) || bus_start(hub->bus, hub->pipeline, err) ||
+        start_console(hub, err))
         return -1;
     log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);

@@ -1,5 +1,6 @@
 /* casebus-hub init, rebuild: what is done to a hub that does not run. */
 #include "hub/hub.h"
+#include "hub/progress.h"
 #include "hub/stores.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
@@ -52,24 +53,15 @@ int hub_init(const char *dir, const char *origin, const char *listen, struct cas
     return 0;
 }
 
-static void show_progress(void *self, uint64_t done, uint64_t total)
-{
-    (void)self;
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r%3u %%  %" PRIu64 " / %" PRIu64, (unsigned)(total ? 100 * done / total : 100),
-                done, total);
-}
-
 int hub_rebuild(const char *dir, struct log *log, struct casebus_error *err)
 {
     struct stores stores;
     struct replay_result result;
     if (stores_open(&stores, dir, true, log, err))
         return -1;
-    int r = stores_replay(&stores, log, show_progress, NULL, &result, err);
+    int r = stores_replay(&stores, log, progress_show, NULL, &result, err);
     stores_close(&stores);
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K");
+    progress_end();
     if (!r)
         printf(_("The state was made again from %" PRIu64 " ledger entries.\n"), result.size);
     return r;

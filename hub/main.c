@@ -11,7 +11,8 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct arguments {
-    const char *command, *dir, *origin, *listen;
+    const char *command, *dir, *dest, *origin, *listen;
+    bool verify;
 };
 
 CASEBUS_API const char *argp_program_version = "casebus-hub " CASEBUS_RELEASE; /* argp looks it up by name */
@@ -20,6 +21,8 @@ static const struct argp_option options[] = {
     {"origin", 'o', "NAME", 0,
      N_("with init: name of the exchange and its generation, such as js.example/exchange/1"), 0},
     {"listen", 'l', "URL", 0, N_("with init: where nodes connect (tcp://127.0.0.1:7400)"), 0},
+    {"verify", 'V' + 256, NULL, 0, N_("with backup: copy nothing, but read DEST and say whether it is whole"),
+     0},
     {0},
 };
 
@@ -33,11 +36,16 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case 'l':
         arguments->listen = value;
         return 0;
+    case 'V' + 256:
+        arguments->verify = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (!arguments->command)
             arguments->command = value;
         else if (!arguments->dir)
             arguments->dir = value;
+        else if (!arguments->dest && strcmp(arguments->command, "backup") == 0)
+            arguments->dest = value;
         else
             argp_error(state, _("too many arguments: '%s'"), value);
         return 0;
@@ -82,6 +90,19 @@ static int command_rotate_kek(const struct arguments *arguments, struct log *log
     return hub_rotate_kek(arguments->dir, err);
 }
 
+/* With --verify the only directory is the backup's. */
+static int command_backup(const struct arguments *arguments, struct log *log, struct casebus_error *err)
+{
+    if (arguments->verify)
+        return hub_backup_verify(arguments->dest ? arguments->dest : arguments->dir, err);
+    if (!arguments->dest) {
+        error_set(err, CASEBUS_ARGUMENT, _("backup needs the hub's directory and one for the backup"));
+        return error_hint(err, _("such as: casebus-hub backup %s /mnt/backup/casebus"), arguments->dir);
+    }
+    log->min_level = LOG_WARNING;
+    return hub_backup(arguments->dir, arguments->dest, log, err);
+}
+
 static const struct command {
     const char *name;
     int (*run)(const struct arguments *arguments, struct log *log, struct casebus_error *err);
@@ -89,6 +110,7 @@ static const struct command {
     {"init", command_init},
     {"run", command_run},
     {"rebuild", command_rebuild},
+    {"backup", command_backup},
     {"rotate-kek", command_rotate_kek},
 };
 
@@ -112,11 +134,13 @@ int main(int argc, char **argv)
     const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .args_doc = "init DIR --origin NAME\nrun DIR\nrebuild DIR\nrotate-kek DIR",
+        .args_doc = "init DIR --origin NAME\nrun DIR\nrebuild DIR\nbackup DIR DEST\nbackup --verify "
+                    "DEST\nrotate-kek DIR",
         .doc = N_("Makes, runs and rebuilds a casebus hub, whose files are all in DIR.\v"
                   "init        makes keys, settings and empty stores\n"
                   "run         serves until SIGTERM or Ctrl-C\n"
                   "rebuild     makes the derived state again from the ledger\n"
+                  "backup      copies ledger, wrapped keys and settings to DEST, also while the hub runs\n"
                   "rotate-kek  wraps the vault under a new key and destroys the old one\n\n"
                   "Exit status: 0 fine, 1 it failed, 2 wrong usage. See casebus-hub(8)."),
         .argp_domain = "casebus",

@@ -2,10 +2,12 @@
 
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/merkle/note.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define LOCK_TRIES    40
@@ -76,6 +78,29 @@ int stores_lock(struct stores *stores, const char *dir, struct casebus_error *er
     return lock_dir(stores, dir, err);
 }
 
+int secured_write(const char *dir, uint64_t size, struct casebus_error *err)
+{
+    char path[PATH_MAX], text[32];
+    int n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)size);
+    if (path_join(path, sizeof(path), dir, "secured"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    return file_write(path, bytes_of(text, (size_t)n), 0600, err);
+}
+
+/* What cannot be read counts as nothing: the next backup says it again. */
+static uint64_t secured_read(const char *dir, uint64_t ledger_entries)
+{
+    char path[PATH_MAX];
+    struct buffer text;
+    unsigned long long size = 0;
+    if (path_join(path, sizeof(path), dir, "secured") || access(path, R_OK))
+        return 0;
+    if (file_read(path, 64, &text, NULL) == 0)
+        size = strtoull((const char *)text.data, NULL, 10);
+    buffer_deinit(&text);
+    return size <= ledger_entries ? size : 0;
+}
+
 int stores_open(struct stores *stores, const char *dir, bool fresh_state, const struct log *log,
                 struct casebus_error *err)
 {
@@ -89,6 +114,7 @@ int stores_open(struct stores *stores, const char *dir, bool fresh_state, const 
         stores_close(stores);
         return -1;
     }
+    stores->secured = secured_read(dir, ledger_size(stores->ledger));
     if (mended)
         log_warning(log, "VAULT-MENDED",
                     _("%u vault slots were damaged in one copy and mended from the other"), mended);
@@ -127,4 +153,40 @@ int stores_replay(struct stores *stores, const struct log *log,
         log_notice(log, "REPLAYED", _("%llu entries came from the journal, %llu were applied to the state"),
                    (unsigned long long)result->from_journal, (unsigned long long)result->applied);
     return vault_prepare(stores->vault, err);
+}
+
+static int note_make(struct stores *stores, struct ledger_view *view, char note[NOTE_MAX],
+                     struct casebus_error *err)
+{
+    struct checkpoint checkpoint = {.size = ledger_view_size(view)};
+    struct crypter *crypter = crypter_new(stores->suite);
+    if (!crypter)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a checkpoint"));
+    snprintf(checkpoint.origin, sizeof(checkpoint.origin), "%s", stores->settings.origin);
+    int r = tree_root_at(crypter, checkpoint.size, ledger_view_hash, view, checkpoint.root, err);
+    crypter_free(crypter);
+    if (!r && checkpoint_sign(note, NOTE_MAX, &checkpoint, checkpoint.origin, stores->keys.log) < 0)
+        r = error_set(err, CASEBUS_INTERNAL, "a checkpoint does not fit into %d bytes", NOTE_MAX);
+    return r;
+}
+
+static bool is_published(struct ledger_view *view)
+{
+    struct bytes note;
+    struct checkpoint newest;
+    return ledger_view_checkpoint(view, ledger_view_size(view), &note, NULL) == 0 &&
+           checkpoint_parse(&newest, note, NULL) == 0 && newest.size == ledger_view_size(view);
+}
+
+int stores_publish(struct stores *stores, struct casebus_error *err)
+{
+    char note[NOTE_MAX] = "";
+    struct ledger_view *view = NULL;
+    if (ledger_view_open(&view, stores->ledger, err))
+        return -1;
+    uint64_t size = ledger_view_size(view);
+    bool due = size && !is_published(view);
+    int r = due ? note_make(stores, view, note, err) : 0;
+    ledger_view_close(view);
+    return !r && due ? ledger_publish(stores->ledger, size, bytes_of_text(note), err) : r;
 }

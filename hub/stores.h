@@ -16,6 +16,7 @@ struct stores {
     struct ledger *ledger;
     struct state *state;
     struct vault *vault;
+    uint64_t secured; /* entries of which a second copy is known; 0: none */
 };
 
 /* Takes the directory's lock and reads the settings, no more. */
@@ -29,5 +30,10 @@ void stores_close(struct stores *stores); /* fine on zeroed stores with lock -1 
 int stores_replay(struct stores *stores, const struct log *log,
                   void (*on_progress)(void *self, uint64_t done, uint64_t total), void *self,
                   struct replay_result *result, struct casebus_error *err);
+
+/* Publishes a checkpoint of all that is in the ledger, unless there is one. */
+int stores_publish(struct stores *stores, struct casebus_error *err);
+/* DIR/secured: up to which size a backup has the ledger. */
+int secured_write(const char *dir, uint64_t size, struct casebus_error *err);
 
 #endif

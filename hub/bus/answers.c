@@ -27,6 +27,7 @@ static void send_welcome(struct bus *bus, struct session *session, const struct 
     welcome.max_batch_bytes = BATCH_MAX_BYTES;
     welcome.window_bytes = PEER_WINDOW_BYTES;
     welcome.ping_interval_ms = PING_INTERVAL_MS;
+    welcome.secured_up_to_size = atomic_load_explicit(&bus->secured, memory_order_relaxed);
     welcome.n_stream = job->n_streams;
     welcome.stream = list;
     welcome.checkpoint = receipts_checkpoint(bus, session, &err);
@@ -84,6 +85,8 @@ static void send_accepted(struct bus *bus, struct session *session, const struct
     accepted.first = job->batch.statement->first;
     accepted.count = job->batch.statement->count;
     accepted.seal_position = job->seal_position;
+    if (job->seal_position + accepted.count < atomic_load_explicit(&bus->secured, memory_order_relaxed))
+        accepted.secured_up_to = accepted.first + accepted.count - 1;
     accepted.repeated_batch = job->answer == ANSWER_REPEATED;
     if ((!leaf.size && receipts_leaf(bus, job->seal_position, &leaf, &err)) ||
         receipts_inclusion(bus, job->seal_position, &accepted.inclusion, &accepted.n_inclusion, &err) ||

@@ -277,6 +277,11 @@ int bus_new(struct bus **busp, const struct bus_options *options, struct casebus
     return 0;
 }
 
+void bus_set_secured(struct bus *bus, uint64_t size)
+{
+    atomic_store_explicit(&bus->secured, size, memory_order_relaxed);
+}
+
 static int router_open(struct bus *bus, struct casebus_error *err)
 {
     int64_t message_max = MESSAGE_MAX;

@@ -47,6 +47,9 @@ const char *bus_endpoint(const struct bus *bus);
 void bus_stop(struct bus *bus);
 struct bus *bus_free(struct bus *bus);
 
+/* The ledger up to @size has a second copy: nodes are told. Any thread. */
+void bus_set_secured(struct bus *bus, uint64_t size);
+
 /* From the pipeline's threads. */
 void bus_post_group(struct bus *bus, struct group *group);
 void bus_post_persisted(struct bus *bus, uint64_t size);

@@ -200,15 +200,15 @@ static int inbox_visit(void *self, struct bytes key, struct bytes value)
     return ++page->n == DISK_BATCH;
 }
 
-static bool open_part(struct bus *bus, const Casebus__V1__EventEntry *entry,
+static bool open_part(struct bus *bus, uint64_t position, const Casebus__V1__EventEntry *entry,
                       const Casebus__V1__SealedBody *body, const uint8_t key[KEY_SIZE], size_t item,
                       struct bytes *plain, struct casebus_error *err)
 {
-    return body_open_item(bus->crypter, bus->origin, entry->event_hash.data, body, key, item, &bus->arena,
-                          plain, err) == 0;
+    return body_open_item(bus->crypter, ledger_origin_at(bus->options.ledger, position),
+                          entry->event_hash.data, body, key, item, &bus->arena, plain, err) == 0;
 }
 
-static bool open_parts(struct bus *bus, const Casebus__V1__EventEntry *entry,
+static bool open_parts(struct bus *bus, uint64_t position, const Casebus__V1__EventEntry *entry,
                        const Casebus__V1__SealedBody *body, const uint8_t key[KEY_SIZE], uint32_t part_mask,
                        Casebus__V1__Delivery *delivery, struct casebus_error *err)
 {
@@ -221,7 +221,7 @@ static bool open_parts(struct bus *bus, const Casebus__V1__EventEntry *entry,
         struct bytes plain;
         if (!(part_mask & 1u << i))
             continue;
-        if (!open_part(bus, entry, body, key, i + 1, &plain, err) || plain.size < SALT_SIZE)
+        if (!open_part(bus, position, entry, body, key, i + 1, &plain, err) || plain.size < SALT_SIZE)
             return false;
         Casebus__V1__DeliveredPart *part = &parts[delivery->n_part];
         casebus__v1__delivered_part__init(part);
@@ -249,9 +249,9 @@ static Casebus__V1__Delivery *delivery_from_disk(struct bus *bus, uint64_t posit
         ordinal >= entry->event->n_receiver || vault_key(bus->options.vault, body->slot, key, err))
         return NULL;
     casebus__v1__delivery__init(delivery);
-    bool opened =
-        open_part(bus, entry->event, body, key, 0, &header, err) &&
-        open_parts(bus, entry->event, body, key, entry->event->receiver[ordinal]->part_mask, delivery, err);
+    bool opened = open_part(bus, position, entry->event, body, key, 0, &header, err) &&
+                  open_parts(bus, position, entry->event, body, key,
+                             entry->event->receiver[ordinal]->part_mask, delivery, err);
     secret_clear(key, sizeof(key));
     if (!opened)
         return NULL;

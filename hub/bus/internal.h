@@ -109,6 +109,7 @@ struct bus {
     uint64_t silence_ns;
     locale_t english, chinese;
     atomic_uint_fast64_t n_deliveries, n_confirms; /* since the start */
+    atomic_uint_fast64_t secured;                  /* the ledger up to here has a second copy */
     bool proving;                                  /* that strangers are refused */
     uint64_t n_unknown, unknown_told_ns;           /* refused since that was last logged */
 

@@ -187,6 +187,7 @@ static void on_ping(struct bus *bus, struct session *session, const Casebus__V1_
     pong.token = ping->token;
     if (session->state == SESSION_READY && session->known_size != bus->size)
         pong.checkpoint = receipts_checkpoint(bus, session, &err);
+    pong.secured_up_to_size = atomic_load_explicit(&bus->secured, memory_order_relaxed);
     frame.body_case = CASEBUS__V1__FRAME__BODY_PONG;
     frame.pong = &pong;
     session_send(bus, session, &frame);

@@ -51,6 +51,7 @@ struct hub_status {
     uint64_t state_applied;  /* of them reflected by the state on disk */
     uint64_t state_memory;   /* bytes of state not yet written */
     uint64_t vault_ready;    /* slots made ahead */
+    uint64_t secured_size;   /* entries of which a backup has a second copy; 0: none is known */
     uint64_t checkpoint_size;
     uint8_t checkpoint_root[DIGEST_SIZE]; /* of the last published checkpoint */
     int64_t checkpoint_at_us;
@@ -75,6 +76,8 @@ struct console_hub {
     /* Commits a NodeEnrolled act and returns when the node may connect. May be NULL. */
     int (*enrol)(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
                  const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err);
+    /* Keeps that a second copy of the ledger exists up to @size, and tells the nodes. May be NULL. */
+    int (*secured)(void *self, uint64_t size, struct casebus_error *err);
     void (*status)(void *self, struct hub_status *status); /* @status is zeroed. May be NULL. */
 };
 

@@ -16,7 +16,7 @@ struct call {
 
 typedef int handler_fn(struct call *call, struct casebus_error *err);
 
-handler_fn handle_status, handle_barrier;
+handler_fn handle_status, handle_barrier, handle_secured;
 handler_fn handle_nodes, handle_node, handle_enrol;
 handler_fn handle_cases, handle_case;
 handler_fn handle_events, handle_event;

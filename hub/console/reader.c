@@ -98,8 +98,8 @@ static int header_open(struct reader *reader, struct reader_entry *out, struct c
 {
     struct bytes plain;
     const uint8_t *subject = out->entry->event->event_hash.data;
-    if (body_open_item(reader->crypter, reader->hub->origin, subject, out->body, reader->slot_key, 0,
-                       &reader->arena, &plain, err))
+    if (body_open_item(reader->crypter, ledger_origin_at(reader->hub->ledger, out->position), subject,
+                       out->body, reader->slot_key, 0, &reader->arena, &plain, err))
         return -1;
     out->header = event_header_decode(plain, &reader->arena, err);
     return out->header ? 0 : -1;
@@ -138,8 +138,8 @@ int reader_part(struct reader *reader, const struct reader_entry *event, size_t 
                 struct casebus_error *err)
 {
     const uint8_t *subject = event->entry->event->event_hash.data;
-    if (body_open_item(reader->crypter, reader->hub->origin, subject, event->body, reader->slot_key,
-                       index + 1, &reader->arena, content, err))
+    if (body_open_item(reader->crypter, ledger_origin_at(reader->hub->ledger, event->position), subject,
+                       event->body, reader->slot_key, index + 1, &reader->arena, content, err))
         return -1;
     if (content->size < SALT_SIZE)
         return error_set(err, CASEBUS_DAMAGED, _("part %zu of entry %llu is too short"), index,

@@ -1,4 +1,5 @@
-/* GET /v1/status and POST /v1/barrier. Without a running hub, status tells what the stores hold. */
+/* GET /v1/status, POST /v1/barrier, POST /v1/secured. Without a running hub, status tells what the stores
+ * hold. */
 #include "hub/console/answers.h"
 #include "proto/base/texts.h"
 #include "proto/merkle/note.h"
@@ -47,6 +48,7 @@ static void running_json(json_t *json, const struct hub_status *status)
     set_number(json, "committed_size", status->committed_size);
     set_number(json, "state_memory_bytes", status->state_memory);
     set_number(json, "vault_ready", status->vault_ready);
+    set_number(json, "secured_size", status->secured_size);
     json_t *peers = json_array();
     for (size_t i = 0; i < status->n_peers && i < HUB_PEERS_MAX; i++)
         json_array_append_new(peers, peer_json(&status->peers[i]));
@@ -116,4 +118,18 @@ int handle_barrier(struct call *call, struct casebus_error *err)
     if (call->hub->barrier(call->hub->self, (int)timeout_ms, err))
         return -1;
     return stores_json(call->hub, call->answer, err);
+}
+
+int handle_secured(struct call *call, struct casebus_error *err)
+{
+    const json_t *size = json_object_get(call->request->body, "size");
+    if (!json_is_integer(size) || json_integer_value(size) < 0)
+        return error_set(err, CASEBUS_MISSING_FIELD,
+                         _("'size' is missing: how many entries have a second copy"));
+    if (!call->hub->secured)
+        return error_set(err, CASEBUS_CLOSED, _("the hub does not run"));
+    if (call->hub->secured(call->hub->self, (uint64_t)json_integer_value(size), err))
+        return -1;
+    json_object_set(call->answer, "size", (json_t *)(uintptr_t)size);
+    return 0;
 }

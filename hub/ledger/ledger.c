@@ -1,5 +1,6 @@
 /* The ledger's tables, all append-only:
- *   meta         "format" -> u32 LE, "origin" -> text
+ *   meta         "format" -> u32 LE, "origin" -> text (the newest), "generations" -> position u64 LE,
+ *                size u32 LE, text; oldest first; only when there is more than one
  *   leaves       position -> serialised LedgerEntry
  *   bodies       position -> serialised SealedBody; no row for an entry without one
  *   hashes       row -> up to 32 hashes of the tree, in stored order; only the last row is not full
@@ -17,9 +18,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define HASHES_PER_ROW 32
-#define ORIGIN_MAX     256
-#define CONTENT_MAX    (1 << 20) /* of a leaf or a body: three times what the schema allows */
+#define HASHES_PER_ROW  32
+#define ORIGIN_MAX      256
+#define GENERATIONS_MAX 64
+#define GENERATION_HEAD 12
+#define CONTENT_MAX     (1 << 20) /* of a leaf or a body: three times what the schema allows */
 
 enum { META, LEAVES, BODIES, HASHES, CHECKPOINTS, N_TABLES };
 
@@ -34,8 +37,10 @@ static const struct environment_table ledger_tables[N_TABLES] = {
 struct ledger {
     struct environment env;
     atomic_uint_fast64_t size;
-    char origin[ORIGIN_MAX];
-    uint64_t waiting_size; /* of a checkpoint that waits for its append; 0: none */
+    struct ledger_generation generations[GENERATIONS_MAX];
+    size_t n_generations;
+    char waiting_origin[ORIGIN_MAX]; /* of the generation that the next append opens; "": none */
+    uint64_t waiting_size;           /* of a checkpoint that waits for its append; 0: none */
     struct buffer waiting_note;
 };
 
@@ -104,19 +109,52 @@ static int check_format(struct ledger *ledger, MDB_txn *txn, struct casebus_erro
     return error_hint(err, _("use the version of casebus that wrote it, or a newer one"));
 }
 
+static int no_origin(const struct ledger *ledger, struct casebus_error *err)
+{
+    return error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' does not tell its origin"), ledger->env.path);
+}
+
+static bool generation_add(struct ledger *ledger, uint64_t position, struct bytes origin)
+{
+    size_t n = ledger->n_generations;
+    if (n == GENERATIONS_MAX || origin.size == 0 || origin.size >= ORIGIN_MAX ||
+        !utf8_valid(origin.data, origin.size) || (n == 0) != (position == 0) ||
+        (n > 0 && position <= ledger->generations[n - 1].position))
+        return false;
+    ledger->generations[n].position = position;
+    memcpy(ledger->generations[n].origin, origin.data, origin.size);
+    ledger->generations[n].origin[origin.size] = '\0';
+    ledger->n_generations++;
+    return true;
+}
+
+static int read_generations(struct ledger *ledger, MDB_txn *txn, struct casebus_error *err)
+{
+    struct bytes origin = meta_get(ledger, txn, "origin");
+    struct bytes list = meta_get(ledger, txn, "generations");
+    if (list.size == 0)
+        return generation_add(ledger, 0, origin) ? 0 : no_origin(ledger, err);
+    while (list.size > GENERATION_HEAD) {
+        uint32_t size = get_u32le(list.data + 8);
+        if (size > list.size - GENERATION_HEAD ||
+            !generation_add(ledger, get_u64le(list.data), bytes_of(list.data + GENERATION_HEAD, size)))
+            return no_origin(ledger, err);
+        list = bytes_of(list.data + GENERATION_HEAD + size, list.size - GENERATION_HEAD - size);
+    }
+    return list.size == 0 && bytes_equal(origin, bytes_of_text(ledger_origin(ledger)))
+               ? 0
+               : no_origin(ledger, err);
+}
+
 /* @origin: the one that is expected, or NULL. */
 static int check_origin(struct ledger *ledger, MDB_txn *txn, const char *origin, struct casebus_error *err)
 {
-    struct bytes found = meta_get(ledger, txn, "origin");
-    if (found.size == 0 || found.size >= sizeof ledger->origin || !utf8_valid(found.data, found.size))
-        return error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' does not tell its origin"),
-                         ledger->env.path);
-    memcpy(ledger->origin, found.data, found.size);
-    ledger->origin[found.size] = '\0';
-    if (!origin || strcmp(origin, ledger->origin) == 0)
+    if (read_generations(ledger, txn, err) != 0)
+        return -1;
+    if (!origin || strcmp(origin, ledger_origin(ledger)) == 0)
         return 0;
     error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' belongs to '%s', not to '%s'"), ledger->env.path,
-              ledger->origin, origin);
+              ledger_origin(ledger), origin);
     return error_hint(err, _("give the hub the directory of its own origin"));
 }
 
@@ -200,14 +238,15 @@ static int ledger_check(struct ledger *ledger, const char *origin, struct casebu
     return r;
 }
 
-static int open_any(struct ledger **ledgerp, const char *dir, const char *origin, struct casebus_error *err)
+static int open_mode(struct ledger **ledgerp, const char *dir, const char *origin, bool readonly,
+                     struct casebus_error *err)
 {
     struct environment_options options = {.name = "ledger",
                                           .tables = ledger_tables,
                                           .n_tables = N_TABLES,
                                           .fill = ledger_fill,
                                           .self = (void *)(uintptr_t)origin,
-                                          .readonly = !origin};
+                                          .readonly = readonly};
     struct ledger *ledger = calloc(1, sizeof *ledger);
     if (!ledger)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the ledger in '%s'"), dir);
@@ -225,12 +264,23 @@ int ledger_open(struct ledger **ledgerp, const char *dir, const char *origin, st
     if (origin[0] == '\0' || strlen(origin) >= ORIGIN_MAX)
         return error_set(err, CASEBUS_ARGUMENT, _("the origin '%s' must have 1 to %d bytes"), origin,
                          ORIGIN_MAX - 1);
-    return open_any(ledgerp, dir, origin, err);
+    return open_mode(ledgerp, dir, origin, false, err);
 }
 
 int ledger_open_readonly(struct ledger **ledgerp, const char *dir, struct casebus_error *err)
 {
-    return open_any(ledgerp, dir, NULL, err);
+    return open_mode(ledgerp, dir, NULL, true, err);
+}
+
+int ledger_open_any(struct ledger **ledgerp, const char *dir, struct casebus_error *err)
+{
+    struct ledger *ledger;
+    char origin[ORIGIN_MAX];
+    if (ledger_open_readonly(&ledger, dir, err) != 0)
+        return -1;
+    strcpy(origin, ledger_origin(ledger));
+    ledger_close(ledger);
+    return ledger_open(ledgerp, dir, origin, err);
 }
 
 struct ledger *ledger_close(struct ledger *ledger)
@@ -248,9 +298,23 @@ uint64_t ledger_size(const struct ledger *ledger)
     return atomic_load_explicit(&ledger->size, memory_order_acquire);
 }
 
+const struct ledger_generation *ledger_generations(const struct ledger *ledger, size_t *n)
+{
+    *n = ledger->n_generations;
+    return ledger->generations;
+}
+
 const char *ledger_origin(const struct ledger *ledger)
 {
-    return ledger->origin;
+    return ledger->generations[ledger->n_generations - 1].origin;
+}
+
+const char *ledger_origin_at(const struct ledger *ledger, uint64_t position)
+{
+    size_t i = ledger->n_generations - 1;
+    while (i > 0 && ledger->generations[i].position > position)
+        i--;
+    return ledger->generations[i].origin;
 }
 
 int ledger_limit(struct ledger *ledger, uint64_t max_bytes, struct casebus_error *err)
@@ -372,6 +436,36 @@ static int put_checkpoint(struct ledger *ledger, MDB_txn *txn, uint64_t size, st
     return mdb_put(txn, ledger->env.tables[CHECKPOINTS], &key, &value, 0);
 }
 
+int ledger_begin_generation(struct ledger *ledger, const char *origin, struct casebus_error *err)
+{
+    if (ledger->n_generations == GENERATIONS_MAX)
+        return error_set(err, CASEBUS_TOO_LARGE,
+                         _("the ledger '%s' has %d generations; there is no room for more"), ledger->env.path,
+                         GENERATIONS_MAX);
+    if (ledger_size(ledger) == 0 || origin[0] == '\0' || strlen(origin) >= ORIGIN_MAX)
+        return error_set(err, CASEBUS_ARGUMENT, _("'%s' cannot begin a generation here"), origin);
+    strcpy(ledger->waiting_origin, origin);
+    return 0;
+}
+
+/* The list as it is, and the generation that @first opens behind it. */
+static int put_generation(struct ledger *ledger, MDB_txn *txn, uint64_t first)
+{
+    uint8_t list[GENERATIONS_MAX * (GENERATION_HEAD + ORIGIN_MAX)];
+    struct bytes origin = bytes_of_text(ledger->waiting_origin);
+    size_t size = 0;
+    for (size_t i = 0; i <= ledger->n_generations; i++) {
+        bool old = i < ledger->n_generations;
+        struct bytes text = old ? bytes_of_text(ledger->generations[i].origin) : origin;
+        put_u64le(list + size, old ? ledger->generations[i].position : first);
+        put_u32le(list + size + 8, (uint32_t)text.size);
+        memcpy(list + size + GENERATION_HEAD, text.data, text.size);
+        size += GENERATION_HEAD + text.size;
+    }
+    int rc = meta_put(txn, ledger->env.tables[META], "generations", bytes_of(list, size));
+    return rc ? rc : meta_put(txn, ledger->env.tables[META], "origin", origin);
+}
+
 static bool checkpoint_rides(const struct ledger *ledger, uint64_t new_size)
 {
     return ledger->waiting_size > 0 && ledger->waiting_size <= new_size;
@@ -383,7 +477,8 @@ static int append_all(struct ledger *ledger, MDB_txn *txn, uint64_t first, const
     int rc;
     if ((rc = append_leaves(ledger, txn, first, rows, n)) ||
         (rc = append_bodies(ledger, txn, first, rows, n)) ||
-        (rc = append_hashes(ledger, txn, first, rows, n)))
+        (rc = append_hashes(ledger, txn, first, rows, n)) ||
+        (ledger->waiting_origin[0] && (rc = put_generation(ledger, txn, first))))
         return rc;
     if (!checkpoint_rides(ledger, first + n))
         return 0;
@@ -425,8 +520,29 @@ int ledger_append(struct ledger *ledger, uint64_t first, const struct ledger_row
         return -1;
     if (checkpoint_rides(ledger, first + n))
         ledger->waiting_size = 0;
+    if (ledger->waiting_origin[0])
+        generation_add(ledger, first, bytes_of_text(ledger->waiting_origin));
+    ledger->waiting_origin[0] = '\0';
     atomic_store_explicit(&ledger->size, first + n, memory_order_release);
     return 0;
+}
+
+int ledger_replace_body(struct ledger *ledger, uint64_t position, struct bytes body,
+                        struct casebus_error *err)
+{
+    MDB_txn *txn;
+    MDB_val key = {sizeof position, &position};
+    MDB_val value = value_of(body);
+    if (position >= ledger_size(ledger) || body.size > CONTENT_MAX)
+        return error_set(err, CASEBUS_INTERNAL, _("the body of entry %llu cannot be replaced"),
+                         (unsigned long long)position);
+    if (environment_begin(&ledger->env, 0, &txn, err) != 0)
+        return -1;
+    int rc = body.size ? mdb_put(txn, ledger->env.tables[BODIES], &key, &value, 0)
+                       : mdb_del(txn, ledger->env.tables[BODIES], &key, NULL);
+    if (rc && rc != MDB_NOTFOUND)
+        return environment_abort(&ledger->env, txn, rc, err);
+    return environment_commit(&ledger->env, txn, err);
 }
 
 int ledger_publish(struct ledger *ledger, uint64_t size, struct bytes note, struct casebus_error *err)

@@ -29,13 +29,28 @@ uint64_t stored_hash_count(uint64_t size);
 /* Opens DIR/ledger, or makes it for @origin. CASEBUS_DAMAGED names what does not fit (another origin, a
  * format from the future). */
 int ledger_open(struct ledger **ledgerp, const char *dir, const char *origin, struct casebus_error *err);
+/* The same for a ledger that is there, whatever its origin. CASEBUS_NOT_FOUND when there is none. */
+int ledger_open_any(struct ledger **ledgerp, const char *dir, struct casebus_error *err);
 /* Opens DIR/ledger to look at it, also while a hub is writing it: views see what was synced when they were
  * opened or renewed; ledger_size stays what it was here. CASEBUS_NOT_FOUND when there is none. */
 int ledger_open_readonly(struct ledger **ledgerp, const char *dir, struct casebus_error *err);
 struct ledger *ledger_close(struct ledger *ledger);
 /* Entries that are in the ledger and synced. Any thread. */
 uint64_t ledger_size(const struct ledger *ledger);
-const char *ledger_origin(const struct ledger *ledger);
+const char *ledger_origin(const struct ledger *ledger); /* of the newest generation */
+
+/* Generations: a hub that was restored from a backup goes on in the same tree under the next origin. What was
+ * sealed or signed belongs to the origin of its own time. */
+struct ledger_generation {
+    uint64_t position; /* of the entry that opens it */
+    char origin[256];
+};
+/* Oldest first; there is one at least. */
+const struct ledger_generation *ledger_generations(const struct ledger *ledger, size_t *n);
+/* The origin in whose generation @position lies. */
+const char *ledger_origin_at(const struct ledger *ledger, uint64_t position);
+/* The entry that ledger_append adds next opens a generation: @origin is kept in the same transaction. */
+int ledger_begin_generation(struct ledger *ledger, const char *origin, struct casebus_error *err);
 /* Bounds the file to @max_bytes instead of 1 TiB. Called right after opening. */
 int ledger_limit(struct ledger *ledger, uint64_t max_bytes, struct casebus_error *err);
 /* Appends rows [first, first + n) in one synced transaction; @first must be the size. MAP_FULL and ENOSPC are
@@ -43,6 +58,10 @@ int ledger_limit(struct ledger *ledger, uint64_t max_bytes, struct casebus_error
  * again. */
 int ledger_append(struct ledger *ledger, uint64_t first, const struct ledger_row *rows, size_t n,
                   struct casebus_error *err);
+/* Puts @body (it may be empty) in the place of the one that the entry at @position has. Nothing but an
+ * erasure may do that. Same thread as ledger_append. */
+int ledger_replace_body(struct ledger *ledger, uint64_t position, struct bytes body,
+                        struct casebus_error *err);
 /* Adds a published checkpoint (size of the tree, signed note). One above the ledger's size waits and rides in
  * the transaction of the ledger_append that reaches it (a newer one that waits takes its place); otherwise it
  * makes its own. Same thread as ledger_append. */

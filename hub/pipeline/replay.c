@@ -197,8 +197,8 @@ static int apply_event(struct replay *replay, uint64_t position, const Casebus__
         return error_set(err, CASEBUS_DAMAGED, _("the sealed body carries no digest of its content"));
     if (vault_key(replay->options->vault, body->slot, key, err))
         return -1;
-    int r = body_open_item(replay->crypter, replay->options->origin, entry->event_hash.data, body, key, 0,
-                           &replay->arena, &header, err);
+    int r = body_open_item(replay->crypter, ledger_origin_at(replay->options->ledger, position),
+                           entry->event_hash.data, body, key, 0, &replay->arena, &header, err);
     secret_clear(key, sizeof(key));
     if (r)
         return -1;

@@ -22,11 +22,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define CHUNK 1024 /* slots read or written at once */
 
@@ -681,4 +683,100 @@ int vault_survey(struct vault *vault, struct vault_counts *counts, struct casebu
 uint64_t vault_made(const struct vault *vault)
 {
     return atomic_load_explicit(&vault->count, memory_order_acquire);
+}
+
+/* --- a copy in one file ------------------------------------------------------------------------------- */
+
+struct export
+{
+    struct vault_counts *counts;
+    uint64_t first;
+    uint8_t records[CHUNK][SLOT_SIZE];
+};
+
+static void export_slot(void *self, uint64_t slot, enum slot_kind kind, const uint8_t record[SLOT_SIZE])
+{
+    struct export *export = self;
+    memcpy(export->records[slot - export->first], record, SLOT_SIZE);
+    survey_slot(export->counts, slot, kind, record);
+}
+
+/* @to has a header already. */
+static int export_fill(struct vault *vault, struct copy *to, struct export *export, struct casebus_error *err)
+{
+    int r = 0;
+    for (uint64_t first = 1; r == 0 && first <= vault->header.count; first += CHUNK) {
+        uint64_t left = vault->header.count - first + 1;
+        size_t n = left < CHUNK ? (size_t)left : CHUNK;
+        export->first = first;
+        r = slots_visit(vault, first, n, export_slot, export, err);
+        if (r == 0)
+            r = copy_write_slots(to, first, export->records[0], n, err);
+    }
+    return r == 0 ? copy_sync(to, err) : -1;
+}
+
+int vault_export(struct vault *vault, const char *path, struct vault_counts *counts,
+                 struct casebus_error *err)
+{
+    struct copy to = {.fd = -1};
+    struct export *export = calloc(1, sizeof *export);
+    if (!export)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to read the vault"));
+    *counts = (struct vault_counts){0};
+    export->counts = counts;
+    int r = snprintf(to.path, sizeof to.path, "%s", path) >= PATH_MAX
+                ? error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), path)
+                : 0;
+    if (r == 0 && (copy_make(&to, &vault->header, err) != 0 || export_fill(vault, &to, export, err) != 0))
+        r = -1;
+    copy_close(&to);
+    free(export);
+    return r;
+}
+
+/* Opens such a file as both copies of a vault without keys. */
+static int export_open(struct vault *vault, const char *path, struct casebus_error *err)
+{
+    *vault = (struct vault){.copies = {{.fd = -1}, {.fd = -1}}};
+    if (snprintf(vault->copies[0].path, PATH_MAX, "%s", path) >= PATH_MAX)
+        return error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), path);
+    vault->copies[0].fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (vault->copies[0].fd < 0)
+        return error_set_errno(err, errno, _("cannot open '%s'"), path);
+    int r = copy_read_header(&vault->copies[0], &vault->header, err);
+    if (r == 0)
+        error_set(err, CASEBUS_DAMAGED, _("'%s' is not the copy of a vault"), path);
+    if (r == 1)
+        return 0;
+    copy_close(&vault->copies[0]);
+    return -1;
+}
+
+int vault_export_survey(const char *path, struct vault_counts *counts, struct casebus_error *err)
+{
+    struct vault vault;
+    if (export_open(&vault, path, err) != 0)
+        return -1;
+    int r = vault_survey(&vault, counts, err);
+    copy_close(&vault.copies[0]);
+    return r;
+}
+
+int vault_import(const char *dir, const char *path, struct casebus_error *err)
+{
+    char folder[PATH_MAX], copy[PATH_MAX];
+    struct vault vault;
+    struct vault_counts counts;
+    if (path_join(folder, sizeof folder, dir, "vault") != 0)
+        return error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), dir);
+    if (dir_make(folder, err) != 0 || export_open(&vault, path, err) != 0)
+        return -1;
+    int r = 0;
+    for (int i = 0; r == 0 && i < 2; i++)
+        r = path_join(copy, sizeof copy, folder, i ? "b" : "a") != 0
+                ? error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), dir)
+                : vault_export(&vault, copy, &counts, err);
+    copy_close(&vault.copies[0]);
+    return r;
 }

@@ -56,6 +56,14 @@ int vault_rewrap(struct vault *vault, const uint8_t new_kek[KEY_SIZE], struct va
                  struct casebus_error *err);
 /* Looks at every slot, whichever copy has it. For a vault that is opened to read. */
 int vault_survey(struct vault *vault, struct vault_counts *counts, struct casebus_error *err);
+/* Writes the slots as they are, wrapped, into one file at @path, synced: the better of each pair. Any vault.
+ */
+int vault_export(struct vault *vault, const char *path, struct vault_counts *counts,
+                 struct casebus_error *err);
+/* Counts the slots of such a file, without any key. */
+int vault_export_survey(const char *path, struct vault_counts *counts, struct casebus_error *err);
+/* Makes DIR/vault from such a file. */
+int vault_import(const char *dir, const char *path, struct casebus_error *err);
 uint64_t vault_made(const struct vault *vault); /* slots that there are */
 
 #endif

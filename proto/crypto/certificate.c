@@ -15,6 +15,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define ORIGIN_URI "casebus:origin:"
@@ -89,6 +90,26 @@ bool origin_valid(const char *origin)
         if (!label_valid(segment, (size_t)(slash - segment)))
             return false;
     }
+}
+
+/* Where the generation's number begins in a valid origin. */
+static size_t name_size(const char *origin)
+{
+    return (size_t)(strrchr(origin, '/') + 1 - origin);
+}
+
+bool origin_follows(const char *later, const char *earlier)
+{
+    size_t size = name_size(earlier);
+    return name_size(later) == size && memcmp(later, earlier, size) == 0 &&
+           strtoul(later + size, NULL, 10) >= strtoul(earlier + size, NULL, 10);
+}
+
+bool origin_next(char next[], size_t size, const char *origin)
+{
+    size_t name = name_size(origin);
+    int n = snprintf(next, size, "%.*s%lu", (int)name, origin, strtoul(origin + name, NULL, 10) + 1);
+    return n > 0 && (size_t)n < size && origin_valid(next);
 }
 
 static bool area_valid(const char *area)
@@ -501,7 +522,7 @@ static int check_against(X509 *cert, const struct authority *authority, int64_t 
                          _("the certificate was not signed by the authority of '%s'"), authority->origin);
     if (read_form(cert, info, err) != 0)
         return -1;
-    if (strcmp(info->origin, authority->origin) != 0)
+    if (!origin_follows(info->origin, authority->origin))
         return error_set(err, CASEBUS_CERTIFICATE,
                          _("the certificate of '%s' is for the hub '%.*s', not for '%s'"), info->node,
                          ORIGIN_MAX, info->origin, authority->origin);
@@ -551,7 +572,7 @@ static int check_request(const struct certificate_info *info, const struct autho
                          _("node '%s': its department is empty, too long or not UTF-8"), info->node);
     if (!area_valid(info->area))
         return error_set(err, CASEBUS_ARGUMENT, _("node '%s': its area has to have six digits"), info->node);
-    if (strcmp(info->origin, authority->origin) != 0)
+    if (!origin_valid(info->origin) || !origin_follows(info->origin, authority->origin))
         return error_set(err, CASEBUS_ARGUMENT, _("node '%s': the authority is the one of '%s'"), info->node,
                          authority->origin);
     if (info->not_before > info->not_after || info->not_before < authority->not_before ||

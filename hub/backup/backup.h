@@ -1,0 +1,51 @@
+/* Backup: a second copy of what a hub cannot make again, on another disk, made while the hub runs.
+ *
+ *   DEST/backup.json    what the backup holds (manifest.h); replaced last
+ *   DEST/ledger/        the entries, appended to from run to run
+ *   DEST/vault-...      the vault's wrapped keys, whole; the key that opens them is never in a backup
+ *   DEST/files/         settings and public keys
+ *
+ * The ledger grows only as far as a checkpoint that the hub has published, and is compared with its root.
+ * Where content was erased at the hub since the last run, it is erased here too. */
+#ifndef BACKUP_BACKUP_H
+#define BACKUP_BACKUP_H
+
+#include "hub/backup/manifest.h"
+#include "hub/backup/rows.h"
+#include "hub/vault/vault.h"
+
+struct backup_options {
+    const char *dir; /* the hub's */
+    const char *dest;
+    const char *origin;  /* the hub's */
+    const char *log_key; /* its verifier key */
+    const uint8_t *kek;
+    rows_progress_fn *progress; /* may be NULL */
+    void *self;
+};
+
+struct backup_result {
+    struct manifest manifest;
+    uint64_t entries; /* that were new */
+    uint64_t erased;  /* bodies that were replaced */
+};
+
+/* Brings DEST up to the newest published checkpoint of the hub. */
+int backup_run(const struct backup_options *options, struct backup_result *result, struct casebus_error *err);
+/* Reads all of DEST and says whether it is what it says. */
+int backup_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
+                 struct casebus_error *err);
+/* Locks DEST against another run. Returns the descriptor. */
+int backup_lock(const char *dest, struct casebus_error *err);
+
+/* --- shared by the files of this room --- */
+
+/* Copies the bodies once more that were erased by orders done at [first, end); what lies at or above @copied
+ * was copied in this run, as it is now. */
+int erased_copy(struct ledger *to, struct ledger *from, uint64_t first, uint64_t end, uint64_t copied,
+                uint64_t *replaced, struct casebus_error *err);
+/* Copies settings and public keys. @back: from DEST/files to DIR. */
+int files_copy(const char *dir, const char *dest, struct casebus_error *err);
+int files_restore(const char *dest, const char *dir, struct casebus_error *err);
+
+#endif

@@ -1,0 +1,89 @@
+/* Bodies that were overwritten at the hub since the last run, found by the acts that say so. The body as the
+ * hub has it now takes the place of the one that was copied then. */
+#include "hub/backup/backup.h"
+#include "proto/base/texts.h"
+#include "proto/codec/entry.h"
+
+#define ROUND_ENTRIES 4096
+
+struct erased {
+    struct ledger *to;
+    struct ledger_view *view; /* of the hub's ledger */
+    struct arena arena, ordered;
+    uint64_t copied;
+    uint64_t *replaced;
+};
+
+static const Casebus__V1__ActEntry *act_at(struct erased *erased, uint64_t position, struct arena *arena,
+                                           struct casebus_error *err)
+{
+    struct bytes leaf;
+    arena_reset(arena);
+    if (ledger_view_leaf(erased->view, position, &leaf, err))
+        return NULL;
+    const Casebus__V1__LedgerEntry *entry = entry_decode(leaf, arena, err);
+    if (!entry)
+        return NULL;
+    static const Casebus__V1__ActEntry none = CASEBUS__V1__ACT_ENTRY__INIT;
+    return entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ? entry->act : &none;
+}
+
+static int body_replace(struct erased *erased, uint64_t position, struct casebus_error *err)
+{
+    struct bytes body;
+    if (position >= erased->copied)
+        return 0;
+    if (ledger_view_body(erased->view, position, &body, err) ||
+        ledger_replace_body(erased->to, position, body, err))
+        return -1;
+    ++*erased->replaced;
+    return 0;
+}
+
+static int order_follow(struct erased *erased, uint64_t position, struct casebus_error *err)
+{
+    const Casebus__V1__ActEntry *act = act_at(erased, position, &erased->ordered, err);
+    if (!act)
+        return -1;
+    if (act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED)
+        return error_set(err, CASEBUS_DAMAGED, _("entry %llu is not an order to erase"),
+                         (unsigned long long)position);
+    const Casebus__V1__ErasureOrdered *ordered = act->erasure_ordered;
+    for (size_t i = 0; i < ordered->n_content; i++)
+        if (body_replace(erased, ordered->content[i]->position, err))
+            return -1;
+    return 0;
+}
+
+static int entry_look(struct erased *erased, uint64_t position, struct casebus_error *err)
+{
+    const Casebus__V1__ActEntry *act = act_at(erased, position, &erased->arena, err);
+    if (!act)
+        return -1;
+    if (act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE)
+        return 0;
+    for (size_t i = 0; i < act->erasure_done->n_ordered; i++)
+        if (order_follow(erased, act->erasure_done->ordered[i], err))
+            return -1;
+    return 0;
+}
+
+int erased_copy(struct ledger *to, struct ledger *from, uint64_t first, uint64_t end, uint64_t copied,
+                uint64_t *replaced, struct casebus_error *err)
+{
+    struct erased erased = {.to = to, .copied = copied, .replaced = replaced};
+    if (ledger_view_open(&erased.view, from, err))
+        return -1;
+    arena_init(&erased.arena, 64 * 1024, 16 * 1024 * 1024);
+    arena_init(&erased.ordered, 64 * 1024, 16 * 1024 * 1024);
+    int r = 0;
+    for (uint64_t position = first; !r && position < end; position++) {
+        r = entry_look(&erased, position, err);
+        if (!r && position % ROUND_ENTRIES == 0)
+            r = ledger_view_renew(erased.view, err);
+    }
+    arena_deinit(&erased.ordered);
+    arena_deinit(&erased.arena);
+    ledger_view_close(erased.view);
+    return r;
+}
