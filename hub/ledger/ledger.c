@@ -274,7 +274,7 @@ int ledger_open_readonly(struct ledger **ledgerp, const char *dir, struct casebu
 
 int ledger_open_any(struct ledger **ledgerp, const char *dir, struct casebus_error *err)
 {
-    struct ledger *ledger;
+    struct ledger *ledger = NULL;
     char origin[ORIGIN_MAX];
     if (ledger_open_readonly(&ledger, dir, err) != 0)
         return -1;
