@@ -276,6 +276,21 @@ static void test_cut_and_lengthened_bytes_are_refused(void **state)
     assert_non_null(strstr(err.text, "2049"));
 }
 
+static void test_generations_follow_each_other(void **state)
+{
+    char next[ORIGIN_MAX];
+    (void)state;
+    assert_true(origin_follows("js.example/exchange/2", "js.example/exchange/1"));
+    assert_true(origin_follows("js.example/exchange/1", "js.example/exchange/1"));
+    assert_true(origin_follows("js.example/exchange/10", "js.example/exchange/9"));
+    assert_false(origin_follows("js.example/exchange/1", "js.example/exchange/2"));
+    assert_false(origin_follows("js.example/exchanges/2", "js.example/exchange/1"));
+    assert_false(origin_follows("jt.example/exchange/2", "js.example/exchange/1"));
+    assert_true(origin_next(next, sizeof next, "js.example/exchange/9"));
+    assert_string_equal(next, "js.example/exchange/10");
+    assert_false(origin_next(next, sizeof next, "js.example/exchange/999999999"));
+}
+
 static void test_another_authority_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -371,7 +386,7 @@ static void uri_other_order(X509 *cert)
 }
 static void uri_other_origin(X509 *cert)
 {
-    put_extension(cert, NID_subject_alt_name, "URI:casebus:origin:js.example/exchange/2," CURVE_HEX);
+    put_extension(cert, NID_subject_alt_name, "URI:casebus:origin:js.example/other/1," CURVE_HEX);
 }
 static void uri_short_curve(X509 *cert)
 {
@@ -454,7 +469,7 @@ static void test_signed_certificate_outside_the_profile_is_refused(void **state)
         {uri_missing, "two alternative names"},
         {uri_too_many, "two alternative names"},
         {uri_other_order, "casebus:origin"},
-        {uri_other_origin, "js.example/exchange/2"},
+        {uri_other_origin, "js.example/other/1"},
         {uri_short_curve, "casebus:curve"},
         {uri_upper_curve, "casebus:curve"},
         {name_is_dns, "casebus:origin"},
@@ -505,7 +520,7 @@ static void test_unusable_requests_are_refused(void **state)
     bad[1].department[0] = '\0';
     snprintf(bad[2].department, sizeof bad[2].department, "\xff\xfe");
     snprintf(bad[3].area, sizeof bad[3].area, "32000");
-    snprintf(bad[4].origin, sizeof bad[4].origin, "js.example/exchange/2");
+    snprintf(bad[4].origin, sizeof bad[4].origin, "js.example/other/1");
     bad[5].not_after = bad[5].not_before - 1;
     bad[6].not_after = NOW + 3651 * (int64_t)DAY;
     bad[7].key.suite = SUITE_GM;
@@ -552,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_node_names_are_bounded),
         cmocka_unit_test(test_origins_end_in_a_generation),
+        cmocka_unit_test(test_generations_follow_each_other),
         cmocka_unit_test(test_issued_certificate_says_what_was_asked),
         cmocka_unit_test(test_two_certificates_have_different_serials),
         cmocka_unit_test(test_openssl_accepts_the_chain),
