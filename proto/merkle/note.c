@@ -370,8 +370,22 @@ int note_check(struct bytes *text, struct bytes note, const struct note_verifier
     return note_open(text, note, verifier, err);
 }
 
-/* Decimal without sign and leading zeros, below 2^63. */
-static bool size_parse(uint64_t *size, struct bytes line)
+void note_hash_format(char out[NOTE_HASH_SIZE + 1], const uint8_t hash[DIGEST_SIZE])
+{
+    EVP_EncodeBlock((uint8_t *)out, hash, DIGEST_SIZE);
+}
+
+bool note_hash_parse(uint8_t hash[DIGEST_SIZE], struct bytes text)
+{
+    uint8_t decoded[BASE64_SIZE(DIGEST_SIZE) / 4 * 3];
+
+    if (text.size != BASE64_SIZE(DIGEST_SIZE) || base64_decode(decoded, text) != DIGEST_SIZE)
+        return false;
+    memcpy(hash, decoded, DIGEST_SIZE);
+    return true;
+}
+
+bool note_number_parse(uint64_t *size, struct bytes line)
 {
     if (line.size == 0 || line.size > 19 || (line.size > 1 && line.data[0] == '0'))
         return false;
@@ -386,19 +400,17 @@ static bool size_parse(uint64_t *size, struct bytes line)
 
 static int checkpoint_read(struct checkpoint *checkpoint, struct bytes text, struct casebus_error *err)
 {
-    uint8_t root[BASE64_SIZE(DIGEST_SIZE) / 4 * 3];
     struct bytes rest = text;
     struct bytes line = take_line(&rest);
 
     if (line.size == 0 || line.size >= sizeof checkpoint->origin)
         return refuse(err, _("the checkpoint's origin is empty or too long"));
     memcpy(checkpoint->origin, line.data, line.size);
-    if (rest.size == 0 || !size_parse(&checkpoint->size, take_line(&rest)))
+    if (rest.size == 0 || !note_number_parse(&checkpoint->size, take_line(&rest)))
         return refuse(err, _("the checkpoint's tree size is not a number"));
     line = rest.size ? take_line(&rest) : (struct bytes){0};
-    if (line.size != BASE64_SIZE(DIGEST_SIZE) || base64_decode(root, line) != DIGEST_SIZE)
+    if (!note_hash_parse(checkpoint->root, line))
         return refuse(err, _("the checkpoint's root is not a hash in base64"));
-    memcpy(checkpoint->root, root, DIGEST_SIZE);
     if (rest.size)
         return refuse(err, _("the checkpoint has lines behind its root"));
     return 0;

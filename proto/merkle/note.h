@@ -66,6 +66,13 @@ int checkpoint_check(struct checkpoint *checkpoint, struct bytes note, const str
 /* Parses the text without asking who signed it. */
 int checkpoint_parse(struct checkpoint *checkpoint, struct bytes note, struct casebus_error *err);
 
+/* A hash in base64, and a decimal number below 2^63 without sign and leading zeros, as checkpoints write
+ * them: one form only. */
+#define NOTE_HASH_SIZE 44 /* characters */
+void note_hash_format(char out[NOTE_HASH_SIZE + 1], const uint8_t hash[DIGEST_SIZE]);
+bool note_hash_parse(uint8_t hash[DIGEST_SIZE], struct bytes text);
+bool note_number_parse(uint64_t *number, struct bytes text);
+
 /* The text that the signatures in @note are for, and its signature lines, form only. */
 int note_parts(struct bytes *text, struct bytes *lines, struct bytes note, struct casebus_error *err);
 
