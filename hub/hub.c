@@ -3,6 +3,7 @@
 #include "hub/bus/bus.h"
 #include "hub/console/console.h"
 #include "hub/stores.h"
+#include "hub/witnessing.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
@@ -22,6 +23,7 @@ struct hub {
     struct bus *bus;
     struct pipeline *pipeline;
     struct console *console;
+    struct witnessing witnessing;
     int64_t started_at_us;
     uint64_t started_at_ns;
     uv_loop_t loop;
@@ -53,6 +55,18 @@ static void hub_on_fatal(void *self, const struct casebus_error *err)
     hub->failed = true;
     uv_mutex_unlock(&hub->lock);
     uv_async_send(&hub->fatal);
+}
+
+static void hub_on_cosigned(void *self, uint64_t size, const char *note)
+{
+    struct hub *hub = self;
+    if (hub->bus)
+        bus_post_cosigned(hub->bus, size, note);
+}
+
+static void hub_on_behind(void *self, const struct casebus_error *err)
+{
+    bus_post_behind(((struct hub *)self)->bus, err);
 }
 
 /* ---- the console calls ---- */
@@ -90,6 +104,9 @@ static int hub_enrol(void *self, struct bytes statement, struct bytes signature,
 {
     struct hub *hub = self;
     struct arena arena;
+    if (bus_behind(hub->bus))
+        return error_set(err, CASEBUS_BEHIND,
+                         _("this hub is behind what it showed to others, and signs nothing"));
     Casebus__V1__NodeEnrolled enrolled = CASEBUS__V1__NODE_ENROLLED__INIT;
     arena_init(&arena, 4096, 65536);
     enrolled.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)statement.data};
@@ -217,6 +234,8 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .ledger = hub->stores.ledger,
         .state = hub->stores.state,
         .vault = hub->stores.vault,
+        .notary = hub->witnessing.notary,
+        .cosigning = hub->witnessing.cosigning,
         .registry = hub_registry,
         .barrier = hub_barrier,
         .enrol = hub_enrol,
@@ -282,7 +301,25 @@ static void loop_close(struct hub *hub)
     uv_mutex_destroy(&hub->lock);
 }
 
-/* Stores, replay, bus (not yet serving), pipeline, bus, console. */
+/* Before anybody is served: does this hub have what it showed to others? */
+static int start_witnessing(struct hub *hub, struct casebus_error *err)
+{
+    const struct witnessing_events events = {hub_on_cosigned, hub_on_behind, hub};
+    return witnessing_open(&hub->witnessing, &hub->stores, hub->dir, &events, hub->log, err);
+}
+
+/* What was found before there was a bus. */
+static void tell_bus(struct hub *hub)
+{
+    char note[NOTE_MAX + 1];
+    uint64_t size;
+    if (hub->witnessing.behind)
+        bus_post_behind(hub->bus, &hub->witnessing.behind_why);
+    if (hub->witnessing.cosigning && cosigning_newest(hub->witnessing.cosigning, note, &size))
+        bus_post_cosigned(hub->bus, size, note);
+}
+
+/* Stores, replay, witnesses' word, bus (not yet serving), pipeline, bus, console. */
 static int hub_start(struct hub *hub, struct casebus_error *err)
 {
     struct replay_result replayed;
@@ -293,10 +330,12 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
         return -1;
     check_clock(hub, replayed.last_hub_time_us);
     catch_signals(hub);
-    if (make_bus(hub, err))
+    if (start_witnessing(hub, err) || make_bus(hub, err))
         return -1;
     bus_set_secured(hub->bus, hub->stores.secured);
+    tell_bus(hub);
     if (start_pipeline(hub, &replayed, err) || bus_start(hub->bus, hub->pipeline, err) ||
+        witnessing_start(&hub->witnessing, err) ||
         start_console(hub, err))
         return -1;
     log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
@@ -311,6 +350,7 @@ static void hub_stop(struct hub *hub)
     if (hub->pipeline)
         pipeline_stopping(hub->pipeline); /* or a question may wait for it */
     hub->console = console_stop(hub->console);
+    witnessing_close(&hub->witnessing);
     if (hub->pipeline)
         pipeline_stop(hub->pipeline);
     if (hub->bus)

@@ -55,11 +55,12 @@ static int make_curve(const char *dir, struct casebus_error *err)
     return r;
 }
 
-static int make_log_key(const char *dir, const struct suite *suite, struct casebus_error *err)
+static int make_signing_key(const char *dir, const char *name, const struct suite *suite,
+                            struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct signing_key *key = NULL;
-    int r = key_path(path, dir, "log.key", err) || signing_key_generate(&key, suite, err) ||
+    int r = key_path(path, dir, name, err) || signing_key_generate(&key, suite, err) ||
             signing_key_save(key, path, err);
     signing_key_free(key);
     return r ? -1 : 0;
@@ -89,11 +90,30 @@ int hub_keys_make(const char *dir, const struct suite *suite, const char *origin
     char keys[PATH_MAX];
     if (path_join(keys, sizeof(keys), dir, "keys"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
-    if (dir_make(keys, err) || make_log_key(dir, suite, err) ||
-        make_authority(dir, suite, origin, now, err) || make_curve(dir, err) ||
-        make_raw(dir, "kek.key", err) || make_raw(dir, "content.key", err))
+    if (dir_make(keys, err) || make_signing_key(dir, "log.key", suite, err) ||
+        make_signing_key(dir, "witness.key", suite, err) || make_authority(dir, suite, origin, now, err) ||
+        make_curve(dir, err) || make_raw(dir, "kek.key", err) || make_raw(dir, "content.key", err))
         return -1;
     return 0;
+}
+
+int hub_witness_key(struct signing_key **keyp, const char *dir, const struct suite *suite,
+                    struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    *keyp = NULL;
+    if (key_path(path, dir, "witness.key", err) ||
+        (access(path, F_OK) && make_signing_key(dir, "witness.key", suite, err)))
+        return -1;
+    return signing_key_load(keyp, suite, path, err);
+}
+
+int hub_witness_name(char *out, size_t size, const char *origin, struct casebus_error *err)
+{
+    int n = snprintf(out, size, "%s/witness", origin);
+    return n > 0 && (size_t)n < size
+               ? 0
+               : error_set(err, CASEBUS_ARGUMENT, _("the origin '%s' is too long"), origin);
 }
 
 /* ---- loading ---- */

@@ -1,7 +1,8 @@
-/* Keys of a hub, DIR/keys: five secrets with five purposes, so that none does another's work.
+/* Keys of a hub, DIR/keys: secrets with one purpose each, so that none does another's work.
  *   log.key        signs checkpoints                  authority.key + authority.pem   issues nodes'
  * certificates curve.key      proves the hub to connecting nodes (Z85) kek.key        wraps the vault's slots
- * (hex)       content.key   keys the digests that tell a resent record (hex) */
+ * (hex)       content.key   keys the digests that tell a resent record (hex)
+ *   witness.key    cosigns the checkpoints of other hubs */
 #ifndef HUB_KEYS_H
 #define HUB_KEYS_H
 
@@ -21,6 +22,13 @@ struct hub_keys {
 /* Makes all keys; @now: seconds since 1970. Refuses to replace any. */
 int hub_keys_make(const char *dir, const struct suite *suite, const char *origin, int64_t now,
                   struct casebus_error *err);
+/* The key with which the hub cosigns the checkpoints of others, keys/witness.key; made when there is none
+ * yet, as in the directory of an older hub. */
+int hub_witness_key(struct signing_key **keyp, const char *dir, const struct suite *suite,
+                    struct casebus_error *err);
+/* Its name as a witness: the origin and "/witness". A hub that was restored goes on under another origin, and
+ * so as another witness: it may have forgotten what it cosigned. */
+int hub_witness_name(char *out, size_t size, const char *origin, struct casebus_error *err);
 /* Loads what a running hub needs (the authority's key stays in its file until somebody is enrolled). */
 int hub_keys_load(struct hub_keys *keys, const char *dir, const struct suite *suite, const char *origin,
                   struct casebus_error *err);

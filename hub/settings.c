@@ -64,6 +64,11 @@ static const char *check_log_level(const char *value)
     return N_("debug, info, notice, warning or error");
 }
 
+static const char *check_witnesses(const char *value)
+{
+    return value[0] ? NULL : N_("the name of a file");
+}
+
 static const struct setting table[] = {
     {"origin", SETTING_TEXT, NULL, offsetof(struct settings, origin), 256, check_origin,
      "Name of the exchange with its generation. Fixed: it is part of every signature."},
@@ -75,6 +80,9 @@ static const struct setting table[] = {
      "Threads that verify and seal. auto: one for each processor that is left beside writer and bus."},
     {"log_level", SETTING_TEXT, "info", offsetof(struct settings, log_level), 16, check_log_level,
      "Least severity that is logged: debug, info, notice, warning, error."},
+    {"witnesses", SETTING_TEXT, WITNESSES_PRESET, offsetof(struct settings, witnesses), 256, check_witnesses,
+     "Policy file (C2SP tlog-policy) that names who cosigns this hub's checkpoints, beside this file. No "
+     "file: nobody."},
 };
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
 

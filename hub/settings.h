@@ -6,12 +6,15 @@
 #include "proto/base/bytes.h"
 #include "proto/base/error.h"
 
+#define WITNESSES_PRESET "witness.policy"
+
 struct settings {
     char origin[256];
     char suite[16];
     char listen[256];
     unsigned workers;
     char log_level[16];
+    char witnesses[256];
 };
 
 /* What a setting's value should have been (in the language of the process), or NULL when it is fine. */

@@ -49,6 +49,30 @@ void bus_post_persisted(struct bus *bus, uint64_t size)
     wake(bus);
 }
 
+void bus_post_behind(struct bus *bus, const struct casebus_error *err)
+{
+    pthread_mutex_lock(&bus->lock);
+    bus->posted_behind = true;
+    bus->behind_why = *err;
+    pthread_mutex_unlock(&bus->lock);
+    wake(bus);
+}
+
+bool bus_behind(struct bus *bus)
+{
+    return bus->behind;
+}
+
+void bus_post_cosigned(struct bus *bus, uint64_t size, const char *note)
+{
+    pthread_mutex_lock(&bus->lock);
+    snprintf(bus->posted_cosigned, sizeof(bus->posted_cosigned), "%s", note);
+    bus->posted_cosigned_size = size;
+    bus->posted_cosigned_serial++;
+    pthread_mutex_unlock(&bus->lock);
+    wake(bus);
+}
+
 void bus_fatal(struct bus *bus, const struct casebus_error *err)
 {
     if (bus->options.on_fatal)
@@ -76,6 +100,22 @@ static void on_group(struct bus *bus, struct group *group)
         session_on_job(bus, group, job);
 }
 
+/* What witnesses say; the lock is held. */
+static void take_witnesses_word(struct bus *bus)
+{
+    if (bus->posted_behind && !bus->behind) {
+        bus->behind = true;
+        log_error(bus->options.log, "HUB-BEHIND",
+                  _("%s: the hub signs nothing until an operator has looked%s%s"), bus->behind_why.text,
+                  bus->behind_why.hint[0] ? "; " : "", bus->behind_why.hint);
+    }
+    if (bus->posted_cosigned_serial == bus->cosigned_serial)
+        return;
+    bus->cosigned_serial = bus->posted_cosigned_serial;
+    bus->cosigned_size = bus->posted_cosigned_size;
+    memcpy(bus->cosigned, bus->posted_cosigned, sizeof(bus->cosigned));
+}
+
 /* Takes what was posted: groups are answered; what is on disk is let go of. */
 static void on_wake(struct bus *bus)
 {
@@ -86,6 +126,7 @@ static void on_wake(struct bus *bus)
     struct group *groups = bus->posted;
     uint64_t persisted = bus->posted_persisted;
     bus->posted = bus->last_posted = NULL;
+    take_witnesses_word(bus);
     pthread_mutex_unlock(&bus->lock);
     while (groups) {
         struct group *group = groups;
@@ -231,6 +272,7 @@ static void *bus_main(void *self)
     uint64_t housekept_ns = 0;
     pthread_setname_np(pthread_self(), "bus");
     renew_views(bus);
+    on_wake(bus); /* a hub that is behind must know it before its first answer */
     while (!stopping(bus)) {
         zmq_pollitem_t items[] = {
             {bus->router, 0, ZMQ_POLLIN, 0}, {bus->zap, 0, ZMQ_POLLIN, 0}, {NULL, bus->wake, ZMQ_POLLIN, 0}};

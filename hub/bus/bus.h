@@ -54,6 +54,13 @@ void bus_set_secured(struct bus *bus, uint64_t size);
 void bus_post_group(struct bus *bus, struct group *group);
 void bus_post_persisted(struct bus *bus, uint64_t size);
 
+/* The hub has less than others have seen of it, or something else; @err says who. It signs nothing more. */
+void bus_post_behind(struct bus *bus, const struct casebus_error *err);
+/* Whether that was said, by whomever. */
+bool bus_behind(struct bus *bus);
+/* The newest checkpoint that satisfies the policy of witnesses. */
+void bus_post_cosigned(struct bus *bus, uint64_t size, const char *note);
+
 /* Copies at most @max peers; returns how many there are. *deliveries and *confirms (may be NULL): since the
  * start. Any thread. */
 size_t bus_get_peers(struct bus *bus, struct bus_peer *peers, size_t max, uint64_t *deliveries,

@@ -71,6 +71,7 @@ struct session {
     int64_t last_seen_us;
     uint64_t known_size; /* of the newest checkpoint that the peer has */
     uint64_t batches, deliveries;
+    unsigned cosigned_serial; /* of the cosigned checkpoint that it was sent last */
     bool confirm_under_way, confirm_waits;
     zmq_msg_t confirm; /* that waits */
     struct receiver receiver;
@@ -121,11 +122,19 @@ struct bus {
     uint64_t note_size; /* of the note below; UINT64_MAX: none yet */
     char note[NOTE_MAX];
     size_t note_bytes;
-    bool behind; /* a node showed that this hub has less than it signed: it signs nothing more */
+    atomic_bool behind;     /* somebody showed that this hub has less than it signed: it signs nothing more */
+    uint64_t cosigned_size; /* of the note below */
+    char cosigned[NOTE_MAX + 1];
+    unsigned cosigned_serial; /* grows with each new one; 0: none yet */
 
     pthread_mutex_t lock; /* guards what follows */
     struct group *posted, *last_posted;
     uint64_t posted_persisted;
+    bool posted_behind;
+    struct casebus_error behind_why;
+    uint64_t posted_cosigned_size;
+    char posted_cosigned[NOTE_MAX + 1];
+    unsigned posted_cosigned_serial;
     bool stop;
     struct bus_peer *peers;
     size_t n_peers;
@@ -180,6 +189,9 @@ void receipts_persisted(struct bus *bus, uint64_t size);
  * @err. */
 Casebus__V1__SignedCheckpoint *receipts_checkpoint(struct bus *bus, struct session *session,
                                                    struct casebus_error *err);
+/* The newest checkpoint that witnesses cosigned, with the proof that leads from it to the newest one. NULL
+ * when there is none or it cannot be shown. */
+Casebus__V1__SignedCheckpoint *receipts_cosigned(struct bus *bus);
 int receipts_inclusion(struct bus *bus, uint64_t position, ProtobufCBinaryData **path, size_t *n_path,
                        struct casebus_error *err);
 int receipts_leaf(struct bus *bus, uint64_t position, struct bytes *leaf, struct casebus_error *err);

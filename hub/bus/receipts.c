@@ -154,6 +154,28 @@ Casebus__V1__SignedCheckpoint *receipts_checkpoint(struct bus *bus, struct sessi
     return checkpoint;
 }
 
+Casebus__V1__SignedCheckpoint *receipts_cosigned(struct bus *bus)
+{
+    uint8_t proof[TREE_PROOF_MAX + 1][DIGEST_SIZE];
+    size_t n_proof = 0;
+    struct casebus_error err;
+    Casebus__V1__SignedCheckpoint *checkpoint = arena_alloc(&bus->arena, sizeof(*checkpoint));
+    char *note = arena_copy(&bus->arena, bus->cosigned, strlen(bus->cosigned));
+    if (!bus->cosigned_serial || !checkpoint || !note || bus->cosigned_size > bus->size)
+        return NULL;
+    casebus__v1__signed_checkpoint__init(checkpoint);
+    if (bus->cosigned_size < bus->size && tree_consistency(bus->crypter, bus->cosigned_size, bus->size,
+                                                           read_hash, bus, proof, &n_proof, &err)) {
+        log_error(bus->options.log, "CHECKPOINT", "%s", err.text);
+        return NULL;
+    }
+    checkpoint->note = (ProtobufCBinaryData){strlen(bus->cosigned), (uint8_t *)note};
+    checkpoint->from_size = bus->cosigned_size;
+    checkpoint->consistency = as_fields(&bus->arena, proof, n_proof);
+    checkpoint->n_consistency = checkpoint->consistency ? n_proof : 0;
+    return checkpoint->consistency ? checkpoint : NULL;
+}
+
 int receipts_inclusion(struct bus *bus, uint64_t position, ProtobufCBinaryData **path, size_t *n_path,
                        struct casebus_error *err)
 {

@@ -185,9 +185,12 @@ static void on_ping(struct bus *bus, struct session *session, const Casebus__V1_
     Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
     Casebus__V1__Pong pong = CASEBUS__V1__PONG__INIT;
     pong.token = ping->token;
-    if (session->state == SESSION_READY && session->known_size != bus->size)
+    bool cosigned = session->cosigned_serial != bus->cosigned_serial;
+    if (session->state == SESSION_READY && (cosigned || session->known_size != bus->size))
         pong.checkpoint = receipts_checkpoint(bus, session, &err);
     pong.secured_up_to_size = atomic_load_explicit(&bus->secured, memory_order_relaxed);
+    if (pong.checkpoint && cosigned && (pong.cosigned = receipts_cosigned(bus)))
+        session->cosigned_serial = bus->cosigned_serial;
     frame.body_case = CASEBUS__V1__FRAME__BODY_PONG;
     frame.pong = &pong;
     session_send(bus, session, &frame);

@@ -62,12 +62,13 @@ _casebus() {
     --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node case event ledger state version help" ;;
+    " ") options="status node case event ledger state witness version help" ;;
     "node ") options="add list show" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
     "ledger ") options="verify dump" ;;
     "state ") options="dump" ;;
+    "witness ") options="show" ;;
     "node add") options="--department --area --out --publish --receive-all --parts --endpoint" ;;
     "node show") [[ $cur != -* ]] && options=$(_casebus_nodes) ;;
     "case list") options="--status --limit --after" ;;

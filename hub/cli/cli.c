@@ -22,6 +22,7 @@ const struct cli_command cli_commands[] = {
     {"ledger", "verify", ledger_verify_main, N_("Check the ledger from its first entry to its last")},
     {"ledger", "dump", ledger_dump_main, N_("Print entries of the ledger as JSON lines")},
     {"state", "dump", state_dump_main, N_("Print the state in canonical form, for comparisons")},
+    {"witness", "show", witness_show_main, N_("Show who witnesses this hub, and whom it witnesses")},
     {"version", NULL, version_main, N_("Print the version")},
     {"help", NULL, help_main, N_("Show this list")},
 };

@@ -66,5 +66,6 @@ int event_show_main(struct cli *cli, int argc, char **argv);
 int ledger_verify_main(struct cli *cli, int argc, char **argv);
 int ledger_dump_main(struct cli *cli, int argc, char **argv);
 int state_dump_main(struct cli *cli, int argc, char **argv);
+int witness_show_main(struct cli *cli, int argc, char **argv);
 
 #endif

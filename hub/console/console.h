@@ -11,6 +11,8 @@
 #include "hub/ledger/ledger.h"
 #include "hub/state/state.h"
 #include "hub/vault/vault.h"
+#include "hub/witness/cosigning.h"
+#include "hub/witness/notary.h"
 #include "proto/base/log.h"
 #include "proto/casebus/v1/ledger.pb-c.h"
 
@@ -70,6 +72,8 @@ struct console_hub {
     struct ledger *ledger;
     struct state *state;
     struct vault *vault;
+    struct notary *notary;                    /* NULL when the hub does not run */
+    struct cosigning *cosigning;              /* NULL: likewise, or nobody witnesses it */
     struct registry *(*registry)(void *self); /* a new reference */
     /* Returns when all that was committed so far is in ledger and state on disk. May be NULL. */
     int (*barrier)(void *self, int timeout_ms, struct casebus_error *err);

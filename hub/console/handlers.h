@@ -21,6 +21,7 @@ handler_fn handle_nodes, handle_node, handle_enrol;
 handler_fn handle_cases, handle_case;
 handler_fn handle_events, handle_event;
 handler_fn handle_checkpoint, handle_entries;
+handler_fn handle_witness;
 
 /* Peers of the running hub; NULL when it does not tell. The caller frees. */
 struct hub_status *hub_status_get(const struct console_hub *hub);
