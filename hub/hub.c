@@ -335,8 +335,7 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     bus_set_secured(hub->bus, hub->stores.secured);
     tell_bus(hub);
     if (start_pipeline(hub, &replayed, err) || bus_start(hub->bus, hub->pipeline, err) ||
-        witnessing_start(&hub->witnessing, err) ||
-        start_console(hub, err))
+        witnessing_start(&hub->witnessing, err) || start_console(hub, err))
         return -1;
     log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
