@@ -1,0 +1,238 @@
+/* Who may sign, as the ledger itself says: the entries that opened its generations name authority and log
+ * key, the enrolments name the nodes' keys. A key counts from its entry on, until a later entry gives its
+ * node another. */
+#include "proto/evidence/private.h"
+
+#include "proto/base/texts.h"
+
+static bool is_act(const struct proven_leaf *leaf, Casebus__V1__ActEntry__ActCase act)
+{
+    return leaf->entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
+           leaf->entry->act->act_case == act;
+}
+
+/* ---- generations ---- */
+
+static bool authority_trusted(const struct evidence_trust *trust, struct bytes authority)
+{
+    for (size_t i = 0; i < trust->n_authorities; i++)
+        if (bytes_equal(trust->authorities[i], authority))
+            return true;
+    return false;
+}
+
+/* "js.example/exchange/1" is before "js.example/exchange/2": alike up to the last number, which is greater.
+ */
+static bool origin_after(const char *before, const char *origin)
+{
+    size_t a = (size_t)(strrchr(before, '/') - before), b = (size_t)(strrchr(origin, '/') - origin);
+    size_t digits_before = strlen(before + a), digits = strlen(origin + b);
+    if (a != b || memcmp(before, origin, a) != 0)
+        return false;
+    return digits != digits_before ? digits > digits_before : strcmp(origin + b, before + a) > 0;
+}
+
+static int generation_check(struct verification *v, const struct proven_leaf *leaf, struct casebus_error *err)
+{
+    const Casebus__V1__LedgerOpened *opened = leaf->entry->act->ledger_opened;
+    if (v->n_generations == EVIDENCE_GENERATIONS_MAX)
+        return error_set(err, CASEBUS_TOO_LARGE, _("the evidence has more than %d generations"),
+                         EVIDENCE_GENERATIONS_MAX);
+    if (v->n_generations == 0 && (leaf->position != 0 || *opened->previous_origin))
+        return error_set(err, CASEBUS_HUB_IDENTITY,
+                         _("the evidence does not show how its ledger was opened"));
+    if (v->n_generations > 0) {
+        const char *before = v->generations[v->n_generations - 1].origin;
+        if (strcmp(opened->previous_origin, before) != 0 || !origin_after(before, opened->origin))
+            return error_set(err, CASEBUS_HUB_IDENTITY,
+                             _("entry %llu opens '%s', which does not follow '%s'"),
+                             (unsigned long long)leaf->position, opened->origin, before);
+    }
+    if (!authority_trusted(v->trust, bytes_of_data(opened->authority))) {
+        error_set(err, CASEBUS_HUB_IDENTITY, _("entry %llu names an authority that is not trusted"),
+                  (unsigned long long)leaf->position);
+        return error_hint(err, _("is --trust given the authority of this hub, of each of its generations?"));
+    }
+    v->generations[v->n_generations++] =
+        (struct generation){leaf->position, opened->origin, bytes_of_data(opened->authority)};
+    struct evidence_fact *fact = fact_add(v, FACT_OPENED, err);
+    if (!fact)
+        return -1;
+    fact->name = opened->origin;
+    fact->position = leaf->position;
+    fact->time_us = leaf->entry->hub_time_us;
+    fact->entry = leaf->entry;
+    return 0;
+}
+
+int verify_generations(struct verification *v, struct casebus_error *err)
+{
+    const Casebus__V1__LedgerOpened *newest = NULL;
+    for (size_t i = 0; i < v->n_leaves; i++) {
+        if (!is_act(&v->leaves[i], CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED))
+            continue;
+        if (generation_check(v, &v->leaves[i], err))
+            return -1;
+        newest = v->leaves[i].entry->act->ledger_opened;
+    }
+    if (!newest)
+        return error_set(err, CASEBUS_HUB_IDENTITY,
+                         _("the evidence does not show how its ledger was opened"));
+    if (strcmp(newest->origin, v->checkpoint.origin) != 0 || strcmp(newest->log_key, v->log_vkey) != 0)
+        return error_set(err, CASEBUS_HUB_IDENTITY,
+                         _("the ledger was opened as '%s', and its checkpoint is by another key or origin"),
+                         newest->origin);
+    return 0;
+}
+
+int origin_check(const struct verification *v, const char *origin, uint64_t position,
+                 struct casebus_error *err)
+{
+    for (size_t i = 0; i < v->n_generations && v->generations[i].position < position; i++)
+        if (strcmp(v->generations[i].origin, origin) == 0)
+            return 0;
+    return error_set(err, CASEBUS_HUB_IDENTITY, _("entry %llu holds something signed for the hub '%s'"),
+                     (unsigned long long)position, origin);
+}
+
+/* ---- enrolments ---- */
+
+/* By the authority of one of the generations that were open by then, the newest one first. */
+static int certificate_find(const struct verification *v, uint64_t position, struct bytes certificate,
+                            struct certificate_info *info, struct casebus_error *err)
+{
+    int r = error_set(err, CASEBUS_CERTIFICATE, _("no authority was named before it"));
+    for (size_t i = v->n_generations; i > 0 && r; i--)
+        if (v->generations[i - 1].position < position)
+            r = certificate_check(certificate, v->generations[i - 1].authority, 0, info, err);
+    return r;
+}
+
+static bool statement_agrees(const Casebus__V1__EnrolmentStatement *statement,
+                             const struct certificate_info *info)
+{
+    return strcmp(statement->node, info->node) == 0 && strcmp(statement->origin, info->origin) == 0 &&
+           strcmp(statement->department, info->department) == 0 && strcmp(statement->area, info->area) == 0 &&
+           (unsigned)statement->suite == (unsigned)info->key.suite &&
+           bytes_equal(bytes_of_data(statement->public_key), bytes_of(info->key.bytes, info->key.size)) &&
+           bytes_equal(bytes_of_data(statement->curve_key), bytes_of(info->curve_key, CURVE_KEY_SIZE));
+}
+
+/* The newest enrolment of @node before entry @position, or NULL. */
+static const struct enrolment *enrolment_find(const struct verification *v, const char *node,
+                                              uint64_t position)
+{
+    for (size_t i = v->n_enrolments; i > 0; i--)
+        if (v->enrolments[i - 1].position < position && strcmp(v->enrolments[i - 1].info.node, node) == 0)
+            return &v->enrolments[i - 1];
+    return NULL;
+}
+
+static bool signature_holds(const struct verifier *verifier, ProtobufCBinaryData statement,
+                            ProtobufCBinaryData signature)
+{
+    return signature.len == SIGNATURE_SIZE &&
+           verifier_check(verifier, bytes_of_data(statement), signature.data);
+}
+
+/* A second key of a name is the department's when the key before it signed for it. */
+static int succession_check(struct verification *v, const struct enrolment *enrolment,
+                            const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
+{
+    const struct enrolment *before = enrolment_find(v, enrolment->info.node, enrolment->position);
+    if (before && !signature_holds(before->verifier, enrolled->statement, enrolled->previous_signature))
+        return error_set(err, CASEBUS_SIGNATURE,
+                         _("entry %llu gives node '%s' a key that its key before did not sign for"),
+                         (unsigned long long)enrolment->position, enrolment->info.node);
+    struct evidence_gap *gap = before ? NULL : gap_add(v, GAP_KEY_BEFORE, err);
+    if (gap) {
+        gap->name = enrolment->info.node;
+        gap->position = enrolment->position;
+    }
+    return before || gap ? 0 : -1;
+}
+
+static int enrolled_fact(struct verification *v, const struct enrolment *enrolment,
+                         const Casebus__V1__LedgerEntry *entry, struct casebus_error *err)
+{
+    struct evidence_fact *fact = fact_add(v, FACT_ENROLLED, err);
+    if (!fact)
+        return -1;
+    fact->name = enrolment->info.node;
+    fact->position = enrolment->position;
+    fact->time_us = entry->hub_time_us;
+    fact->hash = bytes_of(enrolment->key_id, KEY_ID_SIZE);
+    fact->node = &enrolment->info;
+    fact->entry = entry;
+    return 0;
+}
+
+static int enrolment_check(struct verification *v, const struct proven_leaf *leaf, struct casebus_error *err)
+{
+    const Casebus__V1__NodeEnrolled *enrolled = leaf->entry->act->node_enrolled;
+    struct enrolment *enrolment = &v->enrolments[v->n_enrolments];
+    Casebus__V1__EnrolmentStatement *statement =
+        enrolment_decode(bytes_of_data(enrolled->statement), v->arena, err);
+    enrolment->position = leaf->position;
+    if (!statement || origin_check(v, statement->origin, leaf->position, err) ||
+        certificate_find(v, leaf->position, bytes_of_data(enrolled->certificate), &enrolment->info, err))
+        return -1;
+    if (!statement_agrees(statement, &enrolment->info))
+        return error_set(err, CASEBUS_CERTIFICATE,
+                         _("node '%s' signed another enrolment than its certificate"), enrolment->info.node);
+    public_key_id(&enrolment->info.key, enrolment->key_id);
+    enrolment->verifier = verifier_new(&enrolment->info.key);
+    if (!enrolment->verifier)
+        return error_set(err, CASEBUS_KEY, _("the key of node '%s' is not usable"), enrolment->info.node);
+    bool signed_it = signature_holds(enrolment->verifier, enrolled->statement, enrolled->signature);
+    if (!signed_it)
+        error_set(err, CASEBUS_SIGNATURE, _("node '%s' did not sign its enrolment"), enrolment->info.node);
+    if (!signed_it || succession_check(v, enrolment, enrolled, err)) {
+        enrolment->verifier = verifier_free(enrolment->verifier);
+        return -1;
+    }
+    v->n_enrolments++;
+    return enrolled_fact(v, enrolment, leaf->entry, err);
+}
+
+int verify_enrolments(struct verification *v, struct casebus_error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n_leaves; i++)
+        n += is_act(&v->leaves[i], CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED);
+    v->enrolments = arena_alloc(v->arena, (n + 1) * sizeof *v->enrolments);
+    if (!v->enrolments)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
+    memset(v->enrolments, 0, (n + 1) * sizeof *v->enrolments);
+    for (size_t i = 0; i < v->n_leaves; i++)
+        if (is_act(&v->leaves[i], CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED) &&
+            enrolment_check(v, &v->leaves[i], err))
+            return error_context(err, _("entry %llu"), (unsigned long long)v->leaves[i].position);
+    return 0;
+}
+
+/* ---- signatures ---- */
+
+const struct enrolment *signature_check(const struct verification *v, const char *node, uint64_t position,
+                                        ProtobufCBinaryData key_id, ProtobufCBinaryData statement,
+                                        ProtobufCBinaryData signature, struct casebus_error *err)
+{
+    const struct enrolment *enrolment = enrolment_find(v, node, position);
+    if (!enrolment) {
+        error_set(err, CASEBUS_UNKNOWN_NODE,
+                  _("the evidence shows no enrolment of node '%s' before entry %llu"), node,
+                  (unsigned long long)position);
+        return NULL;
+    }
+    if (!bytes_equal(bytes_of_data(key_id), bytes_of(enrolment->key_id, KEY_ID_SIZE))) {
+        error_set(err, CASEBUS_KEY, _("entry %llu names another key than the one that node '%s' had then"),
+                  (unsigned long long)position, node);
+        return NULL;
+    }
+    if (!signature_holds(enrolment->verifier, statement, signature)) {
+        error_set(err, CASEBUS_SIGNATURE, _("the signature of node '%s' in entry %llu does not hold"), node,
+                  (unsigned long long)position);
+        return NULL;
+    }
+    return enrolment;
+}
