@@ -11,6 +11,9 @@
 int event_json(struct reader *reader, uint64_t position, bool parts, json_t **out, struct casebus_error *err);
 /* What the event says happened, in the sender's own word: a step's action, a source's code ... May be "". */
 const char *event_what(const Casebus__V1__EventHeader *header);
+/* The row of the case that has @number, also as an alias. CASEBUS_NOT_FOUND when there is none. */
+int case_find_number(struct reader *reader, const char *number, struct bytes *case_id, struct bytes *value,
+                     struct casebus_error *err);
 /* Names of the part kinds whose bits are set. */
 json_t *part_kinds_json(uint32_t kinds);
 /* One peer of status; @status may be NULL. NULL when it is not known. */

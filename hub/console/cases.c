@@ -247,10 +247,9 @@ static int case_fill(struct call *call, struct reader *reader, struct bytes case
     return 0;
 }
 
-static int case_find_number(struct call *call, struct reader *reader, struct bytes *case_id,
-                            struct bytes *value, struct casebus_error *err)
+int case_find_number(struct reader *reader, const char *number, struct bytes *case_id, struct bytes *value,
+                     struct casebus_error *err)
 {
-    const char *number = call->request->rest;
     int r = strlen(number) > CASE_NUMBER_MAX
                 ? 0
                 : state_view_get(reader->state, TABLE_CASE_NUMBERS, bytes_of_text(number), case_id, err);
@@ -274,7 +273,7 @@ int handle_case(struct call *call, struct casebus_error *err)
     if (r == 0 && !records)
         r = error_set(err, CASEBUS_NO_MEMORY, _("no memory for a case"));
     if (r == 0)
-        r = case_find_number(call, &reader, &case_id, &value, err);
+        r = case_find_number(&reader, call->request->rest, &case_id, &value, err);
     if (r == 0)
         r = case_fill(call, &reader, case_id, value, records, err);
     reader_deinit(&reader);

@@ -22,6 +22,7 @@ handler_fn handle_cases, handle_case;
 handler_fn handle_events, handle_event;
 handler_fn handle_checkpoint, handle_entries;
 handler_fn handle_witness;
+handler_fn handle_evidence;
 
 /* Peers of the running hub; NULL when it does not tell. The caller frees. */
 struct hub_status *hub_status_get(const struct console_hub *hub);

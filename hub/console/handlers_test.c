@@ -2,6 +2,7 @@
 #include "hub/console/hub_fixture.h"
 #include "hub/console/message_json.h"
 #include "proto/codec/statement.h"
+#include "proto/evidence/evidence.h"
 
 #include <openssl/evp.h>
 
@@ -474,6 +475,103 @@ static void test_enrolment_checks_its_fields(void **state)
 
 /* ---- routes ---- */
 
+/* ---- evidence ---- */
+
+/* What the evidence that @target asks for proves to somebody who has the hub's keys. */
+static void evidence_get(struct hub_fixture *fixture, const char *target, struct evidence_report *report)
+{
+    json_t *answer = get(fixture, target);
+    const char *text = text_at(answer, "evidence");
+    struct note_verifier log;
+    struct casebus_error err;
+    uint8_t *file = malloc(strlen(text));
+    int n = EVP_DecodeBlock(file, (const unsigned char *)text, (int)strlen(text));
+    assert_true(n > 0);
+    must(note_verifier_init(&log, fixture->keys.log_vkey, &err), &err);
+    const struct evidence_trust trust = {
+        .authorities = {bytes_of(fixture->keys.authority, fixture->keys.authority_size)},
+        .n_authorities = 1,
+        .logs = {&log},
+        .log_vkeys = {fixture->keys.log_vkey},
+        .n_logs = 1};
+    must(evidence_verify(bytes_of(file, (size_t)number_at(answer, "size")), &trust, report, &err), &err);
+    note_verifier_deinit(&log);
+    free(file);
+    json_decref(answer);
+}
+
+static size_t count_facts(const struct evidence_report *report, enum evidence_fact_kind kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < report->n_facts; i++)
+        n += report->facts[i].kind == kind;
+    return n;
+}
+
+static void test_a_case_is_proved_with_all_who_signed(void **state)
+{
+    struct evidence_report report;
+    evidence_get(*state, "/v1/evidence?case=2026%2F1", &report);
+    assert_int_equal(count_facts(&report, FACT_EVENT), 3);
+    assert_int_equal(count_facts(&report, FACT_HEADER), 3);
+    assert_int_equal(count_facts(&report, FACT_ENROLLED), 2);
+    assert_int_equal(count_facts(&report, FACT_SEALED), 2);
+    assert_int_equal(count_facts(&report, FACT_PART), 0);
+    evidence_report_deinit(&report);
+}
+
+static void test_every_entry_can_be_proved(void **state)
+{
+    for (unsigned position = 0; position < 10; position++) {
+        struct evidence_report report;
+        char target[64];
+        snprintf(target, sizeof target, "/v1/evidence?position=%u", position);
+        evidence_get(*state, target, &report);
+        assert_true(report.n_facts > 1);
+        evidence_report_deinit(&report);
+    }
+}
+
+static void test_evidence_shows_what_was_asked_for(void **state)
+{
+    struct evidence_report report;
+    evidence_get(*state, "/v1/evidence?event=4&open=identity", &report);
+    assert_int_equal(count_facts(&report, FACT_PART), 1);
+    evidence_report_deinit(&report);
+    evidence_get(*state, "/v1/evidence?event=4&open=contact,form", &report);
+    assert_int_equal(count_facts(&report, FACT_PART), 0);
+    evidence_report_deinit(&report);
+    evidence_get(*state, "/v1/evidence?event=4&sealed=1", &report);
+    assert_int_equal(count_facts(&report, FACT_HEADER), 0);
+    evidence_report_deinit(&report);
+    expect_error(*state, "GET", "/v1/evidence?event=4&open=face", "", 400, "CB-ARGUMENT");
+    expect_error(*state, "GET", "/v1/evidence?event=4&open=form&sealed=1", "", 400, "CB-ARGUMENT");
+}
+
+static void test_what_became_no_entry_is_proved_too(void **state)
+{
+    struct evidence_report report;
+    const struct fixture_node *desk = hub_fixture_node(*state, "desk");
+    char target[96];
+    for (unsigned number = 1; number <= 3; number += 2) {
+        snprintf(target, sizeof target, "/v1/evidence?event=desk%%3A%016llx%%3A%u",
+                 (unsigned long long)desk->stream, number);
+        evidence_get(*state, target, &report);
+        assert_int_equal(count_facts(&report, FACT_OUTCOME), 1);
+        assert_int_equal(count_facts(&report, FACT_EVENT), number == 1); /* the one that it repeats */
+        evidence_report_deinit(&report);
+    }
+}
+
+static void test_evidence_is_about_one_thing_that_is_there(void **state)
+{
+    expect_error(*state, "GET", "/v1/evidence", "", 400, "CB-ARGUMENT");
+    expect_error(*state, "GET", "/v1/evidence?event=4&position=4", "", 400, "CB-ARGUMENT");
+    expect_error(*state, "GET", "/v1/evidence?position=10", "", 404, "CB-NOT-FOUND");
+    expect_error(*state, "GET", "/v1/evidence?event=3", "", 404, "CB-NOT-FOUND");
+    expect_error(*state, "GET", "/v1/evidence?case=nowhere", "", 404, "CB-NOT-FOUND");
+}
+
 static void test_routes_refuse_what_they_do_not_know(void **state)
 {
     expect_error(*state, "GET", "/", "", 404, "CB-NOT-FOUND");
@@ -511,6 +609,11 @@ int main(void)
         claim(test_enrolment_asked_again_gets_the_same_certificate),
         claim(test_enrolment_asked_again_with_other_rights_is_refused),
         claim(test_enrolment_checks_its_fields),
+        claim(test_a_case_is_proved_with_all_who_signed),
+        claim(test_every_entry_can_be_proved),
+        claim(test_evidence_shows_what_was_asked_for),
+        claim(test_what_became_no_entry_is_proved_too),
+        claim(test_evidence_is_about_one_thing_that_is_there),
         claim(test_routes_refuse_what_they_do_not_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

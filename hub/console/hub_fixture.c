@@ -261,6 +261,14 @@ static void add_event(struct hub_fixture *fixture, struct fixture_node *node, ui
     content.number = number;
     content.event_hash = (ProtobufCBinaryData){DIGEST_SIZE, made->hash};
     content.case_id = (ProtobufCBinaryData){16, fixture->cases[of].id};
+    content.receiver = allocate(fixture, 3 * sizeof *content.receiver);
+    while (content.n_receiver < 3 && event->receivers[content.n_receiver]) {
+        Casebus__V1__Receiver *receiver = allocate(fixture, sizeof *receiver);
+        casebus__v1__receiver__init(receiver);
+        receiver->node = (char *)event->receivers[content.n_receiver];
+        receiver->part_mask = event->name ? 1 : 0;
+        content.receiver[content.n_receiver++] = receiver;
+    }
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT;
     entry.event = &content;
     add(fixture, &entry,
@@ -352,6 +360,66 @@ size_t hub_fixture_quarantine(struct hub_fixture *fixture, const char *node, con
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED;
     act.quarantined = &quarantined;
     return add_act(fixture, &act, seal_body(fixture, subject, &item, 1, take_slot(fixture), subject));
+}
+
+/* ---- confirmations ---- */
+
+static void take_deliveries(struct hub_fixture *fixture, struct fixture_node *node, size_t end)
+{
+    for (; node->n_seen < end; node->n_seen++) {
+        const Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, node->n_seen);
+        if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+            continue;
+        for (uint32_t i = 0; i < entry->event->n_receiver; i++) {
+            if (strcmp(entry->event->receiver[i]->node, node->name) != 0)
+                continue;
+            node->last_position = node->n_seen;
+            node->last_ordinal = i;
+            delivered_hash(fixture->crypter, node->running_hash, node->n_seen, i,
+                           entry->event->event_hash.data);
+        }
+    }
+}
+
+static Casebus__V1__SignedConfirm *make_confirm(struct hub_fixture *fixture, struct fixture_node *node)
+{
+    Casebus__V1__DeliveryId last = CASEBUS__V1__DELIVERY_ID__INIT;
+    Casebus__V1__ConfirmStatement statement = CASEBUS__V1__CONFIRM_STATEMENT__INIT;
+    Casebus__V1__SignedConfirm *confirm = allocate(fixture, sizeof *confirm);
+    uint8_t key_id[KEY_ID_SIZE], *signature = allocate(fixture, SIGNATURE_SIZE);
+    public_key_id(signing_key_public(node->key), key_id);
+    last.position = node->last_position;
+    last.ordinal = node->last_ordinal;
+    statement.context = (char *)CONFIRM_CONTEXT;
+    statement.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    statement.origin = (char *)FIXTURE_ORIGIN;
+    statement.node = node->name;
+    statement.key_id = (ProtobufCBinaryData){KEY_ID_SIZE, key_id};
+    statement.last = &last;
+    statement.running_hash = (ProtobufCBinaryData){DIGEST_SIZE, node->running_hash};
+    statement.confirmed_at_us = fixture->hub_time_us;
+    struct bytes packed = pack(fixture, &statement);
+    signing_key_sign(node->key, packed, signature);
+    casebus__v1__signed_confirm__init(confirm);
+    confirm->statement = (ProtobufCBinaryData){packed.size, (uint8_t *)packed.data};
+    confirm->signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
+    return confirm;
+}
+
+size_t hub_fixture_confirm(struct hub_fixture *fixture, const char *const *nodes, size_t n, size_t end)
+{
+    Casebus__V1__DeliveriesConfirmed confirmed = CASEBUS__V1__DELIVERIES_CONFIRMED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    confirmed.confirm = allocate(fixture, n * sizeof *confirmed.confirm);
+    confirmed.n_confirm = n;
+    for (size_t i = 0; i < n; i++) {
+        struct fixture_node *node = hub_fixture_node(fixture, nodes[i]);
+        take_deliveries(fixture, node, end);
+        confirmed.confirm[i] = make_confirm(fixture, node);
+    }
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED;
+    act.deliveries_confirmed = &confirmed;
+    return add_act(fixture, &act, bytes_of(NULL, 0));
 }
 
 /* ---- writing ---- */

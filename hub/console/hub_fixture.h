@@ -22,6 +22,11 @@ struct fixture_node {
     uint64_t stream;
     uint64_t last;
     uint8_t previous[DIGEST_SIZE];
+    /* what it has confirmed */
+    size_t n_seen; /* entries */
+    uint8_t running_hash[DIGEST_SIZE];
+    uint64_t last_position;
+    uint32_t last_ordinal;
 };
 
 struct fixture_entry {
@@ -41,6 +46,7 @@ struct fixture_event {
     const char *name;      /* in an identity part; NULL: no part */
     uint64_t duplicate_of; /* position + 1: it becomes no entry */
     const char *refused;   /* code: it becomes no entry */
+    const char *receivers[3];
 };
 
 struct hub_fixture {
@@ -76,6 +82,8 @@ size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Ca
 size_t hub_fixture_batch(struct hub_fixture *fixture, const char *node, const struct fixture_event *events,
                          size_t n);
 size_t hub_fixture_quarantine(struct hub_fixture *fixture, const char *node, const char *content);
+/* Each of @nodes confirms what was delivered to it by entries before @end. */
+size_t hub_fixture_confirm(struct hub_fixture *fixture, const char *const *nodes, size_t n, size_t end);
 struct fixture_node *hub_fixture_node(struct hub_fixture *fixture, const char *name);
 
 /* An entry as a message; change it, then put it back. */

@@ -102,6 +102,7 @@ static int header_open(struct reader *reader, struct reader_entry *out, struct c
                        out->body, reader->slot_key, 0, &reader->arena, &plain, err))
         return -1;
     out->header = event_header_decode(plain, &reader->arena, err);
+    out->header_bytes = plain;
     return out->header ? 0 : -1;
 }
 

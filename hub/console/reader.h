@@ -45,6 +45,7 @@ struct reader_entry {
     enum body_fate fate;
     Casebus__V1__SealedBody *body;    /* NULL unless BODY_OPEN */
     Casebus__V1__EventHeader *header; /* of an event; NULL unless BODY_OPEN */
+    struct bytes header_bytes;        /* of the same */
 };
 
 int reader_leaf(struct reader *reader, uint64_t position, struct reader_entry *out,
@@ -52,7 +53,8 @@ int reader_leaf(struct reader *reader, uint64_t position, struct reader_entry *o
 /* As reader_leaf; opens the header of an event. */
 int reader_event(struct reader *reader, uint64_t position, struct reader_entry *out,
                  struct casebus_error *err);
-/* Opens part @index of what reader_event read. @content: without the salt. */
+/* Opens part @index of what reader_event read. @content: without the salt, whose
+ * SALT_SIZE bytes stand right before it. */
 int reader_part(struct reader *reader, const struct reader_entry *event, size_t index, struct bytes *content,
                 struct casebus_error *err);
 

@@ -23,6 +23,7 @@ static const struct route routes[] = {
     {"GET", "/v1/cases/*", "", handle_case},
     {"GET", "/v1/events", " after last limit node parts ", handle_events},
     {"GET", "/v1/events/*", " before parts ", handle_event},
+    {"GET", "/v1/evidence", " case event position open sealed before ", handle_evidence},
     {"GET", "/v1/ledger/checkpoint", " size ", handle_checkpoint},
     {"GET", "/v1/witness", "", handle_witness},
     {"GET", "/v1/ledger/entries", " from limit ", handle_entries},

@@ -1,0 +1,341 @@
+/* What is gathered is verified as a stranger would, before it is handed out: a file that does not convince
+ * means that the ledger is damaged or that this code is wrong, and either has to be known here and not in
+ * court. */
+#include "hub/console/prove.h"
+
+#include "hub/console/event_name.h"
+#include "hub/exchange/exchange.h"
+#include "proto/base/texts.h"
+#include "proto/codec/batch.h"
+
+#include <stdlib.h>
+
+/* Leaf hashes of a batch's members, in their order. */
+struct batch_hashes {
+    uint64_t seal_position;
+    size_t n; /* 0: none */
+    uint8_t leaves[BATCH_MAX_EVENTS][DIGEST_SIZE];
+};
+
+/* ---- life ---- */
+
+static int checkpoint_take(struct proof *proof, struct casebus_error *err)
+{
+    struct bytes note;
+    struct casebus_error why;
+    if (ledger_view_checkpoint(proof->reader->ledger, reader_size(proof->reader), &note, &why)) {
+        error_set(err, CASEBUS_BUSY, _("the hub has published no checkpoint yet"));
+        return error_hint(err, _("it publishes one a second; try again"));
+    }
+    if (note.size > sizeof proof->note || checkpoint_parse(&proof->checkpoint, note, err))
+        return -1;
+    memcpy(proof->note, note.data, note.size);
+    proof->note_size = note.size;
+    return 0;
+}
+
+int proof_init(struct proof *proof, struct reader *reader, struct casebus_error *err)
+{
+    *proof = (struct proof){.reader = reader, .builder = evidence_builder_new()};
+    proof->batch = calloc(1, sizeof *proof->batch);
+    proof->links = calloc(EVIDENCE_LINKS_MAX, sizeof *proof->links);
+    if (!proof->builder || !proof->batch || !proof->links)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
+    if (checkpoint_take(proof, err))
+        return -1;
+    return proof_leaf(proof, 0, err); /* who the authority is */
+}
+
+void proof_deinit(struct proof *proof)
+{
+    evidence_builder_free(proof->builder);
+    free(proof->batch);
+    free(proof->links);
+    *proof = (struct proof){0};
+}
+
+/* ---- leaves and keys ---- */
+
+int proof_leaf(struct proof *proof, uint64_t position, struct casebus_error *err)
+{
+    struct bytes leaf;
+    uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
+    size_t n;
+    if (evidence_builder_has(proof->builder, position))
+        return 0;
+    if (position >= proof->checkpoint.size && position < reader_size(proof->reader)) {
+        error_set(err, CASEBUS_BUSY, _("the newest checkpoint covers %llu entries; entry %llu comes later"),
+                  (unsigned long long)proof->checkpoint.size, (unsigned long long)position);
+        return error_hint(err, _("the hub publishes one a second; try again"));
+    }
+    if (ledger_view_leaf(proof->reader->ledger, position, &leaf, err) ||
+        tree_inclusion(proof->reader->crypter, position, proof->checkpoint.size, ledger_view_hash,
+                       proof->reader->ledger, path, &n, err))
+        return -1;
+    return evidence_builder_leaf(proof->builder, position, leaf, (const uint8_t(*)[DIGEST_SIZE])path, n, err);
+}
+
+int proof_enrolment(struct proof *proof, const char *node, uint64_t position, struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX];
+    struct node_row row;
+    struct bytes value;
+    size_t size = receiver_key(key, node);
+    int r = state_view_get(proof->reader->state, TABLE_NODES, bytes_of(key, size), &value, err);
+    if (r < 0 || (r > 0 && node_row_decode(value, &row, err)))
+        return -1;
+    if (r == 0 || row.position >= position)
+        return error_set(err, CASEBUS_UNKNOWN_NODE, _("the state does not know the key that node '%s' had"),
+                         node);
+    return proof_leaf(proof, row.position, err);
+}
+
+/* ---- batches ---- */
+
+/* A tree_read_fn over the members of a batch: self is a struct proof. */
+static int batch_hash_read(void *self, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],
+                           struct casebus_error *err)
+{
+    struct proof *proof = self;
+    size_t n = (size_t)1 << level, from = (size_t)index << level;
+    if (level > 8 || from + n > proof->batch->n)
+        return error_set(err, CASEBUS_INTERNAL, _("a batch has no such hash"));
+    tree_root_of(proof->reader->crypter, (const uint8_t(*)[DIGEST_SIZE])proof->batch->leaves + from, n, hash);
+    return 0;
+}
+
+/* The hash of a member that became an entry: the next one behind the seal. */
+static int member_hash(struct proof *proof, uint64_t position, size_t index, struct casebus_error *err)
+{
+    struct reader_entry read;
+    if (reader_leaf(proof->reader, position, &read, err))
+        return -1;
+    if (read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+        return error_set(err, CASEBUS_DAMAGED, _("entry %llu should be an event and is not"),
+                         (unsigned long long)position);
+    tree_leaf_hash(proof->reader->crypter,
+                   bytes_of(read.entry->event->event_hash.data, read.entry->event->event_hash.len),
+                   proof->batch->leaves[index]);
+    return 0;
+}
+
+/* The node and the number of members; those that became no entry get their hashes. */
+static int seal_take(struct proof *proof, uint64_t position, char node[NODE_NAME_MAX],
+                     bool told[BATCH_MAX_EVENTS], size_t *count, struct casebus_error *err)
+{
+    struct reader_entry read;
+    if (seal_read(proof->reader, position, &read, err))
+        return -1;
+    const Casebus__V1__SealEntry *seal = read.entry->seal;
+    const Casebus__V1__BatchStatement *statement =
+        statement_decode(bytes_of(seal->statement.data, seal->statement.len), &proof->reader->arena, err);
+    if (!statement)
+        return -1;
+    snprintf(node, NODE_NAME_MAX, "%s", statement->node);
+    *count = statement->count;
+    for (size_t i = 0; i < seal->n_outcome; i++) {
+        const Casebus__V1__SealOutcome *outcome = seal->outcome[i];
+        told[outcome->index] = true;
+        tree_leaf_hash(proof->reader->crypter, bytes_of(outcome->event_hash.data, outcome->event_hash.len),
+                       proof->batch->leaves[outcome->index]);
+    }
+    return 0;
+}
+
+/* Adds the seal and its signer, and has the hashes of its members at hand. */
+static int proof_seal(struct proof *proof, uint64_t position, struct casebus_error *err)
+{
+    char node[NODE_NAME_MAX];
+    bool told[BATCH_MAX_EVENTS] = {false};
+    size_t count;
+    if (proof->batch->n > 0 && proof->batch->seal_position == position)
+        return 0;
+    proof->batch->n = 0;
+    if (seal_take(proof, position, node, told, &count, err) || proof_leaf(proof, position, err) ||
+        proof_enrolment(proof, node, position, err))
+        return -1;
+    uint64_t next = position + 1;
+    for (size_t i = 0; i < count; i++)
+        if (!told[i] && member_hash(proof, next++, i, err))
+            return -1;
+    proof->batch->seal_position = position;
+    proof->batch->n = count;
+    return 0;
+}
+
+static int batch_path(struct proof *proof, uint64_t index, uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE],
+                      size_t *n, struct casebus_error *err)
+{
+    return tree_inclusion(proof->reader->crypter, index, proof->batch->n, batch_hash_read, proof, path, n,
+                          err);
+}
+
+/* ---- events ---- */
+
+static Casebus__V1__Withheld withheld_why(enum body_fate fate)
+{
+    return fate == BODY_ERASED   ? CASEBUS__V1__WITHHELD__WITHHELD_ERASED
+           : fate == BODY_SEALED ? CASEBUS__V1__WITHHELD__WITHHELD_SEALED
+                                 : CASEBUS__V1__WITHHELD__WITHHELD_NOT_ASKED;
+}
+
+static int part_claim(struct proof *proof, const struct reader_entry *read, size_t index,
+                      struct evidence_claim_part *part, struct casebus_error *err)
+{
+    part->withheld = CASEBUS__V1__WITHHELD__WITHHELD_NOT_ASKED;
+    if (!(proof->open_kinds & part_kind_bit(read->header->commitment[index]->kind)))
+        return 0;
+    if (reader_part(proof->reader, read, index, &part->content, err))
+        return -1;
+    part->salt = bytes_of(part->content.data - SALT_SIZE, SALT_SIZE);
+    part->withheld = CASEBUS__V1__WITHHELD__WITHHELD_UNSPECIFIED;
+    proof->n_parts++;
+    return 0;
+}
+
+/* The header and parts of @read, as far as they are asked for and there. */
+static int content_claim(struct proof *proof, const struct reader_entry *read,
+                         struct evidence_claim_event *claim, struct casebus_error *err)
+{
+    if (proof->sealed || !read->header) {
+        claim->header_withheld =
+            proof->sealed ? CASEBUS__V1__WITHHELD__WITHHELD_NOT_ASKED : withheld_why(read->fate);
+        return 0;
+    }
+    claim->header = read->header_bytes;
+    claim->n_parts = read->header->n_commitment;
+    proof->n_headers++;
+    for (size_t i = 0; i < claim->n_parts; i++)
+        if (part_claim(proof, read, i, &claim->parts[i], err))
+            return -1;
+    return 0;
+}
+
+struct delivery_list {
+    char nodes[RECEIVERS_MAX][NODE_NAME_MAX];
+    size_t n;
+};
+
+static int event_claim(struct proof *proof, uint64_t position, uint64_t seal_position, uint64_t index,
+                       struct delivery_list *deliveries, struct casebus_error *err)
+{
+    struct reader_entry read;
+    uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
+    struct evidence_claim_event claim = {
+        .position = position, .seal = seal_position, .batch_path = (const uint8_t(*)[DIGEST_SIZE])path};
+    if (batch_path(proof, index, path, &claim.n_batch_path, err) ||
+        reader_event(proof->reader, position, &read, err) || content_claim(proof, &read, &claim, err) ||
+        evidence_builder_event(proof->builder, &claim, err))
+        return -1;
+    const Casebus__V1__EventEntry *event = read.entry->event;
+    for (deliveries->n = 0; deliveries->n < event->n_receiver && deliveries->n < RECEIVERS_MAX;
+         deliveries->n++)
+        snprintf(deliveries->nodes[deliveries->n], NODE_NAME_MAX, "%s", event->receiver[deliveries->n]->node);
+    proof->n_events++;
+    return 0;
+}
+
+static int proof_event(struct proof *proof, const struct reader_entry *read, struct casebus_error *err)
+{
+    struct delivery_list deliveries;
+    const Casebus__V1__EventEntry *event = read->entry->event;
+    uint64_t position = read->position, number = event->number, first, seal_position;
+    if (seal_find(proof->reader, event->node, event->stream, number, &first, &seal_position, err) ||
+        proof_leaf(proof, position, err) || proof_seal(proof, seal_position, err) ||
+        event_claim(proof, position, seal_position, number - first, &deliveries, err))
+        return -1;
+    for (size_t i = 0; i < deliveries.n; i++)
+        if (proof_receipt(proof, deliveries.nodes[i], position, (uint32_t)i, err))
+            return -1;
+    return 0;
+}
+
+/* ---- what can be asked for ---- */
+
+static int late(struct casebus_error *err)
+{
+    error_set(err, CASEBUS_TIMEOUT, _("gathering the evidence took too long"));
+    return error_hint(err, _("ask for single events"));
+}
+
+int proof_entry(struct proof *proof, uint64_t position, struct casebus_error *err)
+{
+    struct reader_entry read;
+    if (reader_late(proof->reader))
+        return late(err);
+    if (position >= reader_size(proof->reader))
+        return error_set(err, CASEBUS_NOT_FOUND, _("the ledger has %llu entries; there is none at %llu"),
+                         (unsigned long long)reader_size(proof->reader), (unsigned long long)position);
+    if (reader_leaf(proof->reader, position, &read, err))
+        return -1;
+    switch (read.entry->content_case) {
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT:
+        return proof_event(proof, &read, err);
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_SEAL:
+        return proof_seal(proof, position, err);
+    default:
+        if (read.entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED)
+            return proof_confirms(proof, position, err);
+        return proof_leaf(proof, position, err);
+    }
+}
+
+int proof_outcome(struct proof *proof, uint64_t seal, uint32_t index, struct casebus_error *err)
+{
+    struct reader_entry read;
+    uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
+    uint64_t duplicate_of = 0;
+    size_t n;
+    if (proof_seal(proof, seal, err) || batch_path(proof, index, path, &n, err) ||
+        evidence_builder_outcome(proof->builder, seal, index, (const uint8_t(*)[DIGEST_SIZE])path, n, err) ||
+        seal_read(proof->reader, seal, &read, err))
+        return -1;
+    proof->n_outcomes++;
+    for (size_t i = 0; i < read.entry->seal->n_outcome; i++)
+        if (read.entry->seal->outcome[i]->index == index)
+            duplicate_of = read.entry->seal->outcome[i]->duplicate_of;
+    return duplicate_of > 0 ? proof_entry(proof, duplicate_of - 1, err) : 0;
+}
+
+/* ---- the end ---- */
+
+static bool trust_of(struct evidence_trust *trust, struct note_verifier *log,
+                     const Casebus__V1__LedgerOpened *opened, struct casebus_error *err)
+{
+    if (note_verifier_init(log, opened->log_key, err))
+        return false;
+    trust->authorities[trust->n_authorities++] = bytes_of(opened->authority.data, opened->authority.len);
+    trust->logs[trust->n_logs] = log;
+    trust->log_vkeys[trust->n_logs++] = opened->log_key;
+    return true;
+}
+
+/* As a stranger who trusts what the ledger says of itself. */
+static int file_check(struct proof *proof, struct bytes file, struct casebus_error *err)
+{
+    struct reader_entry read;
+    struct note_verifier log = {0};
+    struct evidence_trust trust = {0};
+    struct evidence_report report = {0};
+    if (reader_leaf(proof->reader, 0, &read, err))
+        return -1;
+    if (read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
+        read.entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED)
+        return error_set(err, CASEBUS_DAMAGED, _("the ledger does not begin with its opening"));
+    int r = trust_of(&trust, &log, read.entry->act->ledger_opened, err)
+                ? evidence_verify(file, &trust, &report, err)
+                : -1;
+    evidence_report_deinit(&report);
+    note_verifier_deinit(&log);
+    if (r == 0)
+        return 0;
+    error_context(err, "%s", _("the evidence does not hold"));
+    return error_hint(err, _("the ledger may be damaged: casebus ledger verify"));
+}
+
+int proof_finish(struct proof *proof, struct bytes *file, struct casebus_error *err)
+{
+    if (evidence_builder_finish(proof->builder, bytes_of(proof->note, proof->note_size), file, err))
+        return -1;
+    return file_check(proof, *file, err);
+}
