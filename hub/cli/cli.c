@@ -19,6 +19,8 @@ const struct cli_command cli_commands[] = {
     {"case", "show", case_show_main, N_("Show one case: status and timeline across departments")},
     {"event", "tail", event_tail_main, N_("Show the newest events, and go on with -f")},
     {"event", "show", event_show_main, N_("Show one event")},
+    {"prove", NULL, prove_main, N_("Write an evidence file about a case, an event or an entry")},
+    {"verify", NULL, verify_main, N_("Check an evidence file, without any hub")},
     {"ledger", "verify", ledger_verify_main, N_("Check the ledger from its first entry to its last")},
     {"ledger", "dump", ledger_dump_main, N_("Print entries of the ledger as JSON lines")},
     {"state", "dump", state_dump_main, N_("Print the state in canonical form, for comparisons")},

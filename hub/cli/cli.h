@@ -63,6 +63,8 @@ int case_list_main(struct cli *cli, int argc, char **argv);
 int case_show_main(struct cli *cli, int argc, char **argv);
 int event_tail_main(struct cli *cli, int argc, char **argv);
 int event_show_main(struct cli *cli, int argc, char **argv);
+int prove_main(struct cli *cli, int argc, char **argv);
+int verify_main(struct cli *cli, int argc, char **argv);
 int ledger_verify_main(struct cli *cli, int argc, char **argv);
 int ledger_dump_main(struct cli *cli, int argc, char **argv);
 int state_dump_main(struct cli *cli, int argc, char **argv);

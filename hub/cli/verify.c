@@ -1,0 +1,253 @@
+/* casebus verify: an evidence file, checked with what a stranger knows and without any hub. */
+#include "hub/cli/evidence.h"
+#include "proto/base/files.h"
+#include "proto/base/texts.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#define VKEY_FILE_MAX 4096
+
+struct verify_command {
+    const char *path;
+    const char *trusts[EVIDENCE_TRUST_MAX];
+    size_t n_trusts;
+    const char *witnesses[EVIDENCE_WITNESSES_MAX];
+    size_t n_witnesses;
+    uint64_t quorum;
+    bool has_quorum;
+};
+
+/* What --trust and --witness lead to. */
+struct loaded {
+    struct evidence_trust trust;
+    uint8_t authorities[EVIDENCE_TRUST_MAX][CERTIFICATE_MAX];
+    struct note_verifier logs[EVIDENCE_TRUST_MAX];
+    char vkeys[EVIDENCE_TRUST_MAX][VKEY_MAX];
+    struct note_verifier witnesses[EVIDENCE_WITNESSES_MAX];
+};
+
+enum { OPT_QUORUM = 256 };
+
+static const struct argp_option options[] = {
+    {"trust", 't', N_("CA,VKEY"), 0,
+     N_("The authority's certificate (PEM file) and the log's verifier key (itself, or a file with it); once "
+        "for "
+        "each generation of the hub that the file is about"),
+     0},
+    {"witness", 'w', N_("VKEY"), 0,
+     N_("A witness whose cosignature counts (verifier key or file); may be repeated"), 0},
+    {"quorum", OPT_QUORUM, N_("N"), 0,
+     N_("How many of the witnesses have to have cosigned (all that are given)"), 0},
+    {0}};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct verify_command *command = state->input;
+    switch (key) {
+    case 't':
+        if (command->n_trusts == EVIDENCE_TRUST_MAX)
+            argp_error(state, _("--trust is given too often"));
+        else
+            command->trusts[command->n_trusts++] = arg;
+        return 0;
+    case 'w':
+        if (command->n_witnesses == EVIDENCE_WITNESSES_MAX)
+            argp_error(state, _("--witness is given too often"));
+        else
+            command->witnesses[command->n_witnesses++] = arg;
+        return 0;
+    case OPT_QUORUM:
+        command->has_quorum = true;
+        if (!number_parse(arg, EVIDENCE_WITNESSES_MAX, &command->quorum))
+            argp_error(state, _("'%s' is not a number"), arg);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (command->path)
+            argp_usage(state);
+        command->path = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!command->path || command->n_trusts == 0)
+            argp_error(state,
+                       _("a file and --trust are needed: nothing is proved to somebody who trusts nobody"));
+        if (command->has_quorum && command->quorum > command->n_witnesses)
+            argp_error(state, _("--quorum is more than the witnesses that are given"));
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- trust ---- */
+
+/* "NAME+HASH+KEY", or the name of a file that holds it, which may be written @FILE. */
+static int vkey_load(char out[VKEY_MAX], const char *text, struct casebus_error *err)
+{
+    struct buffer file;
+    const char *first = strchr(text, '+');
+    bool is_key = *text != '@' && first && strchr(first + 1, '+');
+    if (is_key && strlen(text) < VKEY_MAX) {
+        strcpy(out, text);
+        return 0;
+    }
+    int r = file_read(*text == '@' ? text + 1 : text, VKEY_FILE_MAX, &file, err);
+    size_t size = r == 0 ? file.size : 0;
+    while (size > 0 && isspace(file.data[size - 1]))
+        size--;
+    if (r == 0 && (size == 0 || size >= VKEY_MAX || memchr(file.data, '\0', size)))
+        r = error_set(err, CASEBUS_KEY, _("'%s' holds no verifier key"), text);
+    if (r == 0) {
+        memcpy(out, file.data, size);
+        out[size] = '\0';
+    }
+    buffer_deinit(&file);
+    return r;
+}
+
+static int trust_load(struct loaded *loaded, const char *text, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    struct evidence_trust *trust = &loaded->trust;
+    size_t i = trust->n_logs, size;
+    const char *comma = strchr(text, ',');
+    if (!comma || (size_t)(comma - text) >= sizeof path) {
+        error_set(err, CASEBUS_ARGUMENT, _("'%s' is not CA,VKEY"), text);
+        return error_hint(err,
+                          _("a certificate file, a comma, and the log's verifier key or a file with it"));
+    }
+    memcpy(path, text, (size_t)(comma - text));
+    path[comma - text] = '\0';
+    if (certificate_load(path, loaded->authorities[i], &size, err) ||
+        vkey_load(loaded->vkeys[i], comma + 1, err) ||
+        note_verifier_init(&loaded->logs[i], loaded->vkeys[i], err))
+        return -1;
+    trust->authorities[trust->n_authorities++] = bytes_of(loaded->authorities[i], size);
+    trust->logs[i] = &loaded->logs[i];
+    trust->log_vkeys[i] = loaded->vkeys[i];
+    trust->n_logs++;
+    return 0;
+}
+
+static int witness_load(struct loaded *loaded, const char *text, struct casebus_error *err)
+{
+    char vkey[VKEY_MAX];
+    struct evidence_trust *trust = &loaded->trust;
+    struct note_verifier *witness = &loaded->witnesses[trust->n_witnesses];
+    if (vkey_load(vkey, text, err) || note_witness_init(witness, vkey, err))
+        return -1;
+    for (size_t i = 0; i < trust->n_witnesses; i++)
+        if (public_key_equal(&witness->key, &trust->witnesses[i]->key)) {
+            note_verifier_deinit(witness);
+            return error_set(err, CASEBUS_ARGUMENT, _("a witness is given twice: one key counts once"));
+        }
+    trust->witnesses[trust->n_witnesses++] = witness;
+    return 0;
+}
+
+static int all_load(struct loaded *loaded, const struct verify_command *command, struct casebus_error *err)
+{
+    for (size_t i = 0; i < command->n_trusts; i++)
+        if (trust_load(loaded, command->trusts[i], err))
+            return -1;
+    for (size_t i = 0; i < command->n_witnesses; i++)
+        if (witness_load(loaded, command->witnesses[i], err))
+            return -1;
+    loaded->trust.quorum = command->has_quorum ? command->quorum : command->n_witnesses;
+    return 0;
+}
+
+static void loaded_free(struct loaded *loaded)
+{
+    for (size_t i = 0; i < EVIDENCE_TRUST_MAX; i++)
+        note_verifier_deinit(&loaded->logs[i]);
+    for (size_t i = 0; i < EVIDENCE_WITNESSES_MAX; i++)
+        note_verifier_deinit(&loaded->witnesses[i]);
+    free(loaded);
+}
+
+/* ---- what came of it ---- */
+
+static void answer_json(const struct cli *cli, bool proved, const struct evidence_report *report,
+                        const struct casebus_error *err)
+{
+    json_t *json = json_pack("{s:s}", "verdict", proved ? "proved" : "not proved");
+    if (!proved) {
+        json_object_set_new(json, "code", json_string(casebus_code_text(err->code)));
+        json_object_set_new(json, "sentence", json_string(err->text));
+    }
+    json_object_set_new(json, "facts", facts_json(report));
+    json_object_set_new(json, "not_proved", gaps_json(report));
+    cli_print_json(cli, json);
+    json_decref(json);
+}
+
+static void answer_print(const struct cli *cli, bool proved, const struct evidence_report *report,
+                         const struct casebus_error *err)
+{
+    char shown[4 * sizeof err->text];
+    if (!proved) {
+        text_escape(shown, sizeof shown, err->text);
+        fprintf(cli->out, "%s%s%s\n", cli_red(cli), _("NOT PROVED"), cli_plain(cli));
+        fprintf(cli->out, "  %s (%s)\n", shown, casebus_code_text(err->code));
+        if (*err->hint)
+            fprintf(cli->out, "  %s\n", err->hint);
+        fprintf(cli->out, "%s\n", _("Nothing in this file counts: it is proved as a whole or not at all."));
+        return;
+    }
+    fprintf(cli->out, "%s%s%s\n", cli_green(cli), _("PROVED"), cli_plain(cli));
+    facts_print(cli, report);
+    fprintf(cli->out, "%s\n", _("NOT PROVED BY THIS FILE"));
+    gaps_print(cli, report);
+}
+
+static int file_verify(struct cli *cli, const struct loaded *loaded, struct bytes file)
+{
+    struct evidence_report report = {0};
+    struct casebus_error err = {0};
+    bool proved = evidence_verify(file, &loaded->trust, &report, &err) == 0;
+    if (cli->json)
+        answer_json(cli, proved, &report, &err);
+    else
+        answer_print(cli, proved, &report, &err);
+    evidence_report_deinit(&report);
+    return proved ? CLI_OK : CLI_NEGATIVE;
+}
+
+static int verify(struct cli *cli, const struct verify_command *command)
+{
+    struct casebus_error err = {0};
+    struct buffer file = {0};
+    struct loaded *loaded = calloc(1, sizeof *loaded);
+    int code = CLI_USAGE;
+    if (!loaded)
+        error_set(&err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
+    if (!loaded || all_load(loaded, command, &err) || file_read(command->path, EVIDENCE_MAX, &file, &err))
+        error_print("casebus", &err);
+    else
+        code = file_verify(cli, loaded, bytes_of(file.data, file.size));
+    buffer_deinit(&file);
+    if (loaded)
+        loaded_free(loaded);
+    return code;
+}
+
+int verify_main(struct cli *cli, int argc, char **argv)
+{
+    struct verify_command command = {0};
+    struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .args_doc = N_("FILE"),
+        .doc = N_(
+            "Checks an evidence file, as casebus prove writes it, without any hub, and says in words what it "
+            "proves and what it does not.\vThe exit code is 0 when the file is proved, 1 when it is not, 2 "
+            "when "
+            "the command line makes no sense or names what cannot be read. Get the authority's certificate "
+            "and "
+            "the log's verifier key from the hub's operator, on a way that you trust, or from the "
+            "enrolment.json "
+            "of any node. The format and every check stand in docs/ledger.md.")};
+    cli_parse(cli, &argp, argc, argv, &command);
+    return verify(cli, &command);
+}
