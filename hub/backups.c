@@ -1,16 +1,21 @@
-/* casebus-hub backup. The room hub/backup does the work; here it is told where the hub's keys are, and the
- * hub is asked, if it runs, to catch up before and to keep in mind afterwards what is secured. */
+/* casebus-hub backup, restore. The room hub/backup does the work; here it is told where the hub's keys are,
+ * and the hub is asked, if it runs, to catch up before and to keep in mind afterwards what is secured. */
 #include "hub/backup/backup.h"
 #include "hub/backup/phone.h"
+#include "hub/backup/restore.h"
 #include "hub/hub.h"
 #include "hub/progress.h"
 #include "hub/stores.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/secret_file.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 /* A hub that does not run: its ledger is brought up to its journal, and a checkpoint says so. */
 static int catch_up(const char *dir, struct log *log, struct casebus_error *err)
@@ -84,5 +89,177 @@ int hub_backup_verify(const char *dest, struct casebus_error *err)
         return -1;
     printf(_("The backup in %s is whole: %" PRIu64 " entries of %s, made %s.\n"), dest, manifest.size,
            manifest.origin, manifest.made_at);
+    return 0;
+}
+
+/* --- restore -------------------------------------------------------------------------------------------- */
+
+static const char *const key_names[] = {"log.key", "authority.key", "curve.key", "kek.key", "content.key"};
+#define N_KEYS (sizeof(key_names) / sizeof(key_names[0]))
+
+/* Nothing but keys/ may be there. */
+static int check_empty(const char *dir, struct casebus_error *err)
+{
+    DIR *folder = opendir(dir);
+    if (!folder)
+        return errno == ENOENT ? 0 : error_set_errno(err, errno, _("cannot open the directory '%s'"), dir);
+    int r = 0;
+    for (struct dirent *entry; !r && (entry = readdir(folder));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            strcmp(entry->d_name, "keys") != 0) {
+            r = error_set(err, CASEBUS_EXISTS, _("'%s' is not empty: it holds '%s'"), dir, entry->d_name);
+            error_hint(err, _("restore into a new directory; what is left of the lost hub may be needed as "
+                              "evidence"));
+        }
+    closedir(folder);
+    return r;
+}
+
+static int key_copy(const char *from, const char *dir, const char *name, struct casebus_error *err)
+{
+    char source[PATH_MAX], target[PATH_MAX], file[64];
+    uint8_t secret[SECRET_FILE_MAX];
+    size_t size = 0;
+    snprintf(file, sizeof(file), "keys/%s", name);
+    if (path_join(source, sizeof(source), from, name) || path_join(target, sizeof(target), dir, file))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    int r =
+        secret_file_load(source, secret, &size, err) || secret_file_save(target, bytes_of(secret, size), err);
+    secret_clear(secret, sizeof(secret));
+    return r ? -1 : 0;
+}
+
+static int certificate_copy(const char *from, const char *dir, struct casebus_error *err)
+{
+    char source[PATH_MAX], target[PATH_MAX];
+    uint8_t certificate[CERTIFICATE_MAX];
+    size_t size = 0;
+    if (path_join(source, sizeof(source), from, "authority.pem") ||
+        path_join(target, sizeof(target), dir, "keys/authority.pem"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    if (certificate_load(source, certificate, &size, err))
+        return -1;
+    return certificate_save(bytes_of(certificate, size), target, err);
+}
+
+static int keys_copy(const char *from, const char *dir, struct casebus_error *err)
+{
+    char keys[PATH_MAX];
+    if (path_join(keys, sizeof(keys), dir, "keys"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    if (dir_make(keys, err))
+        return -1;
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (key_copy(from, dir, key_names[i], err))
+            return -1;
+    return certificate_copy(from, dir, err);
+}
+
+static int keys_find(struct hub_keys *keys, const struct hub_restore *wanted, const struct manifest *manifest,
+                     struct casebus_error *err)
+{
+    if (wanted->keys && keys_copy(wanted->keys, wanted->dir, err))
+        return -1;
+    if (hub_keys_load(keys, wanted->dir, suite_get(SUITE_INTL), manifest->origin, err)) {
+        if (!wanted->keys)
+            error_hint(err,
+                       _("keys are never in a backup: give the copy that was kept apart with --keys DIR"));
+        return -1;
+    }
+    if (strcmp(keys->log_vkey, manifest->log_key) == 0)
+        return 0;
+    return error_set(err, CASEBUS_KEY, _("these keys do not belong to the hub whose backup this is (%s)"),
+                     manifest->origin);
+}
+
+/* hub.yaml of the backup, with the origin under which the hub goes on. Its being there makes a hub of the
+ * directory. */
+static int settings_back(const struct hub_restore *wanted, const char *origin, struct casebus_error *err)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    struct buffer old, text;
+    if (path_join(from, sizeof(from), wanted->dest, "files/hub.yaml") ||
+        path_join(to, sizeof(to), wanted->dir, "hub.yaml"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), wanted->dir);
+    buffer_init(&text, 256 * 1024);
+    int r = file_read(from, 64 * 1024, &old, err);
+    if (!r) {
+        for (char *line = (char *)old.data, *next; line && *line; line = next) {
+            next = strchr(line, '\n');
+            next = next ? next + 1 : line + strlen(line);
+            if (strncmp(line, "origin:", 7) == 0)
+                buffer_printf(&text, "origin: %s\n", origin);
+            else
+                buffer_append(&text, line, (size_t)(next - line));
+        }
+        r = file_write(to, bytes_of(text.data, text.size), 0600, err);
+    }
+    buffer_deinit(&old);
+    buffer_deinit(&text);
+    return r;
+}
+
+static int restore_files(const struct hub_restore *wanted, struct restore_result *result,
+                         struct casebus_error *err)
+{
+    struct hub_keys keys = {.log = NULL};
+    struct manifest manifest;
+    int there = manifest_read(&manifest, wanted->dest, err);
+    if (there < 0)
+        return -1;
+    if (!there)
+        return error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no backup that was completed"), wanted->dest);
+    if (check_empty(wanted->dir, err) || dir_make(wanted->dir, err) ||
+        keys_find(&keys, wanted, &manifest, err))
+        return -1;
+    const struct restore_options options = {.dest = wanted->dest,
+                                            .dir = wanted->dir,
+                                            .log_key = keys.log,
+                                            .authority = bytes_of(keys.authority, keys.authority_size),
+                                            .kek = keys.kek,
+                                            .checkpoints = wanted->checkpoints,
+                                            .n_checkpoints = wanted->n_checkpoints,
+                                            .same_generation = wanted->same_generation,
+                                            .progress = progress_show};
+    int r = restore_run(&options, result, err);
+    progress_end();
+    hub_keys_deinit(&keys);
+    return r;
+}
+
+static void restore_tell(const struct hub_restore *wanted, const struct restore_result *result)
+{
+    uint64_t size = result->manifest.size, shown = result->shown;
+    printf(_("Restored %" PRIu64 " entries of %s, as they were at %s.\n"), size, result->manifest.origin,
+           result->manifest.made_at);
+    if (result->others == 0)
+        printf(_("Nobody's checkpoint was given: how much was shown to others after that is not known.\n"));
+    else if (shown > size)
+        printf(_("%" PRIu64 " were shown to others: entries %" PRIu64 " to %" PRIu64 " are missing.\n"),
+               shown, size, shown - 1);
+    else
+        printf(_("Nothing is missing of what was shown to those whose checkpoints were given.\n"));
+    if (strcmp(result->origin, result->manifest.origin) != 0)
+        printf(_("The hub goes on as %s. Nodes send again what it has lost, as far as they kept it:\n"
+                 "casebus missing --hub %s tells what has not come back.\n"),
+               result->origin, wanted->dir);
+    printf(_("Next: casebus-hub run %s\n"), wanted->dir);
+}
+
+int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebus_error *err)
+{
+    struct restore_result result;
+    struct replay_result replayed;
+    struct stores stores;
+    if (restore_files(wanted, &result, err) || settings_back(wanted, result.origin, err) ||
+        secured_write(wanted->dir, result.manifest.size, err) ||
+        stores_open(&stores, wanted->dir, true, log, err))
+        return -1;
+    int r = stores_replay(&stores, log, progress_show, NULL, &replayed, err) || stores_publish(&stores, err);
+    progress_end();
+    stores_close(&stores);
+    if (r)
+        return -1;
+    restore_tell(wanted, &result);
     return 0;
 }

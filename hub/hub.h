@@ -16,5 +16,14 @@ int hub_rotate_kek(const char *dir, struct casebus_error *err);
 /* Copies what cannot be made again to DEST, while the hub runs or not; and says whether a copy is whole. */
 int hub_backup(const char *dir, const char *dest, struct log *log, struct casebus_error *err);
 int hub_backup_verify(const char *dest, struct casebus_error *err);
+/* Makes a hub's directory from a backup (hub/backup/restore.h). */
+struct hub_restore {
+    const char *dest, *dir;
+    const char *keys; /* where the keys were kept; NULL: they are in DIR/keys already */
+    const char *checkpoints[64];
+    size_t n_checkpoints;
+    bool same_generation;
+};
+int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebus_error *err);
 
 #endif

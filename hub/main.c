@@ -13,6 +13,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct arguments {
     const char *command, *dir, *dest, *origin, *listen;
     bool verify;
+    struct hub_restore restore;
 };
 
 CASEBUS_API const char *argp_program_version = "casebus-hub " CASEBUS_RELEASE; /* argp looks it up by name */
@@ -23,8 +24,25 @@ static const struct argp_option options[] = {
     {"listen", 'l', "URL", 0, N_("with init: where nodes connect (tcp://127.0.0.1:7400)"), 0},
     {"verify", 'V' + 256, NULL, 0, N_("with backup: copy nothing, but read DEST and say whether it is whole"),
      0},
+    {"keys", 'K' + 256, "DIR", 0, N_("with restore: the copy of the hub's keys, which was kept apart"), 0},
+    {"checkpoint", 'C' + 256, "FILE", 0,
+     N_("with restore: a checkpoint of this hub that somebody else holds (a node's DIR/checkpoint, a "
+        "witness's "
+        "note); may be given several times"),
+     0},
+    {"same-generation", 'G' + 256, NULL, 0,
+     N_("with restore: go on under the same origin, if a checkpoint shows that nothing is missing"), 0},
     {0},
 };
+
+static int add_checkpoint(struct argp_state *state, struct hub_restore *restore, const char *file)
+{
+    if (restore->n_checkpoints == sizeof(restore->checkpoints) / sizeof(restore->checkpoints[0]))
+        argp_error(state, _("too many checkpoints"));
+    else
+        restore->checkpoints[restore->n_checkpoints++] = file;
+    return 0;
+}
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
@@ -39,12 +57,21 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case 'V' + 256:
         arguments->verify = true;
         return 0;
+    case 'K' + 256:
+        arguments->restore.keys = value;
+        return 0;
+    case 'C' + 256:
+        return add_checkpoint(state, &arguments->restore, value);
+    case 'G' + 256:
+        arguments->restore.same_generation = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (!arguments->command)
             arguments->command = value;
         else if (!arguments->dir)
             arguments->dir = value;
-        else if (!arguments->dest && strcmp(arguments->command, "backup") == 0)
+        else if (!arguments->dest &&
+                 (strcmp(arguments->command, "backup") == 0 || strcmp(arguments->command, "restore") == 0))
             arguments->dest = value;
         else
             argp_error(state, _("too many arguments: '%s'"), value);
@@ -103,15 +130,26 @@ static int command_backup(const struct arguments *arguments, struct log *log, st
     return hub_backup(arguments->dir, arguments->dest, log, err);
 }
 
+static int command_restore(const struct arguments *arguments, struct log *log, struct casebus_error *err)
+{
+    struct hub_restore restore = arguments->restore;
+    if (!arguments->dest) {
+        error_set(err, CASEBUS_ARGUMENT, _("restore needs the backup and a new directory for the hub"));
+        return error_hint(err, _("such as: casebus-hub restore %s /var/lib/casebus/hub --keys /media/keys"),
+                          arguments->dir);
+    }
+    restore.dest = arguments->dir;
+    restore.dir = arguments->dest;
+    log->min_level = LOG_WARNING;
+    return hub_restore(&restore, log, err);
+}
+
 static const struct command {
     const char *name;
     int (*run)(const struct arguments *arguments, struct log *log, struct casebus_error *err);
 } commands[] = {
-    {"init", command_init},
-    {"run", command_run},
-    {"rebuild", command_rebuild},
-    {"backup", command_backup},
-    {"rotate-kek", command_rotate_kek},
+    {"init", command_init},     {"run", command_run},         {"rebuild", command_rebuild},
+    {"backup", command_backup}, {"restore", command_restore}, {"rotate-kek", command_rotate_kek},
 };
 
 /* Batches are allocated in one thread and freed in another: several heaps would only grow. The blocks of
@@ -141,6 +179,7 @@ int main(int argc, char **argv)
                   "run         serves until SIGTERM or Ctrl-C\n"
                   "rebuild     makes the derived state again from the ledger\n"
                   "backup      copies ledger, wrapped keys and settings to DEST, also while the hub runs\n"
+                  "restore     makes DIR from a backup and opens the next generation of the hub\n"
                   "rotate-kek  wraps the vault under a new key and destroys the old one\n\n"
                   "Exit status: 0 fine, 1 it failed, 2 wrong usage. See casebus-hub(8)."),
         .argp_domain = "casebus",

@@ -44,7 +44,7 @@ int backup_lock(const char *dest, struct casebus_error *err);
  * was copied in this run, as it is now. */
 int erased_copy(struct ledger *to, struct ledger *from, uint64_t first, uint64_t end, uint64_t copied,
                 uint64_t *replaced, struct casebus_error *err);
-/* Copies settings and public keys. @back: from DEST/files to DIR. */
+/* Copies settings and public keys; and back again, but for hub.yaml. */
 int files_copy(const char *dir, const char *dest, struct casebus_error *err);
 int files_restore(const char *dest, const char *dir, struct casebus_error *err);
 

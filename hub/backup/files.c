@@ -28,8 +28,9 @@ static int file_copy(const char *from, const char *to, struct casebus_error *err
     return r;
 }
 
-/* Copies the ordinary files of a folder; with @end only those whose names end so. */
-static int folder_copy(const char *from, const char *to, const char *end, struct casebus_error *err)
+/* Copies the ordinary files of a folder but for @except; with @end only those whose names end so. */
+static int folder_copy(const char *from, const char *to, const char *end, const char *except,
+                       struct casebus_error *err)
 {
     DIR *folder = opendir(from);
     if (!folder)
@@ -39,7 +40,7 @@ static int folder_copy(const char *from, const char *to, const char *end, struct
         char source[PATH_MAX], copy[PATH_MAX];
         struct stat status;
         size_t n = strlen(entry->d_name);
-        if (of_this_run_only(entry->d_name) ||
+        if (of_this_run_only(entry->d_name) || (except && strcmp(entry->d_name, except) == 0) ||
             (end && (n < strlen(end) || strcmp(entry->d_name + n - strlen(end), end) != 0)))
             continue;
         if (path_join(source, sizeof(source), from, entry->d_name) ||
@@ -52,13 +53,15 @@ static int folder_copy(const char *from, const char *to, const char *end, struct
     return r;
 }
 
-static int pair_copy(const char *from, const char *to, struct casebus_error *err)
+static int pair_copy(const char *from, const char *to, const char *except, struct casebus_error *err)
 {
     char from_keys[PATH_MAX], to_keys[PATH_MAX];
     if (path_join(from_keys, sizeof(from_keys), from, "keys") ||
         path_join(to_keys, sizeof(to_keys), to, "keys"))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), to);
-    return folder_copy(from, to, NULL, err) || folder_copy(from_keys, to_keys, public_end, err) ? -1 : 0;
+    return folder_copy(from, to, NULL, except, err) || folder_copy(from_keys, to_keys, public_end, NULL, err)
+               ? -1
+               : 0;
 }
 
 int files_copy(const char *dir, const char *dest, struct casebus_error *err)
@@ -66,7 +69,7 @@ int files_copy(const char *dir, const char *dest, struct casebus_error *err)
     char files[PATH_MAX];
     if (path_join(files, sizeof(files), dest, "files"))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dest);
-    return pair_copy(dir, files, err);
+    return pair_copy(dir, files, NULL, err);
 }
 
 int files_restore(const char *dest, const char *dir, struct casebus_error *err)
@@ -74,5 +77,5 @@ int files_restore(const char *dest, const char *dir, struct casebus_error *err)
     char files[PATH_MAX];
     if (path_join(files, sizeof(files), dest, "files"))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dest);
-    return pair_copy(files, dir, err);
+    return pair_copy(files, dir, "hub.yaml", err);
 }

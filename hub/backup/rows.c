@@ -254,3 +254,21 @@ int rows_root(struct ledger *ledger, uint64_t size, uint8_t root[DIGEST_SIZE], s
     crypter_free(crypter);
     return r;
 }
+
+int rows_add(struct ledger *to, struct bytes leaf, struct casebus_error *err)
+{
+    struct rows rows = {.to = to, .from = to};
+    uint8_t hash[DIGEST_SIZE];
+    uint64_t first = ledger_size(to);
+    if (rows_init(&rows, err) || tree_open(&rows.tree, first, ledger_view_hash, rows.view, err)) {
+        rows_deinit(&rows);
+        return -1;
+    }
+    tree_leaf_hash(rows.crypter, leaf, hash);
+    tree_append(&rows.tree, rows.crypter, hash, round_store, rows.round);
+    const struct ledger_row row = {
+        .leaf = leaf, .hashes = rows.round->hashes[0], .n_hashes = rows.round->n_hashes};
+    int r = ledger_append(to, first, &row, 1, err);
+    rows_deinit(&rows);
+    return r;
+}

@@ -17,6 +17,8 @@ typedef int rows_visit_fn(void *self, uint64_t position, struct bytes leaf, stru
                           struct casebus_error *err);
 int rows_check(struct ledger *ledger, uint64_t size, const uint8_t root[DIGEST_SIZE], rows_visit_fn *visit,
                void *visitor, rows_progress_fn *progress, void *self, struct casebus_error *err);
+/* Appends one entry without a body. */
+int rows_add(struct ledger *to, struct bytes leaf, struct casebus_error *err);
 /* The root of the first @size entries, from the stored hashes. */
 int rows_root(struct ledger *ledger, uint64_t size, uint8_t root[DIGEST_SIZE], struct casebus_error *err);
 

@@ -146,5 +146,135 @@ class Copying(Base):
         self.assertIn("holds no backup", self.check(expect=1).err)
 
 
+class Restoring(Base):
+    def restore(self, *words, expect=0, hub="restored", dest=None):
+        """From the backup into a new directory; the keys are those that were kept apart."""
+        new = self.world.hub(hub)
+        new.endpoint = self.hub.endpoint
+        done = self.world.run("casebus-hub", "restore", dest or self.dest, new.dir, "--keys", self.keys, *words)
+        self.assertEqual(done.code, expect, done.said)
+        self.said = done.said
+        return new
+
+    def setUp(self):
+        super().setUp()
+        self.keys = self.world.path / "keys"
+        harness.copy(self.hub.dir / "keys", self.keys)
+
+    def size(self):
+        return self.hub.settle().ask("status")["ledger_size"]
+
+    def test_what_was_shown_to_others_and_is_missing_is_said(self):
+        office, late = self.office("office"), self.office("late")
+        self.publish(office, 200)
+        self.publish(late, 10)
+        self.backup()
+        size = self.size()
+        self.publish(office, 260)
+        shown = self.size()
+        self.hub.stop()
+        new = self.restore("--checkpoint", late.dir / "checkpoint", "--checkpoint", office.dir / "checkpoint")
+        self.assertIn(f"Restored {size} entries", self.said)
+        self.assertIn(f"{shown} were shown to others: entries {size} to {shown - 1} are missing", self.said)
+        self.assertIn("goes on as e2e.example/exchange/2", self.said)
+        new.start()
+        status = new.ask("status")
+        self.assertEqual((status["origin"], status["ledger_size"]), ("e2e.example/exchange/2", size + 1))
+        self.assertEqual(len(new.events()), 210)  # opened under the origin of their time
+        opened = [json.loads(line) for line in new.casebus("ledger", "dump").out.splitlines()][size]["act"]["ledger_opened"]
+        self.assertEqual(opened["previous_origin"], harness.ORIGIN)
+        self.assertIn(f"\n{shown}\n", bytes.fromhex(opened["previous_checkpoint"]).decode())
+
+    def test_a_restored_hub_takes_new_nodes_and_is_backed_up_where_it_was(self):
+        self.publish(self.office("office"), 100)
+        self.backup()
+        self.hub.stop()
+        self.hub = self.restore().start()
+        self.assertIn("Nobody's checkpoint was given", self.said)
+        fresh = self.office("fresh")
+        self.assertEqual(self.publish(fresh, 50)["accepted"], 50)
+        self.backup()
+        self.check()
+        self.assertEqual(self.manifest()["origin"], "e2e.example/exchange/2")
+        self.hub.stop()
+        third = self.restore("--checkpoint", fresh.dir / "checkpoint", hub="third").start()
+        self.assertIn("Nothing is missing", self.said)
+        self.assertEqual(third.ask("status")["origin"], "e2e.example/exchange/3")
+        self.assertEqual(len(third.events()), 150)
+        self.hub = third
+        before = third.dump("--all")
+        third.stop()
+        third.rebuild()
+        self.assertTrue(third.dump("--all") == before)
+
+    def test_a_backup_that_is_not_what_was_shown_is_refused(self):
+        """A copy of the hub that went on by itself, with the hub's own keys: what an operator who lies would bring."""
+        office, accomplice = self.office("office"), self.office("accomplice")
+        self.publish(office, 50)
+        self.hub.stop()
+        harness.copy(self.hub.dir, self.world.path / "forked")
+        self.hub.start()
+        self.publish(office, 120)
+        self.hub.stop()
+        honest, self.hub.dir = self.hub.dir, self.world.path / "forked"
+        self.hub.start()
+        self.publish(accomplice, 300)
+        self.backup()
+        self.hub.stop()
+        self.hub.dir = honest
+        self.restore("--checkpoint", office.dir / "checkpoint", expect=1)
+        self.assertIn("not the beginning of what was shown to others", self.said)
+        self.assertFalse((self.world.path / "restored" / "hub.yaml").exists())
+
+    def test_the_same_generation_needs_the_proof_that_nothing_is_missing(self):
+        office = self.office("office")
+        self.publish(office, 100)
+        self.backup()
+        harness.copy(office.dir, self.world.path / "then")
+        self.publish(office, 110)
+        self.hub.stop()
+        self.restore("--same-generation", expect=2)
+        self.assertIn("needs a checkpoint", self.said)
+        shutil.rmtree(self.world.path / "restored")
+        self.restore("--same-generation", "--checkpoint", office.dir / "checkpoint", expect=1)
+        self.assertIn("cannot go on in the same generation", self.said)
+        shutil.rmtree(self.world.path / "restored")
+        self.restore("--same-generation", "--checkpoint", self.world.path / "then" / "checkpoint").start()
+        self.assertIn("Nothing is missing", self.said)
+
+    def test_wrong_keys_and_a_full_directory_are_named(self):
+        self.publish(self.office("office"), 20)
+        self.backup()
+        other = self.world.hub("other").start()
+        other.stop()
+        self.keys, right = other.dir / "keys", self.keys
+        self.restore(expect=1)
+        self.assertIn("do not belong to the hub", self.said)
+        shutil.rmtree(self.world.path / "restored")
+        (right / "kek.key").write_text("0" * 64 + "\n")
+        self.keys = right
+        self.restore(expect=1)
+        self.assertIn("made under another key", self.said)
+        self.restore(expect=1)
+        self.assertIn("is not empty", self.said)
+
+    def test_after_a_rotation_an_older_backup_opens_with_no_key_that_is_left(self):
+        self.publish(self.office("office"), 100)
+        self.backup()
+        harness.copy(self.dest, self.world.path / "old")
+        self.hub.stop()
+        done = self.world.run("casebus-hub", "rotate-kek", self.hub.dir)
+        self.assertEqual(done.code, 0, done.said)
+        self.keys = self.hub.dir / "keys"
+        self.hub.start()
+        self.assertEqual(len(self.hub.events()), 100)
+        self.backup()
+        self.hub.stop()
+        self.restore(expect=1, dest=self.world.path / "old")
+        self.assertIn("made under another key", self.said)
+        shutil.rmtree(self.world.path / "restored")
+        self.assertEqual(len(self.restore().start().events()), 100)
+
+
 if __name__ == "__main__":
     harness.main()
