@@ -94,9 +94,6 @@ int hub_backup_verify(const char *dest, struct casebus_error *err)
 
 /* --- restore -------------------------------------------------------------------------------------------- */
 
-static const char *const key_names[] = {"log.key", "authority.key", "curve.key", "kek.key", "content.key"};
-#define N_KEYS (sizeof(key_names) / sizeof(key_names[0]))
-
 /* Nothing but keys/ may be there. */
 static int check_empty(const char *dir, struct casebus_error *err)
 {
@@ -117,7 +114,7 @@ static int check_empty(const char *dir, struct casebus_error *err)
 
 static int key_copy(const char *from, const char *dir, const char *name, struct casebus_error *err)
 {
-    char source[PATH_MAX], target[PATH_MAX], file[64];
+    char source[PATH_MAX], target[PATH_MAX], file[NAME_MAX + 8];
     uint8_t secret[SECRET_FILE_MAX];
     size_t size = 0;
     snprintf(file, sizeof(file), "keys/%s", name);
@@ -147,12 +144,17 @@ static int keys_copy(const char *from, const char *dir, struct casebus_error *er
     char keys[PATH_MAX];
     if (path_join(keys, sizeof(keys), dir, "keys"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
-    if (dir_make(keys, err))
-        return -1;
-    for (size_t i = 0; i < N_KEYS; i++)
-        if (key_copy(from, dir, key_names[i], err))
-            return -1;
-    return certificate_copy(from, dir, err);
+    DIR *folder = opendir(from);
+    if (!folder)
+        return error_set_errno(err, errno, _("cannot open the directory '%s'"), from);
+    int r = dir_make(keys, err);
+    for (struct dirent *entry; !r && (entry = readdir(folder));) {
+        const char *end = strrchr(entry->d_name, '.');
+        if (end && strcmp(end, ".key") == 0)
+            r = key_copy(from, dir, entry->d_name, err);
+    }
+    closedir(folder);
+    return r ? -1 : certificate_copy(from, dir, err);
 }
 
 static int keys_find(struct hub_keys *keys, const struct hub_restore *wanted, const struct manifest *manifest,
@@ -248,7 +250,7 @@ static void restore_tell(const struct hub_restore *wanted, const struct restore_
 
 int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebus_error *err)
 {
-    struct restore_result result;
+    struct restore_result result = {.shown = 0};
     struct replay_result replayed;
     struct stores stores;
     if (restore_files(wanted, &result, err) || settings_back(wanted, result.origin, err) ||

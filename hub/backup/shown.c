@@ -48,7 +48,7 @@ static int note_read(struct checkpoint *read, struct bytes note, const char *ori
 int shown_add(struct shown *shown, struct bytes note, const char *origin, const struct signing_key *log_key,
               struct casebus_error *err)
 {
-    struct checkpoint read;
+    struct checkpoint read = {.size = 0};
     if (note.size >= sizeof(shown->note))
         return error_set(err, CASEBUS_TOO_LARGE, _("a checkpoint of %zu bytes is too large"), note.size);
     if (note_read(&read, note, origin, log_key, err))
