@@ -1,6 +1,10 @@
 /* The file itself is the memory: its last line says which delivery was the last. A line that a crash cut off
  * is removed when the file is opened; the hub delivers it again. Lines are gathered and written by flush,
- * followed by one fdatasync; only then is anything confirmed. */
+ * followed by one fdatasync; only then is anything confirmed. A new file's name is synced before that.
+ *
+ * Of a flush that a power cut broke off, later blocks may be there and earlier ones not: a hole of zeros,
+ * which no line of ours contains. It lies within the last flush; the line with it and all behind it are
+ * removed. */
 #include "adapters/jsonl/jsonl.h"
 
 #include "proto/base/files.h"
@@ -78,16 +82,35 @@ static int file_odd(const struct jsonl *jsonl, struct casebus_error *err)
     return error_hint(err, _("move the file away, or name another one in sink.file"));
 }
 
-/* Cuts off what stands behind the last line feed. */
+/* Where the first hole lies in what the last flush may have written; @size when there is none, -1 when the
+ * file cannot be read. */
+static off_t hole_find(int fd, off_t size)
+{
+    char block[65536];
+    off_t at = size > GATHERED_MAX ? size - GATHERED_MAX : 0;
+    while (at < size) {
+        ssize_t got = pread(fd, block, sizeof block, at);
+        if (got <= 0)
+            return -1;
+        const char *hole = memchr(block, '\0', (size_t)got);
+        if (hole)
+            return at + (hole - block);
+        at += got;
+    }
+    return size;
+}
+
+/* Cuts off what stands behind the last line feed, or behind the last one before a hole. */
 static int tail_cut(struct jsonl *jsonl, off_t size, struct casebus_error *err)
 {
     char last = '\n';
+    off_t whole = hole_find(jsonl->fd, size);
     jsonl->size = size;
-    if (size > 0 && pread(jsonl->fd, &last, 1, size - 1) != 1)
+    if (whole < 0 || (whole > 0 && pread(jsonl->fd, &last, 1, whole - 1) != 1))
         return error_set_errno(err, errno, _("cannot read '%s'"), jsonl->path);
-    if (last == '\n')
+    if (last == '\n' && whole == size)
         return 0;
-    off_t begin = line_begin(jsonl->fd, size + 1);
+    off_t begin = last == '\n' ? whole : line_begin(jsonl->fd, whole + 1);
     if (begin < 0)
         return file_odd(jsonl, err);
     if (ftruncate(jsonl->fd, begin) != 0 || fdatasync(jsonl->fd) != 0)
@@ -153,6 +176,8 @@ static int file_take(struct jsonl *jsonl, struct casebus_error *err)
         return error_set_errno(err, errno, _("cannot read '%s'"), jsonl->path);
     if (!S_ISREG(status.st_mode))
         return error_set(err, CASEBUS_FILE, _("'%s' is not a plain file"), jsonl->path);
+    if (file_sync_name(jsonl->path, err) != 0)
+        return -1;
     return tail_cut(jsonl, status.st_size, err) == 0 ? last_read(jsonl, err) : -1;
 }
 

@@ -152,6 +152,35 @@ static void test_repeated_deliveries_are_dropped_also_after_a_restart(void **sta
     assert_int_equal(last, 2);
 }
 
+/* A power cut may keep a later block of a flush and lose an earlier one. */
+static void test_a_hole_in_the_last_flush_is_cut_off_with_all_behind_it(void **state)
+{
+    struct place *place = *state;
+    struct buffer whole;
+    uint64_t last = 0, before = 0;
+    void *sink = opened(place, 0);
+    for (uint64_t position = 1; position <= 3; position++)
+        assert_int_equal(deliver(place, sink, position, 0), 0);
+    flush(sink, 3);
+    jsonl_sink.close(sink);
+    assert_int_equal(file_read(place->path, 100000, &whole, NULL), 0);
+    for (size_t at = 0; at < whole.size; at++) {
+        uint8_t byte = whole.data[at];
+        whole.data[at] = 0;
+        assert_int_equal(file_write(place->path, bytes_of(whole.data, whole.size), 0600, NULL), 0);
+        whole.data[at] = byte;
+        sink = opened(place, before);
+        assert_int_equal(lines_check(place, &last), before);
+        for (uint64_t position = before + 1; position <= 3; position++)
+            assert_int_equal(deliver(place, sink, position, 0), 0);
+        flush(sink, 3);
+        jsonl_sink.close(sink);
+        assert_int_equal(lines_check(place, &last), 3);
+        before += byte == '\n';
+    }
+    buffer_deinit(&whole);
+}
+
 /* However far the last write came, the file is whole lines again and the rest comes once more. */
 static void test_a_torn_last_line_is_cut_off_wherever_it_is_torn(void **state)
 {
@@ -272,6 +301,7 @@ int main(void)
         TEST(test_nothing_is_safe_before_it_is_flushed),
         TEST(test_repeated_deliveries_are_dropped_also_after_a_restart),
         TEST(test_a_torn_last_line_is_cut_off_wherever_it_is_torn),
+        TEST(test_a_hole_in_the_last_flush_is_cut_off_with_all_behind_it),
         TEST(test_a_strange_file_is_refused_and_left_alone),
         TEST(test_two_writers_of_one_file_are_refused),
         TEST(test_a_failed_write_leaves_whole_lines_and_is_tried_again),

@@ -3,6 +3,7 @@
  * the file tells which are kept already. libcsv writes the cells. */
 #include "adapters/runner/rejects.h"
 
+#include "proto/base/files.h"
 #include "proto/base/texts.h"
 
 #include <csv.h>
@@ -78,6 +79,10 @@ static int file_begin(struct rejects *rejects, struct casebus_error *err)
     int fd = open(rejects->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return file_failed(rejects, err);
+    if (file_sync_name(rejects->path, err) != 0) {
+        close(fd);
+        return -1;
+    }
     rejects->file = fdopen(fd, "ae");
     if (!rejects->file) {
         close(fd);

@@ -86,7 +86,7 @@ static int path_parent(char *out, size_t size, const char *path)
     return 0;
 }
 
-static int parent_sync(const char *path, struct casebus_error *err)
+int file_sync_name(const char *path, struct casebus_error *err)
 {
     char parent[PATH_MAX];
     if (path_parent(parent, sizeof parent, path) != 0)
@@ -110,7 +110,7 @@ int file_write(const char *path, struct bytes content, unsigned mode, struct cas
         reason = errno;
     }
     if (written && rename(temporary, path) == 0)
-        return parent_sync(path, err);
+        return file_sync_name(path, err);
     if (written)
         reason = errno;
     unlink(temporary);
@@ -121,7 +121,7 @@ static int dir_make_one(const char *path, struct casebus_error *err)
 {
     struct stat status;
     if (mkdir(path, 0700) == 0)
-        return parent_sync(path, err);
+        return file_sync_name(path, err);
     int reason = errno;
     if (reason == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
         return 0;

@@ -15,6 +15,8 @@ int file_write(const char *path, struct bytes content, unsigned mode, struct cas
 /* mkdir -p with mode 0700; fsyncs the parent of what it makes. */
 int dir_make(const char *path, struct casebus_error *err);
 int dir_sync(const char *path, struct casebus_error *err);
+/* Syncs the directory that names @path: until then a power cut may take a new file away, synced or not. */
+int file_sync_name(const char *path, struct casebus_error *err);
 /* Takes an exclusive flock on PATH (made when missing), close-on-exec. Returns the descriptor, or -1 with
  * CASEBUS_LOCKED when another process holds it: the sentence names its process id. */
 int file_lock(const char *path, struct casebus_error *err);
