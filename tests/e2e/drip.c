@@ -4,7 +4,9 @@
  * input when all is answered
  *
  * It writes a line for everything that it is told: "state ready", "state stopped CB-...", "accepted MARK
- * POSITION", "duplicate MARK POSITION", "refused MARK CB-...", and log lines as "log ID text". */
+ * POSITION", "duplicate MARK POSITION", "refused MARK CB-...", and log lines as "log ID text"; at first "mark
+ * MARK", the last one that the outbox has. With DRIP_CLOCK in the environment, what was accepted or a
+ * duplicate is followed by the monotonic clock in nanoseconds. */
 #include <casebus/node.h>
 
 #include <fcntl.h>
@@ -12,7 +14,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+static const char *clock_text(void)
+{
+    static char text[32];
+    struct timespec now;
+    if (!getenv("DRIP_CLOCK"))
+        return "";
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(text, sizeof text, " %lld%09ld", (long long)now.tv_sec, now.tv_nsec);
+    return text;
+}
 
 static void on_outcome(void *self, const struct casebus_outcome *outcome)
 {
@@ -21,8 +35,8 @@ static void on_outcome(void *self, const struct casebus_outcome *outcome)
     if (outcome->kind == CASEBUS_REFUSED)
         printf("refused %llu %s\n", mark, outcome->code);
     else
-        printf("%s %llu %llu\n", outcome->kind == CASEBUS_ACCEPTED ? "accepted" : "duplicate", mark,
-               position);
+        printf("%s %llu %llu%s\n", outcome->kind == CASEBUS_ACCEPTED ? "accepted" : "duplicate", mark,
+               position, clock_text());
 }
 
 static void on_state(void *self, enum casebus_node_state state, const struct casebus_error *err)
@@ -92,6 +106,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     uint64_t mark = casebus_node_last_mark(node);
+    printf("mark %llu\n", (unsigned long long)mark);
     int more = 1;
     bool works = true;
     while (works && (more > 0 || casebus_node_pending(node) > 0)) {

@@ -144,9 +144,9 @@ class Process:
 class Drip:
     """A program of the SDK (drip.c) that publishes what it is told, when it is told."""
 
-    def __init__(self, world, office):
+    def __init__(self, world, office, **more):
         self.process = world.start(world.path / f"{office.name}.drip.log", str(HELPERS / "drip"), office.dir,
-                                   stdin=subprocess.PIPE)
+                                   stdin=subprocess.PIPE, **more)
 
     def publish(self, record, case):
         self.process.popen.stdin.write(f"{record} {case}\n".encode())
