@@ -190,17 +190,34 @@ int walk_next(struct walk *walk)
     return 1;
 }
 
+/* Moves @at to the next place that begins like a record. 1: there is one; 0: none before the end; -1: reading
+ * failed. Mostly there are only zeros: whole windows are passed at a time. */
+static int walk_skip(struct walk *walk)
+{
+    while (walk->end - walk->at >= RECORD_HEADER_SIZE) {
+        uint64_t left = walk->end - walk->at;
+        size_t size = left < WINDOW_SIZE ? (size_t)left : WINDOW_SIZE;
+        const uint8_t *bytes = walk_view(walk, walk->at, size);
+        if (!bytes)
+            return -1;
+        size_t skipped = 0;
+        while (skipped + RECORD_HEADER_SIZE <= size &&
+               memcmp(bytes + skipped, record_magic, sizeof record_magic) != 0)
+            skipped += 8;
+        walk->at += skipped;
+        if (skipped + RECORD_HEADER_SIZE <= size)
+            return 1;
+    }
+    return 0;
+}
+
 int walk_search(struct walk *walk)
 {
     struct record record = {0};
     uint8_t header[RECORD_HEADER_SIZE];
-    for (; walk->end - walk->at >= RECORD_HEADER_SIZE; walk->at += 8) {
-        const uint8_t *bytes = walk_view(walk, walk->at, RECORD_HEADER_SIZE);
-        if (!bytes)
-            return -1;
-        if (memcmp(bytes, record_magic, 4) != 0)
-            continue;
-        int r = record_read(walk, walk->at, &record, &walk->payload, header);
+    int r;
+    for (; (r = walk_skip(walk)) == 1; walk->at += 8) {
+        r = record_read(walk, walk->at, &record, &walk->payload, header);
         if (r == 0)
             continue;
         if (r == 1) {
@@ -209,5 +226,5 @@ int walk_search(struct walk *walk)
         }
         return r;
     }
-    return 0;
+    return r;
 }
