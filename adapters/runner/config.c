@@ -5,8 +5,10 @@
 #include "adapters/runner/pattern.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/merkle/policy.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { CONFIG_SIZE_MAX = 64 << 20 };
@@ -18,6 +20,10 @@ const struct setting general_settings[] = {
      N_("The folder that `casebus node add` wrote: enrolment and keys"), NULL},
     {"endpoint", SETTING_TEXT, "", GENERAL(endpoint), N_("Where the hub is, if not where the enrolment says"),
      NULL},
+    {"witnesses", SETTING_READ, "", GENERAL(witnesses),
+     N_("Policy file: whose cosignatures show that the hub shows everybody the same record"), NULL},
+    {"witness_patience", SETTING_TEXT, "3600", GENERAL(witness_patience),
+     N_("Seconds without their word after which a warning is logged"), NULL},
     {"rejects", SETTING_WRITE, "", GENERAL(rejects),
      N_("Where rows go that cannot be used; NODE/rejects.csv else"), NULL},
     {"backfill", SETTING_BOOL, "false", GENERAL(backfill), N_("This is history: it rings no clock"), NULL},
@@ -184,6 +190,28 @@ static void node_check(struct config *config, struct faults *faults)
     faults_hint(faults, _("the hub's operator makes the folder: casebus node add NAME --out DIR"));
 }
 
+/* Whose word counts is known before anything starts. */
+static void witnesses_check(struct config *config, struct faults *faults)
+{
+    const struct tree_node *node = tree_find(config->root, "witnesses");
+    const struct tree_node *patience = tree_find(config->root, "witness_patience");
+    const char *seconds = config->general.witness_patience;
+    struct policy *policy;
+    struct casebus_error err;
+    char *end = NULL;
+    if (seconds)
+        config->general.witness_patience_s = (unsigned)strtoul(seconds, &end, 10);
+    if (patience && seconds && (*end || seconds[0] < '1' || seconds[0] > '9' || strlen(seconds) > 8)) {
+        faults_add(faults, &patience->place, _("'%s' cannot be '%s'"), "witness_patience", seconds);
+        faults_hint(faults, _("it is a number of seconds, from 1 to 99999999"));
+    }
+    if (!node || !config->general.witnesses || access(config->general.witnesses, R_OK) != 0)
+        return;
+    if (policy_read(&policy, config->general.witnesses, &err) != 0)
+        faults_add_error(faults, &node->place, &err);
+    policy_free(policy);
+}
+
 static void rejects_default(struct config *config)
 {
     if (!config->general.rejects && config->general.node)
@@ -198,6 +226,7 @@ static void sections_read(struct config *config, bool backfill, enum config_purp
                   &config->arena, faults);
     config->general.backfill |= backfill;
     rejects_default(config);
+    witnesses_check(config, faults);
     if (purpose == CONFIG_TO_RUN)
         node_check(config, faults);
     const struct tree_node *source = tree_find(config->root, "source");

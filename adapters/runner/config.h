@@ -17,6 +17,9 @@ struct general {
     const char *node;
     const char *endpoint;
     const char *rejects;
+    const char *witnesses; /* "": none */
+    const char *witness_patience;
+    unsigned witness_patience_s;
     bool backfill;
 };
 

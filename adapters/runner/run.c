@@ -361,6 +361,8 @@ static int node_open(struct run *run, struct casebus_error *err)
                                            .endpoint = run->config.general.endpoint,
                                            .handlers = &handlers,
                                            .self = run,
+                                           .witnesses = run->config.general.witnesses,
+                                           .witness_patience_s = run->config.general.witness_patience_s,
                                            .subscribe = run->config.sink_kind != NULL};
     run->event = casebus_event_new();
     if (!run->event)

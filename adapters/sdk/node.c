@@ -31,6 +31,7 @@ struct casebus_node {
     struct crypter *crypter;
     struct outbox *outbox;
     struct witness witness;
+    struct confirmed confirmed;
     struct inbox inbox;
     struct arena arena; /* of the event being published */
 
@@ -142,6 +143,9 @@ static int node_load(struct casebus_node *node, const struct casebus_node_option
     if (outbox_part_open(node, options, err) != 0 ||
         witness_open(&node->witness, options->dir, &node->enrolment.log, node->crypter, err) != 0)
         return -1;
+    if (confirmed_open(&node->confirmed, options->dir, options->witnesses, options->witness_patience_s,
+                       &node->enrolment.log, node->crypter, &node->log, err) != 0)
+        return -1;
     return inbox_open(&node->inbox, options->dir, node->crypter, err);
 }
 
@@ -153,6 +157,7 @@ static void node_unload(struct casebus_node *node)
         inbox_save(&node->inbox, NULL);
     if (node->witness.stale)
         witness_save(&node->witness, NULL);
+    confirmed_close(&node->confirmed);
     inbox_close(&node->inbox);
     node->crypter = crypter_free(node->crypter);
     enrolment_deinit(&node->enrolment);
@@ -211,6 +216,7 @@ static int session_begin(struct casebus_node *node, const struct casebus_node_op
         .crypter = node->crypter,
         .outbox = node->outbox,
         .witness = &node->witness,
+        .confirmed = &node->confirmed,
         .inbox = &node->inbox,
         .log = &node->log,
         .subscribe = options->subscribe != 0,
@@ -434,6 +440,8 @@ void casebus_node_get_status(const struct casebus_node *node, struct casebus_nod
     status->pending = outbox_pending(node->outbox);
     status->pending_bytes = outbox_pending_bytes(node->outbox);
     status->checkpoint_size = node->witness.newest.size;
+    status->confirmed_size = node->confirmed.newest.size;
+    status->unconfirmed_since = node->confirmed.unconfirmed_since_us / 1000000;
     status->certificate_ends = node->enrolment.certificate_ends;
     status->last_error = node->session.last_error;
 }

@@ -2,8 +2,10 @@
 #include "adapters/sdk/testpeer.h"
 #include "casebus/node.h"
 #include "proto/base/clock.h"
+#include "proto/base/files.h"
 #include "proto/codec/event.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -343,6 +345,120 @@ static void test_rewritten_tree_stops_the_node(void **state)
     testpeer_bye(&peer, CASEBUS_OK);
     UNTIL(seen.stopped);
     assert_int_equal(seen.stop_code, CASEBUS_CONSISTENCY);
+}
+
+/* ---- witnesses ---- */
+
+static struct signing_key *witness_key;
+
+/* The node believes the witness w.example; the hub shows its word from now on. */
+static void witness_begin(void)
+{
+    char vkey[VKEY_MAX], text[VKEY_MAX + 60];
+    static char path[PATH_MAX];
+    assert_int_equal(signing_key_generate(&witness_key, bed.suite, &err), 0);
+    assert_true(note_witness_vkey_format(vkey, sizeof vkey, "w.example", signing_key_public(witness_key)) >
+                0);
+    snprintf(text, sizeof text, "witness w %s\nquorum w\n", vkey);
+    testbed_path(&bed, "witness.policy", path);
+    assert_int_equal(file_write(path, bytes_of_text(text), 0600, &err), 0);
+    options.witnesses = path;
+    peer.witness_key = witness_key;
+    peer.witness_name = "w.example";
+    peer.ping_ms = 100;
+}
+
+static uint64_t confirmed_size(void)
+{
+    struct casebus_node_status status;
+    casebus_node_get_status(node, &status);
+    return status.confirmed_size;
+}
+
+static void test_witnesses_word_is_kept(void **state)
+{
+    (void)state;
+    witness_begin();
+    node_open();
+    publish(20);
+    UNTIL(seen.accepted == 20 && confirmed_size() == peer.tree.size);
+    uint64_t size = peer.tree.size;
+    node = casebus_node_close(node);
+    peer.witness_key = NULL;
+    node_open();
+    assert_int_equal(confirmed_size(), size);
+    signing_key_free(witness_key);
+}
+
+static unsigned evidence_files(void)
+{
+    char path[PATH_MAX];
+    unsigned n = 0;
+    testbed_path(&bed, "evidence", path);
+    DIR *dir = opendir(path);
+    for (const struct dirent *entry; dir && (entry = readdir(dir));)
+        n += strncmp(entry->d_name, "fork-", 5) == 0;
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+static void test_tree_that_witnesses_saw_otherwise_stops_the_node(void **state)
+{
+    (void)state;
+    witness_begin();
+    peer.cosigned_other = true;
+    node_open();
+    publish(5);
+    UNTIL(seen.stopped == 1);
+    assert_int_equal(seen.stop_code, CASEBUS_CONSISTENCY);
+    assert_non_null(strstr(seen.logged, "it shows different records to different people"));
+    assert_int_equal(evidence_files(), 2);
+    signing_key_free(witness_key);
+}
+
+static void test_tree_that_is_larger_for_witnesses_stops_the_node(void **state)
+{
+    (void)state;
+    witness_begin();
+    peer.cosigned_size = 1000;
+    node_open();
+    publish(5);
+    UNTIL(seen.stopped == 1);
+    assert_int_equal(seen.stop_code, CASEBUS_CONSISTENCY);
+    assert_int_equal(evidence_files(), 2);
+    signing_key_free(witness_key);
+}
+
+static void test_stranger_is_no_witness(void **state)
+{
+    (void)state;
+    witness_begin();
+    peer.witness_name = "other.example";
+    peer.cosigned_other = true; /* nobody believes it, so nothing follows from it */
+    options.witness_patience_s = 1;
+    node_open();
+    publish(5);
+    UNTIL(seen.accepted == 5 && strstr(seen.logged, "UNWITNESSED"));
+    assert_int_equal(seen.stopped, 0);
+    assert_int_equal(confirmed_size(), 0);
+    peer.witness_name = "w.example";
+    peer.cosigned_other = false;
+    UNTIL(strstr(seen.logged, "WITNESSED-AGAIN"));
+    signing_key_free(witness_key);
+}
+
+static void test_policy_of_another_log_is_refused(void **state)
+{
+    char vkey[VKEY_MAX], text[VKEY_MAX + 60];
+    (void)state;
+    witness_begin();
+    assert_true(note_vkey_format(vkey, sizeof vkey, "other/1", signing_key_public(bed.log_key)) > 0);
+    snprintf(text, sizeof text, "log %s\nquorum none\n", vkey);
+    assert_int_equal(file_write(options.witnesses, bytes_of_text(text), 0600, &err), 0);
+    assert_int_equal(casebus_node_open(&node, &options, &err), -1);
+    assert_int_equal(err.code, CASEBUS_CONFIG);
+    signing_key_free(witness_key);
 }
 
 static void test_wrong_hub_key_is_backed_off_from(void **state)
@@ -711,6 +827,11 @@ int main(void)
         TEST(test_another_version_stops_the_node),
         TEST(test_false_receipt_stops_the_node),
         TEST(test_rewritten_tree_stops_the_node),
+        TEST(test_witnesses_word_is_kept),
+        TEST(test_tree_that_witnesses_saw_otherwise_stops_the_node),
+        TEST(test_tree_that_is_larger_for_witnesses_stops_the_node),
+        TEST(test_stranger_is_no_witness),
+        TEST(test_policy_of_another_log_is_refused),
         TEST(test_wrong_hub_key_is_backed_off_from),
         TEST(test_second_process_is_told_who_holds_the_directory),
         TEST(test_unusable_endpoint_is_named),

@@ -411,6 +411,9 @@ static int welcome_take(struct session *session, const Casebus__V1__Welcome *wel
     certificate_remind(session);
     if (receiving_begin(session, err) != 0)
         return -1;
+    /* What witnesses have confirmed is asked for at once: a run may be short. */
+    if (session->parts.confirmed->policy && ping_send(session, err) != 0)
+        return -1;
     session->last_error = (struct casebus_error){0};
     state_tell(session, CASEBUS_NODE_READY, NULL);
     return 0;
@@ -419,7 +422,13 @@ static int welcome_take(struct session *session, const Casebus__V1__Welcome *wel
 static int pong_take(struct session *session, const Casebus__V1__Pong *pong, struct casebus_error *err)
 {
     session->delay_ms = 0;
-    return pong->checkpoint ? witness_advance(session->parts.witness, pong->checkpoint, err) : 0;
+    if (pong->checkpoint && witness_advance(session->parts.witness, pong->checkpoint, err) != 0)
+        return -1;
+    if (pong->cosigned &&
+        confirmed_take(session->parts.confirmed, session->parts.witness, pong->cosigned, err) != 0)
+        return -1;
+    confirmed_look(session->parts.confirmed, session->parts.witness);
+    return 0;
 }
 
 static void bye_take(struct session *session, const Casebus__V1__Bye *bye)

@@ -6,6 +6,7 @@
 #ifndef SDK_SESSION_H
 #define SDK_SESSION_H
 
+#include "adapters/sdk/confirmed.h"
 #include "adapters/sdk/connection.h"
 #include "adapters/sdk/inbox.h"
 #include "adapters/sdk/receipts.h"
@@ -26,6 +27,7 @@ struct session_parts {
     struct crypter *crypter;
     struct outbox *outbox;
     struct witness *witness;
+    struct confirmed *confirmed;
     struct inbox *inbox;
     const struct log *log;
     bool subscribe;

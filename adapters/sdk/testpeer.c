@@ -264,12 +264,45 @@ static void on_confirm(struct testpeer *peer, const Casebus__V1__Confirm *confir
     verifier_free(verifier);
 }
 
+/* A cosigned checkpoint as it would come from a hub whose witness is @witness_key, true or not. */
+static Casebus__V1__SignedCheckpoint *cosigned(struct testpeer *peer)
+{
+    struct checkpoint checkpoint = {.size = peer->cosigned_size ? peer->cosigned_size : peer->tree.size};
+    char note[NOTE_MAX + 1], line[400];
+    uint8_t proof[TREE_PROOF_MAX + 1][DIGEST_SIZE];
+    struct bytes text, lines;
+    Casebus__V1__SignedCheckpoint *out = alloc(peer, sizeof *out);
+    casebus__v1__signed_checkpoint__init(out);
+    strcpy(checkpoint.origin, TESTBED_ORIGIN);
+    if (checkpoint.size <= peer->tree.size) {
+        assert_int_equal(
+            tree_root_at(peer->crypter, checkpoint.size, subtree_read, peer, checkpoint.root, NULL), 0);
+        assert_int_equal(tree_consistency(peer->crypter, checkpoint.size, peer->tree.size, subtree_read, peer,
+                                          proof, &out->n_consistency, NULL),
+                         0);
+    }
+    checkpoint.root[0] ^= peer->cosigned_other;
+    assert_true(checkpoint_sign(note, sizeof note, &checkpoint, TESTBED_ORIGIN, peer->bed->log_key) > 0);
+    assert_int_equal(note_parts(&text, &lines, bytes_of_text(note), NULL), 0);
+    assert_true(note_cosign(line, sizeof line, text, peer->witness_name, clock_unix_us() / 1000000,
+                            peer->witness_key) > 0);
+    strcat(note, line);
+    out->note = (ProtobufCBinaryData){strlen(note), arena_copy(&peer->arena, note, strlen(note))};
+    out->from_size = checkpoint.size;
+    out->consistency = hashes_keep(peer, proof, out->n_consistency);
+    return out;
+}
+
 static void on_ping(struct testpeer *peer, const Casebus__V1__Ping *ping)
 {
     Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
     Casebus__V1__Pong pong = CASEBUS__V1__PONG__INIT;
     peer->pings++;
     pong.token = ping->token;
+    if (peer->witness_key) {
+        pong.checkpoint = testpeer_checkpoint(peer);
+        pong.cosigned = cosigned(peer);
+    }
     frame.body_case = CASEBUS__V1__FRAME__BODY_PONG;
     frame.pong = &pong;
     testpeer_send(peer, &frame);

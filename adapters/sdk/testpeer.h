@@ -44,6 +44,11 @@ struct testpeer {
     uint64_t duplicate_of; /* position of the entry that it repeats */
     int refused;           /* index of a member that is refused; -1: none */
     bool lie_seal;         /* seals another signature */
+    /* What it says witnesses cosigned: sent with the next Pongs. */
+    const struct signing_key *witness_key; /* NULL: nothing */
+    const char *witness_name;
+    bool cosigned_other;    /* of another tree than this one */
+    uint64_t cosigned_size; /* 0: of the whole tree */
 
     /* What it has seen. */
     unsigned hellos, batches, events, confirms, credits, subscribes, pings, byes;

@@ -88,6 +88,11 @@ struct casebus_node_options {
     uint64_t outbox_max_bytes;     /* 0: 1 GiB; publish answers CASEBUS_BUSY past it */
     int subscribe;                 /* non-zero: receive deliveries */
     uint32_t receive_window_bytes; /* asked for; 0: 4 MiB. A hub may send less (docs/protocol.md) */
+    /* A policy file (C2SP tlog-policy): whose cosignatures show that the hub shows everybody the same record.
+     * A contradiction stops the node (CASEBUS_CONSISTENCY); no confirmation for longer than the patience is
+     * logged (UNWITNESSED). NULL: nobody is asked for. */
+    const char *witnesses;
+    unsigned witness_patience_s; /* 0: one hour */
 };
 
 /* Opens the outbox (locked against a second process) and begins to connect. */
@@ -131,7 +136,10 @@ struct casebus_node_status {
     uint64_t pending, pending_bytes;
     uint64_t delivered, confirmed;
     uint64_t checkpoint_size;
-    int64_t certificate_ends; /* seconds since 1970 */
+    uint64_t confirmed_size;   /* of the newest checkpoint that witnesses confirmed; 0: none */
+    int64_t unconfirmed_since; /* seconds since 1970; 0: all that the node was shown is confirmed, or nobody
+                                  is asked */
+    int64_t certificate_ends;  /* seconds since 1970 */
     struct casebus_error last_error;
 };
 CASEBUS_API void casebus_node_get_status(const struct casebus_node *node, struct casebus_node_status *status);
