@@ -673,6 +673,115 @@ int ledger_view_hash(void *self, unsigned level, uint64_t index, uint8_t hash[DI
     return 0;
 }
 
+static uint64_t number_of_key(MDB_val key)
+{
+    uint64_t number = 0;
+    if (key.mv_size == sizeof number)
+        memcpy(&number, key.mv_data, sizeof number);
+    return number;
+}
+
+/* From the cursor's place on, as long as positions follow each other. */
+static int leaves_walk(MDB_cursor *cursor, uint64_t first, size_t n,
+                       int (*visit)(void *self, uint64_t position, struct bytes leaf), void *self, int *r)
+{
+    MDB_val key = {sizeof first, &first};
+    MDB_val value;
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (number_of_key(key) != first + i || value.mv_size > CONTENT_MAX)
+            return MDB_CORRUPTED;
+        *r = visit(self, first + i, bytes_of_value(value));
+        if (*r != 0)
+            return 0;
+        if (i + 1 < n)
+            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    return rc;
+}
+
+int ledger_view_leaves(struct ledger_view *view, uint64_t first, size_t n,
+                       int (*visit)(void *self, uint64_t position, struct bytes leaf), void *self,
+                       struct casebus_error *err)
+{
+    MDB_cursor *cursor;
+    int r = 0;
+    if (n == 0)
+        return 0;
+    if (n > view->size || first > view->size - n)
+        return past_end(view, first + n - 1, err);
+    int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[LEAVES], &cursor);
+    if (rc)
+        return environment_error(&view->ledger->env, rc, err);
+    rc = leaves_walk(cursor, first, n, visit, self, &r);
+    mdb_cursor_close(cursor);
+    return rc ? environment_error(&view->ledger->env, rc, err) : r;
+}
+
+size_t ledger_view_hashes(struct ledger_view *view, uint64_t at, size_t n, uint8_t (*hashes)[DIGEST_SIZE],
+                          struct casebus_error *err)
+{
+    MDB_cursor *cursor;
+    MDB_val value;
+    size_t done = 0;
+    uint64_t row = at / HASHES_PER_ROW;
+    MDB_val key = {sizeof row, &row};
+    int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[HASHES], &cursor);
+    if (rc) {
+        environment_error(&view->ledger->env, rc, err);
+        return 0;
+    }
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
+    while (rc == 0 && done < n) {
+        size_t skipped = (at + done) % HASHES_PER_ROW, room = HASHES_PER_ROW - skipped;
+        size_t taken = n - done < room ? n - done : room;
+        if (number_of_key(key) != (at + done) / HASHES_PER_ROW ||
+            value.mv_size < (skipped + taken) * DIGEST_SIZE || value.mv_size > HASHES_PER_ROW * DIGEST_SIZE) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
+        memcpy(hashes[done], (const uint8_t *)value.mv_data + skipped * DIGEST_SIZE, taken * DIGEST_SIZE);
+        done += taken;
+        if (done < n)
+            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    if (rc)
+        environment_error(&view->ledger->env, rc, err);
+    return done;
+}
+
+int ledger_view_checkpoint_next(struct ledger_view *view, uint64_t from, uint64_t *size, struct bytes *note,
+                                struct casebus_error *err)
+{
+    MDB_cursor *cursor;
+    MDB_val key = {sizeof from, &from};
+    MDB_val value;
+    int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[CHECKPOINTS], &cursor);
+    if (rc)
+        return environment_error(&view->ledger->env, rc, err);
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    if (rc == 0 && (key.mv_size != sizeof from || value.mv_size > CONTENT_MAX))
+        rc = MDB_CORRUPTED;
+    mdb_cursor_close(cursor);
+    if (rc == MDB_NOTFOUND)
+        return error_set(err, CASEBUS_NOT_FOUND, _("no checkpoint is published at or above size %llu"),
+                         (unsigned long long)from);
+    if (rc)
+        return environment_error(&view->ledger->env, rc, err);
+    *size = number_of_key(key);
+    *note = bytes_of_value(value);
+    return 0;
+}
+
+uint64_t ledger_view_checkpoints(struct ledger_view *view)
+{
+    MDB_stat status;
+    if (mdb_stat(view->txn, view->ledger->env.tables[CHECKPOINTS], &status) != 0)
+        return 0;
+    return status.ms_entries;
+}
+
 /* Moves to the greatest key that is not above @size. */
 static int cursor_seek_back(MDB_cursor *cursor, uint64_t size, MDB_val *value)
 {

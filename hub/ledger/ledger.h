@@ -84,6 +84,21 @@ int ledger_view_body(struct ledger_view *view, uint64_t position, struct bytes *
 /* A tree_read_fn: self is a struct ledger_view. */
 int ledger_view_hash(void *view, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],
                      struct casebus_error *err);
+/* Walks the leaves [first, first + n): faster than asking for each. @visit returns 0 to go on. Returns what
+ * the last visit returned, or -1: a leaf is missing, or there are fewer. */
+int ledger_view_leaves(struct ledger_view *view, uint64_t first, size_t n,
+                       int (*visit)(void *self, uint64_t position, struct bytes leaf), void *self,
+                       struct casebus_error *err);
+/* Reads @n hashes in stored order, from the one at index @at. Returns how many it could read; when these are
+ * fewer, @err says why. */
+size_t ledger_view_hashes(struct ledger_view *view, uint64_t at, size_t n, uint8_t (*hashes)[DIGEST_SIZE],
+                          struct casebus_error *err);
+/* The oldest published checkpoint at or above @from, and the size that it is filed under. CASEBUS_NOT_FOUND
+ * when there is none. */
+int ledger_view_checkpoint_next(struct ledger_view *view, uint64_t from, uint64_t *size, struct bytes *note,
+                                struct casebus_error *err);
+/* How many checkpoints are published. */
+uint64_t ledger_view_checkpoints(struct ledger_view *view);
 /* The newest published checkpoint at or below @size; CASEBUS_NOT_FOUND when there is none. */
 int ledger_view_checkpoint(struct ledger_view *view, uint64_t size, struct bytes *note,
                            struct casebus_error *err);
