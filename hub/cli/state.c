@@ -5,21 +5,13 @@
  * same ledger. */
 #include "hub/cli/cli.h"
 #include "hub/exchange/case_dump.h"
+#include "hub/exchange/tables.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
 #include <stdlib.h>
 
 #define VIEW_NS 1000000000ull
-
-static const char *const table_names[TABLE_COUNT] = {
-    [TABLE_META] = "meta",           [TABLE_NODES] = "nodes",
-    [TABLE_STREAMS] = "streams",     [TABLE_BATCHES] = "batches",
-    [TABLE_RECORDS] = "records",     [TABLE_CASE_NUMBERS] = "case_numbers",
-    [TABLE_CASES] = "cases",         [TABLE_INBOX] = "inbox",
-    [TABLE_RECEIVERS] = "receivers", [TABLE_STATEMENTS] = "statements",
-    [TABLE_CONFIRMS] = "confirms",
-};
 
 struct state_dump {
     FILE *out;
@@ -46,7 +38,7 @@ static void hex_print(FILE *out, struct bytes bytes)
 
 static int row_visit(struct state_dump *dump, struct bytes key, struct bytes value)
 {
-    fprintf(dump->out, "%s ", table_names[dump->table]);
+    fprintf(dump->out, "%s ", exchange_table_names[dump->table]);
     hex_print(dump->out, key);
     fputc(' ', dump->out);
     hex_print(dump->out, value);

@@ -1,5 +1,6 @@
 #include "hub/console/hub_fixture.h"
 
+#include "hub/pipeline/replay.h"
 #include "proto/base/clock.h"
 #include "proto/casebus/v1/ledger.pb-c.h"
 #include "proto/codec/statement.h"
@@ -93,6 +94,13 @@ struct fixture_node *hub_fixture_node(struct hub_fixture *fixture, const char *n
     return node;
 }
 
+/* Both the entries' time and today lie in what certificates are valid for. */
+static int64_t fixture_begin_s(void)
+{
+    int64_t now = clock_unix_us() / 1000000, entries = FIXTURE_TIME_US / 1000000;
+    return (now < entries ? now : entries) - 3600;
+}
+
 static struct bytes certificate_of(struct hub_fixture *fixture, const struct fixture_node *node)
 {
     struct casebus_error err;
@@ -108,8 +116,8 @@ static struct bytes certificate_of(struct hub_fixture *fixture, const struct fix
     strcpy(info.area, "320100");
     strcpy(info.origin, FIXTURE_ORIGIN);
     memcpy(info.curve_key, node->curve, CURVE_KEY_SIZE);
-    info.not_before = clock_unix_us() / 1000000;
-    info.not_after = info.not_before + 86400;
+    info.not_before = fixture_begin_s() + 60;
+    info.not_after = info.not_before + FIXTURE_VALID_S;
     must(certificate_issue(authority_key, bytes_of(fixture->keys.authority, fixture->keys.authority_size),
                            &info, der, &size, &err),
          &err);
@@ -503,58 +511,17 @@ static struct registry *fixture_registry(void *self)
     return registry;
 }
 
-static void apply_event(struct hub_fixture *fixture, const struct exchange_store *store, uint64_t position,
-                        const Casebus__V1__LedgerEntry *entry)
-{
-    struct casebus_error err;
-    struct exchange_event event;
-    struct bytes header;
-    uint8_t key[KEY_SIZE];
-    Casebus__V1__SealedBody *body = body_decode(fixture->entries[position].body, &fixture->arena, &err);
-    assert_non_null(body);
-    must(vault_key(fixture->vault, body->slot, key, &err), &err);
-    must(body_open_item(fixture->crypter, FIXTURE_ORIGIN, entry->event->event_hash.data, body, key, 0,
-                        &fixture->arena, &header, &err),
-         &err);
-    must(exchange_event_init(&event, fixture->crypter, event_header_decode(header, &fixture->arena, &err),
-                             header, body->content_digest.data, &err),
-         &err);
-    must(exchange_apply_event(store, position, entry->hub_time_us, entry->event, &event, body->slot, &err),
-         &err);
-}
-
-static void apply_seal(struct hub_fixture *fixture, const struct exchange_store *store, uint64_t position,
-                       const Casebus__V1__LedgerEntry *entry)
-{
-    struct casebus_error err;
-    uint8_t hash[DIGEST_SIZE];
-    struct bytes statement = bytes_of(entry->seal->statement.data, entry->seal->statement.len);
-    Casebus__V1__BatchStatement *fields = statement_decode(statement, &fixture->arena, &err);
-    assert_non_null(fields);
-    statement_hash(fixture->crypter, statement, hash);
-    must(exchange_apply_seal(store, position, entry->hub_time_us, entry->seal, fields, hash, &err), &err);
-}
-
-static void apply_entry(struct hub_fixture *fixture, const struct exchange_store *store, uint64_t position)
-{
-    struct casebus_error err;
-    const Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
-    if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
-        apply_event(fixture, store, position, entry);
-    else if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_SEAL)
-        apply_seal(fixture, store, position, entry);
-    else
-        must(exchange_apply_act(store, position, entry->hub_time_us, entry->act, &err), &err);
-}
-
 void hub_fixture_apply(struct hub_fixture *fixture)
 {
     struct casebus_error err;
-    struct exchange_store store = state_store(fixture->state);
-    for (size_t i = 0; i < fixture->n_entries; i++)
-        apply_entry(fixture, &store, i);
-    assert_int_equal(state_freeze(fixture->state, fixture->n_entries), 1);
-    must(state_write(fixture->state, NULL, &err), &err);
+    struct replay_result result;
+    const struct replay_options options = {.suite = suite_get(SUITE_INTL),
+                                           .origin = FIXTURE_ORIGIN,
+                                           .ledger = fixture->ledger,
+                                           .state = fixture->state,
+                                           .vault = fixture->vault};
+    must(replay_state(&options, fixture->n_entries, &result, &err), &err);
+    assert_int_equal(result.applied, fixture->n_entries);
     fixture->hub = (struct console_hub){.self = fixture,
                                         .dir = fixture->dir,
                                         .origin = FIXTURE_ORIGIN,
@@ -610,7 +577,7 @@ void hub_fixture_init(struct hub_fixture *fixture)
     folder_make(fixture->dir, "hub");
     folder_path(keys, fixture->dir, "keys");
     must(dir_make(keys, &err), &err);
-    must(hub_keys_make(fixture->dir, suite, FIXTURE_ORIGIN, clock_unix_us() / 1000000 - 60, &err), &err);
+    must(hub_keys_make(fixture->dir, suite, FIXTURE_ORIGIN, fixture_begin_s(), &err), &err);
     must(hub_keys_load(&fixture->keys, fixture->dir, suite, FIXTURE_ORIGIN, &err), &err);
     fixture->crypter = crypter_new(suite);
     arena_init(&fixture->arena, 64 * 1024, 64 * 1024 * 1024);

@@ -14,6 +14,7 @@
 #define FIXTURE_ENTRIES 512
 #define FIXTURE_TIME_US INT64_C(1790000000000000)
 #define FIXTURE_NODES   8
+#define FIXTURE_VALID_S (INT64_C(5) * 365 * 86400) /* of certificates */
 
 struct fixture_node {
     char name[NODE_NAME_MAX];

@@ -6,6 +6,15 @@
 
 #include "proto/base/texts.h"
 
+const char *const exchange_table_names[TABLE_COUNT] = {
+    [TABLE_META] = "meta",           [TABLE_NODES] = "nodes",
+    [TABLE_STREAMS] = "streams",     [TABLE_BATCHES] = "batches",
+    [TABLE_RECORDS] = "records",     [TABLE_CASE_NUMBERS] = "case_numbers",
+    [TABLE_CASES] = "cases",         [TABLE_INBOX] = "inbox",
+    [TABLE_RECEIVERS] = "receivers", [TABLE_STATEMENTS] = "statements",
+    [TABLE_CONFIRMS] = "confirms",
+};
+
 #define ROW_FORMAT        1
 #define CASE_FIXED_SIZE   96
 #define CASE_RECORD_SIZE  64

@@ -7,6 +7,9 @@
 #include "hub/exchange/store.h"
 #include "proto/crypto/suite.h"
 
+/* What each table is called in dumps and findings. */
+extern const char *const exchange_table_names[TABLE_COUNT];
+
 #define TABLE_KEY_MAX    256
 #define NODE_TEXT_MAX    64 /* a node's name with its NUL */
 #define CASE_NUMBER_MAX  64

@@ -290,7 +290,8 @@ static int vault_mark_read(struct replay *replay, struct casebus_error *err)
     return 0;
 }
 
-static int ledger_to_state(struct replay *replay, struct casebus_error *err)
+/* Applies what the state lacks of the first @limit entries. */
+static int ledger_to_state(struct replay *replay, uint64_t limit, struct casebus_error *err)
 {
     const struct replay_options *options = replay->options;
     struct ledger_view *view = NULL;
@@ -298,18 +299,21 @@ static int ledger_to_state(struct replay *replay, struct casebus_error *err)
     if (vault_mark_read(replay, err) || ledger_view_open(&view, options->ledger, err))
         return -1;
     uint64_t size = ledger_view_size(view), from = position;
+    uint64_t end = size < limit ? size : limit;
     int r = 0;
     if (position > size)
         r = error_set(err, CASEBUS_DAMAGED, _("the state reflects %llu entries, but the ledger has %llu"),
                       (unsigned long long)position, (unsigned long long)size);
-    while (!r && position < size) {
+    while (!r && position < end) {
         r = apply_entry(replay, view, position++, err);
         if (!r && position % VIEW_ROUND_ENTRIES == 0) {
+            if (options->stop && options->stop(options->self))
+                break;
             r = ledger_view_renew(view, err);
             if (!r && state_overlay_bytes(options->state) > STATE_ROUND_BYTES)
                 r = state_flush(replay, position, err);
             if (options->on_progress)
-                options->on_progress(options->self, position - from, size - from);
+                options->on_progress(options->self, position - from, end - from);
         }
     }
     ledger_view_close(view);
@@ -342,23 +346,50 @@ static int last_time_read(struct replay *replay, struct casebus_error *err)
     return r;
 }
 
+static int replay_init(struct replay *replay, const struct replay_options *options,
+                       struct replay_result *result, struct casebus_error *err)
+{
+    *replay = (struct replay){.options = options, .result = result};
+    memset(result, 0, sizeof(*result));
+    replay->crypter = crypter_new(options->suite);
+    if (!replay->crypter) {
+        error_set(err, CASEBUS_NO_MEMORY, _("no memory to replay the ledger"));
+        return -1;
+    }
+    arena_init(&replay->arena, 256 * 1024, 256u * 1024 * 1024);
+    replay->store = state_store(options->state);
+    return 0;
+}
+
+static void replay_deinit(struct replay *replay)
+{
+    arena_deinit(&replay->arena);
+    crypter_free(replay->crypter);
+}
+
 int replay_run(const struct replay_options *options, struct replay_result *result, struct casebus_error *err)
 {
-    struct replay replay = {.options = options, .result = result};
-    memset(result, 0, sizeof(*result));
-    replay.crypter = crypter_new(options->suite);
-    if (!replay.crypter)
-        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to replay the ledger"));
-    arena_init(&replay.arena, 256 * 1024, 256u * 1024 * 1024);
-    replay.store = state_store(options->state);
+    struct replay replay;
+    if (replay_init(&replay, options, result, err))
+        return -1;
     int r = journal_to_ledger(&replay, err);
     if (!r)
-        r = ledger_to_state(&replay, err);
+        r = ledger_to_state(&replay, UINT64_MAX, err);
     if (!r)
         r = last_time_read(&replay, err);
     if (!r)
         vault_set_taken(options->vault, replay.slot_seen);
-    arena_deinit(&replay.arena);
-    crypter_free(replay.crypter);
+    replay_deinit(&replay);
+    return r;
+}
+
+int replay_state(const struct replay_options *options, uint64_t size, struct replay_result *result,
+                 struct casebus_error *err)
+{
+    struct replay replay;
+    if (replay_init(&replay, options, result, err))
+        return -1;
+    int r = ledger_to_state(&replay, size, err);
+    replay_deinit(&replay);
     return r;
 }

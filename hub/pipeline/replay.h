@@ -16,6 +16,7 @@ struct replay_options {
     struct state *state;
     struct vault *vault;
     void (*on_progress)(void *self, uint64_t done, uint64_t total); /* may be NULL */
+    bool (*stop)(void *self); /* replay_state only: true ends it early; may be NULL */
     void *self;
 };
 
@@ -29,5 +30,11 @@ struct replay_result {
 /* Leaves ledger, state and vault (taken slots) ready for pipeline_start. CASEBUS_DAMAGED names the entry that
  * does not fit. */
 int replay_run(const struct replay_options *options, struct replay_result *result, struct casebus_error *err);
+
+/* The second half alone, to make a state of the ledger's first @size entries beside the one that is in use:
+ * applies what @state lacks. Needs neither the journal nor a vault that can be written. @result->applied
+ * tells how far it got. */
+int replay_state(const struct replay_options *options, uint64_t size, struct replay_result *result,
+                 struct casebus_error *err);
 
 #endif
