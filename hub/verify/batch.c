@@ -70,29 +70,38 @@ static int stream_advance(struct verify *verify, const struct verify_node *node,
                          statement->node, (unsigned long long)statement->stream,
                          (unsigned long long)statement->first);
     stream->last = statement->first + statement->count - 1;
-    statement_hash(verify->crypter, bytes, stream->last_statement);
+    statement_hash(verify->scanner.crypter, bytes, stream->last_statement);
     return 0;
 }
 
 /* ---- the seal ---- */
 
-static int signer_check(struct verify *verify, const Casebus__V1__SealEntry *seal,
-                        const Casebus__V1__BatchStatement *statement, const struct verify_node *node,
+/* Whether the batch was signed with the node's key: as the scanner found it, if it had that key. */
+static bool signature_holds(const Casebus__V1__SealEntry *seal, const struct signed_fact *fact,
+                            const struct verify_node *node)
+{
+    if (fact->by == node->verifier)
+        return fact->holds;
+    return seal->signature.len == SIGNATURE_SIZE &&
+           verifier_check(node->verifier, bytes_of(seal->statement.data, seal->statement.len),
+                          seal->signature.data);
+}
+
+static int signer_check(struct verify *verify, const struct fact *fact, const struct verify_node *node,
                         struct casebus_error *err)
 {
-    if (strcmp(statement->origin, verify->origin) != 0)
+    const Casebus__V1__BatchStatement *statement = fact->statement;
+    if (strcmp(statement->origin, verify_origin(verify)) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY, _("the batch is for hub '%s'"), statement->origin);
     if (!bytes_equal(bytes_of(statement->key_id.data, statement->key_id.len),
                      bytes_of(node->key_id, KEY_ID_SIZE)))
         return error_set(err, CASEBUS_KEY,
                          _("the batch of node '%s' is signed with a key that is not enrolled"),
                          statement->node);
-    if (seal->signature.len != SIGNATURE_SIZE ||
-        !verifier_check(node->verifier, bytes_of(seal->statement.data, seal->statement.len),
-                        seal->signature.data))
+    if (!signature_holds(fact->entry->seal, fact->signatures, node))
         return error_set(err, CASEBUS_SIGNATURE, _("batch by node '%s': the signature does not verify"),
                          statement->node);
-    return 0;
+    return verify_node_dates(verify, node, err);
 }
 
 static int outcome_check(struct verify *verify, const Casebus__V1__SealOutcome *outcome,
@@ -122,9 +131,9 @@ static int duplicate_check(struct verify *verify, uint64_t of, struct casebus_er
     struct bytes leaf;
     Casebus__V1__LedgerEntry *entry = NULL;
     if (of <= verify->position) {
-        if (ledger_view_leaf(verify->view, of, &leaf, err))
+        if (ledger_view_leaf(verify->scanner.view, of, &leaf, err))
             return -1;
-        entry = entry_decode(leaf, &verify->arena, err);
+        entry = entry_decode(leaf, &verify->scanner.arena, err);
     }
     if (!entry || entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
         return error_set(
@@ -144,7 +153,7 @@ static int batch_finish(struct verify *verify, struct casebus_error *err)
     if (batch->next < batch->count)
         return 0;
     batch->open = false;
-    events_root(verify->crypter, (const uint8_t(*)[DIGEST_SIZE])batch->hashes, batch->count, root);
+    events_root(verify->scanner.crypter, (const uint8_t(*)[DIGEST_SIZE])batch->hashes, batch->count, root);
     if (memcmp(root, batch->root, DIGEST_SIZE) != 0)
         return error_set(err, CASEBUS_DAMAGED,
                          _("the events behind the seal at %llu are not the ones that node '%s' signed"),
@@ -155,13 +164,17 @@ static int batch_finish(struct verify *verify, struct casebus_error *err)
     return 0;
 }
 
-int verify_seal(struct verify *verify, const Casebus__V1__SealEntry *seal, struct casebus_error *err)
+int verify_seal(struct verify *verify, const struct fact *fact, struct casebus_error *err)
 {
-    struct bytes bytes = bytes_of(seal->statement.data, seal->statement.len);
-    Casebus__V1__BatchStatement *statement = statement_decode(bytes, &verify->arena, err);
-    const struct verify_node *node = statement ? verify_node_find(verify, statement->node, err) : NULL;
-    if (!node || signer_check(verify, seal, statement, node, err) ||
-        stream_advance(verify, node, statement, bytes, err))
+    const Casebus__V1__SealEntry *seal = fact->entry->seal;
+    const Casebus__V1__BatchStatement *statement = fact->statement;
+    if (!statement) {
+        *err = *fact->statement_fault;
+        return -1;
+    }
+    const struct verify_node *node = verify_node_find(verify, statement->node, err);
+    if (!node || signer_check(verify, fact, node, err) ||
+        stream_advance(verify, node, statement, bytes_of(seal->statement.data, seal->statement.len), err))
         return -1;
     struct verify_batch *batch = &verify->batch;
     memset(batch, 0, sizeof *batch);
@@ -197,7 +210,5 @@ int verify_event(struct verify *verify, const Casebus__V1__EventEntry *event, st
     batch->told[batch->next] = true;
     memcpy(batch->hashes[batch->next], event->event_hash.data, DIGEST_SIZE);
     verify->result->events++;
-    if (verify_event_body(verify, event, err))
-        return -1;
     return batch_finish(verify, err);
 }

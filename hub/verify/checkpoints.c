@@ -1,58 +1,132 @@
-/* Published checkpoints, from the newest to the oldest: signed by the log's key, and with the root of the
- * entries. The tree hashes that the roots are put together from have been compared with the entries before.
- */
+/* Published checkpoints: filed under their size, signed by the log's key of their generation, and with the
+ * root of the entries. The tree hashes that the roots are put together from have been compared with the
+ * entries before. Threads take stretches of sizes. */
 #include "hub/verify/internal.h"
 #include "proto/base/texts.h"
-#include "proto/merkle/note.h"
 
-static int checkpoint_root_check(struct verify *verify, const struct checkpoint *checkpoint,
-                                 struct casebus_error *err)
+#include <stdlib.h>
+
+#define STRETCHES 64
+
+struct checkpoints {
+    struct note_verifier *verifiers; /* one a generation */
+    uint64_t from;                   /* smallest size to look at */
+    uint64_t step;                   /* sizes in a stretch */
+    atomic_uint_fast64_t next;       /* stretch */
+    atomic_uint_fast64_t checked;
+    struct fault *fault; /* position: the size */
+};
+
+/* A tree of @size entries is signed with the key of the generation that its last entry lies in. */
+static size_t generation_of(const struct verify *verify, uint64_t size)
+{
+    size_t i = verify->n_generations - 1;
+    while (i > 0 && verify->generations[i].position >= size)
+        i--;
+    return i;
+}
+
+static int root_check(struct verify *verify, struct scanner *scanner, const struct checkpoint *checkpoint,
+                      struct casebus_error *err)
 {
     uint8_t root[DIGEST_SIZE];
-    if (tree_root_at(verify->crypter, checkpoint->size, ledger_view_hash, verify->view, root, err))
+    if (checkpoint->size > verify->size)
+        return error_set(err, CASEBUS_CONSISTENCY, _("the ledger has only %llu entries"),
+                         (unsigned long long)verify->size);
+    if (tree_root_at(scanner->crypter, checkpoint->size, ledger_view_hash, scanner->view, root, err))
         return -1;
     if (memcmp(root, checkpoint->root, DIGEST_SIZE) != 0)
         return error_set(err, CASEBUS_CONSISTENCY, _("it was signed for other entries than these"));
     return 0;
 }
 
-/* The newest one at or below @size. 1: checked, @size is set to its own; 0: there is none; -1: it is wrong.
- */
-static int checkpoint_next(struct verify *verify, const struct note_verifier *verifier, uint64_t *size,
-                           struct casebus_error *err)
+static int checkpoint_one(struct verify *verify, struct scanner *scanner, const struct checkpoints *all,
+                          uint64_t size, struct bytes note, struct casebus_error *err)
 {
-    struct bytes note;
     struct checkpoint checkpoint;
-    struct casebus_error why = {0};
-    if (ledger_view_checkpoint(verify->view, *size, &note, &why)) {
-        *err = why;
-        return why.code == CASEBUS_NOT_FOUND ? 0 : -1;
-    }
-    if (checkpoint_check(&checkpoint, note, verifier, err))
+    if (checkpoint_check(&checkpoint, note, &all->verifiers[generation_of(verify, size)], err))
         return -1;
-    if (checkpoint.size > *size)
-        return error_set(err, CASEBUS_CONSISTENCY, _("it is of size %llu and filed under a smaller one"),
+    if (checkpoint.size != size)
+        return error_set(err, CASEBUS_CONSISTENCY, _("it is of size %llu and filed under another one"),
                          (unsigned long long)checkpoint.size);
-    *size = checkpoint.size;
-    return checkpoint_root_check(verify, &checkpoint, err) ? -1 : 1;
+    return root_check(verify, scanner, &checkpoint, err);
 }
 
-int verify_checkpoints(struct verify *verify, struct casebus_error *err)
+static void wrong(struct verify *verify, struct fault *fault, uint64_t size, struct casebus_error *err)
 {
-    struct note_verifier verifier = {0};
-    uint64_t size = verify->size;
-    int r = note_verifier_init(&verifier, verify->log_key, err);
-    if (r)
-        return error_context(err, _("the log's key"));
-    while ((r = verify_view_fresh(verify, err)) == 0 &&
-           (r = checkpoint_next(verify, &verifier, &size, err)) > 0) {
-        verify->result->checkpoints++;
-        if (size-- == 0)
-            break;
+    error_context(err, _("the checkpoint of size %llu"), (unsigned long long)size);
+    pthread_mutex_lock(&verify->lock);
+    fault_note(fault, size, RANK_END, err);
+    pthread_mutex_unlock(&verify->lock);
+}
+
+/* Those with sizes in [from, to), up to the first that is wrong. */
+static int stretch_check(struct verify *verify, struct scanner *scanner, struct checkpoints *all,
+                         uint64_t from, uint64_t to, struct casebus_error *err)
+{
+    while (from < to && !atomic_load(&verify->stopping)) {
+        struct casebus_error why = {0};
+        struct bytes note;
+        uint64_t size = from;
+        if (scanner_refresh(scanner, err))
+            return -1;
+        int r = ledger_view_checkpoint_next(scanner->view, from, &size, &note, &why);
+        if ((r && why.code == CASEBUS_NOT_FOUND) || (r == 0 && size >= to))
+            return 0;
+        if (r || checkpoint_one(verify, scanner, all, size, note, &why)) {
+            wrong(verify, all->fault, size, &why);
+            return 0;
+        }
+        atomic_fetch_add(&all->checked, 1);
+        atomic_fetch_add(&verify->progress, 1);
+        from = size + 1;
     }
-    note_verifier_deinit(&verifier);
-    if (r < 0)
-        return error_context(err, _("the checkpoint at or below size %llu"), (unsigned long long)size);
-    *err = (struct casebus_error){0};
     return 0;
+}
+
+static int checkpoints_work(struct verify *verify, struct scanner *scanner, void *self,
+                            struct casebus_error *err)
+{
+    struct checkpoints *all = self;
+    uint64_t i;
+    while ((i = atomic_fetch_add(&all->next, 1)) < STRETCHES) {
+        uint64_t from = all->from + i * all->step;
+        /* The last stretch holds what is filed under sizes that the ledger has not. */
+        uint64_t to = i + 1 < STRETCHES ? from + all->step : UINT64_MAX;
+        if (stretch_check(verify, scanner, all, from, to, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int verifiers_init(struct verify *verify, struct note_verifier *verifiers, struct casebus_error *err)
+{
+    for (size_t i = 0; i < verify->n_generations; i++)
+        if (note_verifier_init(&verifiers[i], verify->generations[i].log_key, err))
+            return error_context(err, _("the log's key"));
+    return 0;
+}
+
+int verify_checkpoints(struct verify *verify, struct fault *fault)
+{
+    struct casebus_error err = {0};
+    struct checkpoints all = {.fault = fault, .from = verify->checkpoints_from};
+    all.step = (verify->size + 1 - all.from) / STRETCHES + 1;
+    all.verifiers = calloc(verify->n_generations, sizeof *all.verifiers);
+    if (!all.verifiers) {
+        verify->failed = true;
+        return error_set(&verify->err, CASEBUS_NO_MEMORY, _("no memory to verify the ledger"));
+    }
+    int r = 0;
+    atomic_store(&verify->progress, verify->result->checkpoints);
+    if (verifiers_init(verify, all.verifiers, &err))
+        fault_note(fault, 0, RANK_END, &err);
+    else
+        r = crew_run(verify, VERIFY_CHECKPOINTS, ledger_view_checkpoints(verify->scanner.view),
+                     checkpoints_work, &all);
+    verify->result->checkpoints += atomic_load(&all.checked);
+    for (size_t i = 0; i < verify->n_generations; i++)
+        note_verifier_deinit(&all.verifiers[i]);
+    free(all.verifiers);
+    return r;
 }

@@ -1,33 +1,84 @@
-/* Who may sign: the first entry names the authority and the log's key, enrolments name the nodes. A node's
- * key counts from its entry on. */
+/* Who may sign: each opening of the ledger names an origin and its log's key, the first one the authority as
+ * well; enrolments name the nodes. A node's key counts from its entry on, as long as its certificate says. */
 #include "hub/verify/internal.h"
 #include "proto/base/texts.h"
 #include "proto/codec/statement.h"
 
-int verify_opened(struct verify *verify, const Casebus__V1__LedgerOpened *opened, struct casebus_error *err)
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DATE_SLACK_S 300 /* between the gate's look at the clock and the entry's hub time */
+
+/* ---- generations ---- */
+
+const char *verify_origin(const struct verify *verify)
+{
+    return verify->n_generations ? verify->generations[verify->n_generations - 1].origin : "";
+}
+
+static int generation_add(struct verify *verify, const Casebus__V1__LedgerOpened *opened,
+                          struct casebus_error *err)
+{
+    struct generation generation = {.position = verify->position};
+    if (verify_grow((void **)&verify->generations, verify->n_generations, sizeof *verify->generations, err))
+        return -1;
+    strcpy(generation.origin, opened->origin);
+    strcpy(generation.log_key, opened->log_key);
+    verify->generations[verify->n_generations++] = generation;
+    pthread_mutex_lock(&verify->lock);
+    strcpy(verify->origin, opened->origin);
+    pthread_mutex_unlock(&verify->lock);
+    return 0;
+}
+
+static int authority_check(struct verify *verify, struct bytes authority, struct casebus_error *err)
 {
     const struct verify_options *options = verify->options;
-    struct bytes authority = bytes_of(opened->authority.data, opened->authority.len);
-    if (verify->position != 0)
-        return error_set(err, CASEBUS_DAMAGED, _("a ledger is opened for the second time"));
-    if (!origin_valid(opened->origin) || strcmp(opened->origin, ledger_origin(options->ledger)) != 0)
-        return error_set(err, CASEBUS_HUB_IDENTITY,
-                         _("it opens the ledger of '%s', but this is the one of '%s'"), opened->origin,
-                         ledger_origin(options->ledger));
-    if (options->log_key && strcmp(opened->log_key, options->log_key) != 0)
-        return error_set(err, CASEBUS_HUB_IDENTITY,
-                         _("it names another key for checkpoints than keys/log.key"));
     if (options->authority.size && !bytes_equal(options->authority, authority))
         return error_set(err, CASEBUS_HUB_IDENTITY, _("it names another authority than keys/authority.pem"));
-    if (authority.size == 0 || authority.size > CERTIFICATE_MAX ||
-        strlen(opened->log_key) >= sizeof verify->log_key)
+    if (authority.size == 0 || authority.size > CERTIFICATE_MAX)
         return error_set(err, CASEBUS_MALFORMED, _("the log's key or the authority is missing or too long"));
-    strcpy(verify->origin, opened->origin);
-    strcpy(verify->log_key, opened->log_key);
+    if (verify->authority_size &&
+        !bytes_equal(bytes_of(verify->authority, verify->authority_size), authority))
+        return error_set(err, CASEBUS_HUB_IDENTITY, _("it names another authority than the first entry"));
     memcpy(verify->authority, authority.data, authority.size);
     verify->authority_size = authority.size;
     return 0;
 }
+
+/* A later opening follows a restore: it continues the generation before. */
+static int continues(const struct verify *verify, const Casebus__V1__LedgerOpened *opened,
+                     struct casebus_error *err)
+{
+    if (verify->n_generations == 0 && !*opened->previous_origin)
+        return 0;
+    if (verify->n_generations == 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the first entry names a generation before it"));
+    if (!*opened->previous_origin)
+        return error_set(err, CASEBUS_DAMAGED, _("a ledger is opened for the second time"));
+    if (strcmp(opened->previous_origin, verify_origin(verify)) != 0 ||
+        strcmp(opened->origin, verify_origin(verify)) == 0)
+        return error_set(err, CASEBUS_HUB_IDENTITY,
+                         _("it opens '%s' as the generation after '%s', but the one before is '%s'"),
+                         opened->origin, opened->previous_origin, verify_origin(verify));
+    return 0;
+}
+
+int verify_opened(struct verify *verify, const Casebus__V1__LedgerOpened *opened, struct casebus_error *err)
+{
+    if (continues(verify, opened, err))
+        return -1;
+    if (!origin_valid(opened->origin))
+        return error_set(err, CASEBUS_HUB_IDENTITY, _("it opens the ledger of '%s', which is no origin"),
+                         opened->origin);
+    if (strlen(opened->log_key) >= sizeof verify->generations->log_key)
+        return error_set(err, CASEBUS_MALFORMED, _("the log's key or the authority is missing or too long"));
+    if (authority_check(verify, bytes_of(opened->authority.data, opened->authority.len), err))
+        return -1;
+    return generation_add(verify, opened, err);
+}
+
+/* ---- nodes ---- */
 
 static struct verify_node *node_find(const struct verify *verify, const char *name)
 {
@@ -46,11 +97,21 @@ const struct verify_node *verify_node_find(const struct verify *verify, const ch
     return node;
 }
 
+int verify_node_dates(const struct verify *verify, const struct verify_node *node, struct casebus_error *err)
+{
+    int64_t now = verify->hub_time_us / 1000000;
+    if (now >= node->info.not_before - DATE_SLACK_S && now <= node->info.not_after + DATE_SLACK_S)
+        return 0;
+    return error_set(err, CASEBUS_CERTIFICATE,
+                     _("the certificate of node '%s' was not valid at the hub time of this entry"),
+                     node->info.node);
+}
+
 /* The certificate says what the node said of itself. */
 static int identity_check(const struct verify *verify, const struct certificate_info *info,
                           const Casebus__V1__EnrolmentStatement *statement, struct casebus_error *err)
 {
-    if (strcmp(statement->origin, verify->origin) != 0)
+    if (strcmp(statement->origin, verify_origin(verify)) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY, _("the enrolment is for hub '%s'"), statement->origin);
     if (strcmp(info->node, statement->node) != 0 || strcmp(info->department, statement->department) != 0 ||
         strcmp(info->area, statement->area) != 0 || strcmp(info->origin, statement->origin) != 0 ||
@@ -64,29 +125,89 @@ static int identity_check(const struct verify *verify, const struct certificate_
     return 0;
 }
 
-static int signature_check(const struct verify_node *node, ProtobufCBinaryData statement,
-                           ProtobufCBinaryData signature, const char *what, struct casebus_error *err)
+static bool signed_by(const struct verifier *verifier, ProtobufCBinaryData statement,
+                      ProtobufCBinaryData signature)
 {
-    if (signature.len == SIGNATURE_SIZE &&
-        verifier_check(node->verifier, bytes_of(statement.data, statement.len), signature.data))
+    return signature.len == SIGNATURE_SIZE &&
+           verifier_check(verifier, bytes_of(statement.data, statement.len), signature.data);
+}
+
+/* A name that has a key gets another one only from who holds the first. */
+static int succession_check(const struct verify *verify, const struct verify_node *node,
+                            const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
+{
+    const struct verify_node *known = node_find(verify, node->info.node);
+    if (!known || public_key_equal(&known->info.key, &node->info.key))
         return 0;
-    return error_set(err, CASEBUS_SIGNATURE, _("%s by node '%s': the signature does not verify"), what,
-                     node->info.node);
+    if (enrolled->previous_signature.len == 0)
+        return error_set(err, CASEBUS_SIGNATURE,
+                         _("node '%s' gets another key, and the key before did not sign that"),
+                         node->info.node);
+    if (!signed_by(known->verifier, enrolled->statement, enrolled->previous_signature))
+        return error_set(err, CASEBUS_SIGNATURE,
+                         _("node '%s' gets another key: the signature by the key before does not verify"),
+                         node->info.node);
+    return 0;
+}
+
+/* Tells the scanners. Verifiers live until the end: facts point to them. */
+static int shelf_put(struct verify *verify, const char *name, struct verifier *verifier,
+                     struct casebus_error *err)
+{
+    size_t i = 0;
+    pthread_mutex_lock(&verify->lock);
+    while (i < verify->n_shelf && strcmp(verify->shelf[i].node, name) != 0)
+        i++;
+    int r = verify_grow((void **)&verify->verifiers, verify->n_verifiers, sizeof(struct verifier *), err);
+    if (r == 0 && i == verify->n_shelf)
+        r = verify_grow((void **)&verify->shelf, verify->n_shelf, sizeof *verify->shelf, err);
+    if (r == 0) {
+        verify->verifiers[verify->n_verifiers++] = verifier;
+        snprintf(verify->shelf[i].node, sizeof verify->shelf[i].node, "%s", name);
+        verify->shelf[i].verifier = verifier;
+        verify->n_shelf += i == verify->n_shelf;
+    }
+    pthread_mutex_unlock(&verify->lock);
+    return r;
+}
+
+const struct verifier *verify_shelf_find(struct verify *verify, const char *node)
+{
+    const struct verifier *found = NULL;
+    pthread_mutex_lock(&verify->lock);
+    for (size_t i = 0; i < verify->n_shelf && !found; i++)
+        if (strcmp(verify->shelf[i].node, node) == 0)
+            found = verify->shelf[i].verifier;
+    pthread_mutex_unlock(&verify->lock);
+    return found;
 }
 
 /* Adds the node; when it is known, its new keys take the place of the old ones. */
 static int node_put(struct verify *verify, const struct verify_node *node, struct casebus_error *err)
 {
     struct verify_node *known = node_find(verify, node->info.node);
-    if (known) {
-        verifier_free(known->verifier);
-        *known = *node;
-        return 0;
-    }
-    if (verify_grow((void **)&verify->nodes, verify->n_nodes, sizeof *verify->nodes, err))
+    if (!known && verify_grow((void **)&verify->nodes, verify->n_nodes, sizeof *verify->nodes, err))
         return -1;
-    verify->nodes[verify->n_nodes++] = *node;
+    if (shelf_put(verify, node->info.node, node->verifier, err))
+        return -1;
+    if (known)
+        *known = *node;
+    else
+        verify->nodes[verify->n_nodes++] = *node;
     return 0;
+}
+
+static int enrolment_check(struct verify *verify, struct verify_node *node,
+                           const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
+{
+    node->verifier = verifier_new(&node->info.key);
+    if (!node->verifier)
+        return error_set(err, CASEBUS_KEY, _("the key of node '%s' is unusable"), node->info.node);
+    public_key_id(&node->info.key, node->key_id);
+    if (!signed_by(node->verifier, enrolled->statement, enrolled->signature))
+        return error_set(err, CASEBUS_SIGNATURE, _("%s by node '%s': the signature does not verify"),
+                         _("enrolment"), node->info.node);
+    return succession_check(verify, node, enrolled, err);
 }
 
 int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enrolled,
@@ -94,19 +215,14 @@ int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enro
 {
     struct verify_node node = {0};
     struct bytes certificate = bytes_of(enrolled->certificate.data, enrolled->certificate.len);
-    Casebus__V1__EnrolmentStatement *statement =
-        enrolment_decode(bytes_of(enrolled->statement.data, enrolled->statement.len), &verify->arena, err);
+    const Casebus__V1__EnrolmentStatement *statement = enrolment_decode(
+        bytes_of(enrolled->statement.data, enrolled->statement.len), &verify->scanner.arena, err);
     if (!statement ||
         certificate_check(certificate, bytes_of(verify->authority, verify->authority_size), 0, &node.info,
                           err) ||
         identity_check(verify, &node.info, statement, err))
         return -1;
-    node.verifier = verifier_new(&node.info.key);
-    if (!node.verifier)
-        return error_set(err, CASEBUS_KEY, _("the key of node '%s' is unusable"), node.info.node);
-    public_key_id(&node.info.key, node.key_id);
-    if (signature_check(&node, enrolled->statement, enrolled->signature, _("enrolment"), err) ||
-        node_put(verify, &node, err)) {
+    if (enrolment_check(verify, &node, enrolled, err) || node_put(verify, &node, err)) {
         verifier_free(node.verifier);
         return -1;
     }
@@ -114,30 +230,40 @@ int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enro
     return 0;
 }
 
+/* ---- what else nodes and the gate say ---- */
+
 static int confirm_check(struct verify *verify, const Casebus__V1__SignedConfirm *confirm,
+                         const Casebus__V1__ConfirmStatement *statement, const struct signed_fact *fact,
                          struct casebus_error *err)
 {
-    Casebus__V1__ConfirmStatement *statement =
-        confirm_decode(bytes_of(confirm->statement.data, confirm->statement.len), &verify->arena, err);
-    const struct verify_node *node = statement ? verify_node_find(verify, statement->node, err) : NULL;
+    const struct verify_node *node = verify_node_find(verify, statement->node, err);
     if (!node)
         return -1;
-    if (strcmp(statement->origin, verify->origin) != 0)
+    if (strcmp(statement->origin, verify_origin(verify)) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY, _("node '%s' confirms deliveries of hub '%s'"),
                          statement->node, statement->origin);
     if (statement->last && statement->last->position >= verify->position)
         return error_set(err, CASEBUS_DAMAGED, _("node '%s' confirms entry %llu, which comes later"),
                          statement->node, (unsigned long long)statement->last->position);
     verify->result->confirms++;
-    return signature_check(node, confirm->statement, confirm->signature, _("confirmation"), err);
+    if (fact->by == node->verifier ? fact->holds
+                                   : signed_by(node->verifier, confirm->statement, confirm->signature))
+        return 0;
+    return error_set(err, CASEBUS_SIGNATURE, _("%s by node '%s': the signature does not verify"),
+                     _("confirmation"), node->info.node);
 }
 
-int verify_confirmed(struct verify *verify, const Casebus__V1__DeliveriesConfirmed *confirmed,
-                     struct casebus_error *err)
+int verify_confirmed(struct verify *verify, const struct fact *fact, struct casebus_error *err)
 {
-    for (size_t i = 0; i < confirmed->n_confirm; i++)
-        if (confirm_check(verify, confirmed->confirm[i], err))
+    const Casebus__V1__DeliveriesConfirmed *confirmed = fact->entry->act->deliveries_confirmed;
+    for (size_t i = 0; i < confirmed->n_confirm; i++) {
+        if (!fact->confirmed[i]) {
+            *err = *fact->statement_fault;
             return -1;
+        }
+        if (confirm_check(verify, confirmed->confirm[i], fact->confirmed[i], &fact->signatures[i], err))
+            return -1;
+    }
     return 0;
 }
 
@@ -147,5 +273,7 @@ int verify_quarantined(struct verify *verify, const Casebus__V1__Quarantined *qu
     verify->result->quarantined++;
     if (!*quarantined->code)
         return error_set(err, CASEBUS_MISSING_FIELD, _("something is in quarantine without a reason"));
-    return verify_quarantined_body(verify, quarantined, err);
+    if (quarantined->subject.len != DIGEST_SIZE)
+        return error_set(err, CASEBUS_MALFORMED, _("what is in quarantine has no hash"));
+    return 0;
 }
