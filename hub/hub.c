@@ -236,6 +236,7 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .vault = hub->stores.vault,
         .notary = hub->witnessing.notary,
         .cosigning = hub->witnessing.cosigning,
+        .content_key = hub->stores.keys.content,
         .registry = hub_registry,
         .barrier = hub_barrier,
         .enrol = hub_enrol,

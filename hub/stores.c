@@ -140,6 +140,7 @@ int stores_replay(struct stores *stores, const struct log *log,
     const struct replay_options options = {
         .suite = stores->suite,
         .origin = stores->settings.origin,
+        .content_key = stores->keys.content,
         .journal = stores->journal,
         .ledger = stores->ledger,
         .state = stores->state,

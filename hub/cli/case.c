@@ -43,7 +43,7 @@ struct case_list {
 static const struct argp_option list_options[] = {
     {"status", 's', N_("STATE"), 0, N_("Only cases in this state, such as accepted"), 0},
     {"limit", 'n', N_("N"), 0, N_("At most N cases; 0 for all (100)"), 0},
-    {"after", 'a', N_("NUMBER"), 0, N_("Only numbers behind this one"), 0},
+    {"after", 'a', N_("CASE_ID"), 0, N_("Only cases opened after this one (case_id of the JSON)"), 0},
     {0}};
 
 static error_t list_parse(int key, char *arg, struct argp_state *state)
@@ -112,7 +112,7 @@ static void page_show(const struct cli *cli, struct case_list *list, struct tabl
 static int list_pages(struct cli *cli, struct case_list *list, struct table *table, bool *more,
                       struct casebus_error *err)
 {
-    char next[CASE_NUMBER_MAX + 1];
+    char next[2 * CASE_ID_SIZE + 1];
     const char *after = list->after;
     *more = true;
     while (*more && (list->limit == 0 || list->shown < list->limit)) {

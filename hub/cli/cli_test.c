@@ -315,7 +315,9 @@ static void test_state_dumps_are_canonical(void **state)
     const char *cases = run(harness, 0, "state dump");
     const char *first = strstr(cases, "\"2026-2\""), *second = strstr(cases, "\"2026/1\"");
     assert_true(first && second && first < second);
-    expect_in(run(harness, 0, "state dump --all"), "case_numbers 323032362d32 ");
+    const char *all = run(harness, 0, "state dump --all");
+    expect_in(all, "case_numbers ");
+    assert_null(strstr(all, "323032362d32")); /* "2026-2": nothing readable lies in the state */
 }
 
 #define offline(test) cmocka_unit_test_setup_teardown(test, setup_offline, teardown)

@@ -349,6 +349,7 @@ static int stores_verify(struct cli *cli, const struct verify_command *command, 
     const struct verify_options options = {
         .ledger = stores->ledger,
         .vault = bodies ? stores->vault : NULL,
+        .content_key = stores->has_keys ? stores->keys.content : NULL,
         .log_key = command->log_key   ? command->log_key
                    : stores->has_keys ? stores->keys.log_vkey
                                       : NULL,

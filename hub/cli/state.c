@@ -1,9 +1,10 @@
 /* casebus state dump.
  *
  * --cases: one canonical line a case, sorted by number, alike for every hub that has seen the same records,
- * in whatever order. --all: every key and value of every table in hex, alike for every state made from the
- * same ledger. */
+ * in whatever order. The state holds no texts; they are opened from the headers in the ledger. --all: every
+ * key and value of every table in hex, alike for every state made from the same ledger. */
 #include "hub/cli/cli.h"
+#include "hub/console/reader.h"
 #include "hub/exchange/case_dump.h"
 #include "hub/exchange/tables.h"
 #include "proto/base/clock.h"
@@ -21,8 +22,6 @@ struct state_dump {
     uint8_t last[TABLE_KEY_MAX]; /* key shown last */
     size_t last_size;
     bool begun;
-    struct case_record *records;
-    struct buffer line;
     struct casebus_error *err;
     bool failed;
 };
@@ -46,27 +45,6 @@ static int row_visit(struct state_dump *dump, struct bytes key, struct bytes val
     return 0;
 }
 
-/* Keys are numbers in order; a number that is an alias does not show its case again. */
-static int case_visit(struct state_dump *dump, struct bytes key, struct bytes case_id)
-{
-    struct bytes value;
-    struct case_row row;
-    int r = state_view_get(dump->view, TABLE_CASES, case_id, &value, dump->err);
-    if (r <= 0)
-        return r;
-    if (case_row_decode(value, &row, dump->records, CASE_RECORDS_MAX, dump->err))
-        return -1;
-    if (!bytes_equal(key, bytes_of_text(row.number)))
-        return 0;
-    buffer_reset(&dump->line);
-    if (case_dump(&dump->line, &row, dump->records, dump->err))
-        return -1;
-    fwrite(dump->line.data, 1, dump->line.size, dump->out);
-    if (dump->line.size == 0 || dump->line.data[dump->line.size - 1] != '\n')
-        fputc('\n', dump->out);
-    return 0;
-}
-
 /* Ends when the view is old; the next walk begins behind the last key. */
 static int on_row(void *self, struct bytes key, struct bytes value)
 {
@@ -75,7 +53,7 @@ static int on_row(void *self, struct bytes key, struct bytes value)
         return 0;
     if (clock_monotonic_ns() - dump->began_ns > VIEW_NS)
         return 1;
-    int r = dump->records ? case_visit(dump, key, value) : row_visit(dump, key, value);
+    int r = row_visit(dump, key, value);
     if (r < 0 || key.size > sizeof dump->last) {
         dump->failed = true;
         return 1;
@@ -102,24 +80,160 @@ static int table_dump(struct state_dump *dump, enum exchange_table table)
     return dump->failed ? -1 : r;
 }
 
-static int cases_dump(struct state_dump *dump)
-{
-    dump->records = calloc(CASE_RECORDS_MAX, sizeof *dump->records);
-    if (!dump->records)
-        return error_set(dump->err, CASEBUS_NO_MEMORY, _("no memory for a case"));
-    buffer_init(&dump->line, 8 * 1024 * 1024);
-    int r = table_dump(dump, TABLE_CASE_NUMBERS);
-    buffer_deinit(&dump->line);
-    free(dump->records);
-    return r;
-}
-
 static int all_dump(struct state_dump *dump)
 {
     for (int table = 0; table < TABLE_COUNT; table++)
         if (table_dump(dump, (enum exchange_table)table))
             return -1;
     return 0;
+}
+
+/* ---- cases ---- */
+
+struct numbered {
+    char number[CASE_NUMBER_MAX + 1];
+    uint8_t id[CASE_ID_SIZE];
+};
+
+struct cases_dump {
+    FILE *out;
+    struct reader *reader;
+    struct numbered *cases;
+    size_t n, capacity;
+    uint64_t began_ns;
+    uint8_t last[CASE_ID_SIZE];
+    struct case_record *records;
+    struct buffer line;
+    struct casebus_error *err;
+    bool failed;
+};
+
+static int numbered_add(struct cases_dump *dump, struct bytes id, struct bytes value)
+{
+    struct case_row row;
+    if (dump->n == dump->capacity) {
+        size_t capacity = dump->capacity ? 2 * dump->capacity : 1024;
+        struct numbered *grown = realloc(dump->cases, capacity * sizeof *grown);
+        if (!grown)
+            return error_set(dump->err, CASEBUS_NO_MEMORY, _("no memory for the numbers of the cases"));
+        dump->cases = grown;
+        dump->capacity = capacity;
+    }
+    if (id.size != CASE_ID_SIZE || case_row_decode(value, &row, NULL, 0, dump->err) ||
+        reader_case_number(dump->reader, &row, dump->cases[dump->n].number, dump->err))
+        return -1;
+    memcpy(dump->cases[dump->n++].id, id.data, CASE_ID_SIZE);
+    memcpy(dump->last, id.data, CASE_ID_SIZE);
+    return 0;
+}
+
+static int on_case(void *self, struct bytes id, struct bytes value)
+{
+    struct cases_dump *dump = self;
+    if (dump->n > 0 && bytes_equal(id, bytes_of(dump->last, CASE_ID_SIZE)))
+        return 0;
+    if (clock_monotonic_ns() - dump->began_ns > VIEW_NS)
+        return 1;
+    dump->failed = numbered_add(dump, id, value) != 0;
+    return dump->failed;
+}
+
+static int views_renew(struct cases_dump *dump)
+{
+    dump->began_ns = clock_monotonic_ns();
+    return state_view_renew(dump->reader->state, dump->err) ||
+                   ledger_view_renew(dump->reader->ledger, dump->err)
+               ? -1
+               : 0;
+}
+
+static int cases_number(struct cases_dump *dump)
+{
+    int r;
+    do {
+        if (views_renew(dump))
+            return -1;
+        r = state_view_walk(dump->reader->state, TABLE_CASES,
+                            bytes_of(dump->last, dump->n ? CASE_ID_SIZE : 0), on_case, dump, dump->err);
+    } while (r == 1 && !dump->failed);
+    return dump->failed ? -1 : r;
+}
+
+static int compare_numbered(const void *a, const void *b)
+{
+    const struct numbered *x = a, *y = b;
+    int order = strcmp(x->number, y->number);
+    return order ? order : memcmp(x->id, y->id, CASE_ID_SIZE);
+}
+
+/* Names a record as every hub does; one whose header was destroyed keeps this hub's own key. */
+static int record_rename(struct cases_dump *dump, struct case_record *record)
+{
+    struct reader_entry read;
+    if (reader_event(dump->reader, record->position, &read, dump->err))
+        return -1;
+    if (read.header)
+        record_name(dump->reader->crypter, read.header->record_namespace, read.header->record_id,
+                    record->key);
+    return 0;
+}
+
+static int case_tell(struct cases_dump *dump, const struct numbered *numbered, const struct case_row *row)
+{
+    char aliases[CASE_ALIASES_MAX][CASE_NUMBER_MAX + 1];
+    struct case_told told = {.number = numbered->number,
+                             .n_aliases = row->n_aliases,
+                             .records = dump->records,
+                             .n_records = row->n_records};
+    for (uint32_t i = 0; i < row->n_aliases; i++) {
+        if (reader_case_alias(dump->reader, row, i, aliases[i], dump->err))
+            return -1;
+        told.aliases[i] = aliases[i];
+    }
+    for (uint32_t i = 0; i < row->n_records; i++)
+        if (record_rename(dump, &dump->records[i]))
+            return -1;
+    buffer_reset(&dump->line);
+    if (case_dump(&dump->line, &told, dump->err))
+        return -1;
+    fwrite(dump->line.data, 1, dump->line.size, dump->out);
+    return 0;
+}
+
+static int cases_print(struct cases_dump *dump)
+{
+    for (size_t i = 0; i < dump->n; i++) {
+        struct bytes value;
+        struct case_row row;
+        if (clock_monotonic_ns() - dump->began_ns > VIEW_NS && views_renew(dump))
+            return -1;
+        int r = state_view_get(dump->reader->state, TABLE_CASES, bytes_of(dump->cases[i].id, CASE_ID_SIZE),
+                               &value, dump->err);
+        if (r < 0)
+            return -1;
+        if (r == 1 && (case_row_decode(value, &row, dump->records, CASE_RECORDS_MAX, dump->err) ||
+                       case_tell(dump, &dump->cases[i], &row)))
+            return -1;
+    }
+    return 0;
+}
+
+static int cases_dump(FILE *out, struct reader *reader, struct casebus_error *err)
+{
+    struct cases_dump dump = {.out = out, .reader = reader, .err = err};
+    dump.records = calloc(CASE_RECORDS_MAX, sizeof *dump.records);
+    if (!dump.records)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a case"));
+    buffer_init(&dump.line, 8 * 1024 * 1024);
+    int r = cases_number(&dump);
+    if (r == 0 && dump.n > 0)
+        qsort(dump.cases, dump.n, sizeof *dump.cases, compare_numbered);
+    if (r == 0)
+        r = cases_print(&dump);
+    buffer_deinit(&dump.line);
+    free(dump.records);
+    free(dump.cases);
+    return r;
 }
 
 /* ---- the command ---- */
@@ -146,15 +260,20 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 
 static int stores_dump(struct cli *cli, struct stores *stores, bool all, struct casebus_error *err)
 {
-    struct state_dump dump = {.out = cli->out, .err = err};
-    if (state_view_open(&dump.view, stores->state, err))
-        return -1;
-    uint64_t applied = state_view_applied(dump.view);
-    int r = all ? all_dump(&dump) : cases_dump(&dump);
-    if (r == 0 && state_view_applied(dump.view) != applied)
+    struct reader reader;
+    if (!all && !stores->vault) {
+        *err = stores->no_vault;
+        return error_context(err, _("the texts of the cases"));
+    }
+    int r = reader_init(&reader, &stores->hub, err);
+    uint64_t applied = r == 0 ? state_view_applied(reader.state) : 0;
+    struct state_dump dump = {.out = cli->out, .view = reader.state, .err = err};
+    if (r == 0)
+        r = all ? all_dump(&dump) : cases_dump(cli->out, &reader, err);
+    if (r == 0 && state_view_applied(reader.state) != applied)
         fprintf(stderr, _("casebus: the state went on while it was printed: from %llu to %llu entries\n"),
-                (unsigned long long)applied, (unsigned long long)state_view_applied(dump.view));
-    state_view_close(dump.view);
+                (unsigned long long)applied, (unsigned long long)state_view_applied(reader.state));
+    reader_deinit(&reader);
     return r;
 }
 

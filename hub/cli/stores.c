@@ -121,6 +121,7 @@ static int stores_fill(struct stores *stores, struct casebus_error *err)
                                        .ledger = stores->ledger,
                                        .state = stores->state,
                                        .vault = stores->vault,
+                                       .content_key = stores->has_keys ? stores->keys.content : NULL,
                                        .registry = registry_get};
     return 0;
 }

@@ -89,7 +89,9 @@ static int part_json(struct reader *reader, const struct reader_entry *event, si
     set_number(part, "index", index);
     set_text(part, "kind", part_kind_name(commitment->kind));
     set_number(part, "size", commitment->size);
-    if (!content)
+    if (reader_part_erased(event, index))
+        set_bool(part, "erased", true);
+    if (!content || reader_part_erased(event, index))
         return 0;
     struct bytes plain;
     if (reader_part(reader, event, index, &plain, err))

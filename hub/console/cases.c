@@ -1,6 +1,7 @@
 /* GET /v1/cases and /v1/cases/NUMBER: what the events of all departments amount to.
  *
- * The list is in the order of the numbers; a number is the cursor. The timeline is put together from the
+ * The list is in the order in which the cases were opened; a case's id is the cursor. The state holds no
+ * numbers: they are opened from the newest header of each case. The timeline is put together from the
  * records that the case stands on: each names the entry that holds its newest statement, whose header is
  * opened. */
 #include "hub/console/answers.h"
@@ -30,24 +31,36 @@ static json_t *findings_json(unsigned bits)
     return names;
 }
 
-static json_t *aliases_json(struct bytes aliases)
+static int texts_json(struct reader *reader, const struct case_row *row, json_t *json,
+                      struct casebus_error *err)
 {
-    json_t *names = json_array();
-    for (size_t at = 0; at < aliases.size;) {
-        size_t n = strnlen((const char *)aliases.data + at, aliases.size - at);
-        json_array_append_new(names, json_stringn((const char *)aliases.data + at, n));
-        at += n + 1;
+    char text[CASE_NUMBER_MAX + 1];
+    json_t *aliases = json_array();
+    if (reader_case_number(reader, row, text, err)) {
+        json_decref(aliases);
+        return -1;
     }
-    return names;
+    set_text(json, "number", text);
+    json_object_set_new(json, "aliases", aliases);
+    for (uint32_t i = 0; i < row->n_aliases; i++) {
+        if (reader_case_alias(reader, row, i, text, err))
+            return -1;
+        json_array_append_new(aliases, json_string(text));
+    }
+    return 0;
 }
 
-static json_t *case_json(const struct case_row *row, struct bytes case_id)
+/* NULL with @err. */
+static json_t *case_json(struct reader *reader, const struct case_row *row, struct bytes case_id,
+                         struct casebus_error *err)
 {
     const struct case_state *state = &row->state;
     json_t *json = json_object();
-    set_text(json, "number", row->number);
     json_object_set_new(json, "case_id", hex_json(case_id.data, case_id.size));
-    json_object_set_new(json, "aliases", aliases_json(row->aliases));
+    if (texts_json(reader, row, json, err)) {
+        json_decref(json);
+        return NULL;
+    }
     set_text(json, "status", case_status_name(state->status));
     set_number(json, "records", state->n_records);
     set_number(json, "deleted", state->n_deleted);
@@ -70,11 +83,11 @@ static json_t *case_json(const struct case_row *row, struct bytes case_id)
 
 struct case_walk {
     struct reader *reader;
-    const char *after;
+    struct bytes after; /* empty: from the first one */
     const char *status;
     uint64_t limit;
     json_t *list;
-    char next[TABLE_KEY_MAX + 1];
+    char next[2 * CASE_ID_SIZE + 1];
     bool more;
     bool failed;
     struct casebus_error *err;
@@ -85,30 +98,30 @@ static bool status_wanted(const struct case_walk *walk, const struct case_row *r
     return !walk->status || strcmp(walk->status, case_status_name(row->state.status)) == 0;
 }
 
-/* A number may be an alias; a case is listed under its own number alone. */
-static int case_visit(void *self, struct bytes key, struct bytes value)
+static int case_add(struct case_walk *walk, struct bytes case_id, struct bytes value)
+{
+    struct case_row row;
+    if (case_row_decode(value, &row, NULL, 0, walk->err))
+        return -1;
+    if (!status_wanted(walk, &row))
+        return 0;
+    json_t *json = case_json(walk->reader, &row, case_id, walk->err);
+    return json ? json_array_append_new(walk->list, json) : -1;
+}
+
+static int case_visit(void *self, struct bytes case_id, struct bytes value)
 {
     struct case_walk *walk = self;
-    struct case_row row;
-    struct bytes case_value;
-    if (key.size > TABLE_KEY_MAX || (walk->after && bytes_equal(key, bytes_of_text(walk->after))))
+    if (bytes_equal(case_id, walk->after))
         return 0;
     if (json_array_size(walk->list) >= walk->limit || reader_late(walk->reader)) {
         walk->more = true;
         return 1;
     }
-    memcpy(walk->next, key.data, key.size);
-    walk->next[key.size] = '\0';
-    int r = state_view_get(walk->reader->state, TABLE_CASES, value, &case_value, walk->err);
-    if (r == 0)
-        return 0;
-    if (r < 0 || case_row_decode(case_value, &row, NULL, 0, walk->err)) {
-        walk->failed = true;
-        return 1;
-    }
-    if (bytes_equal(key, bytes_of_text(row.number)) && status_wanted(walk, &row))
-        json_array_append_new(walk->list, case_json(&row, value));
-    return 0;
+    if (case_id.size == CASE_ID_SIZE)
+        hex_encode(walk->next, case_id.data, case_id.size);
+    walk->failed = case_add(walk, case_id, value) != 0;
+    return walk->failed;
 }
 
 static int status_check(const char *status, struct casebus_error *err)
@@ -125,18 +138,18 @@ static int status_check(const char *status, struct casebus_error *err)
 
 static int cases_list(struct call *call, struct reader *reader, struct casebus_error *err)
 {
-    struct case_walk walk = {.reader = reader,
-                             .after = request_param(call->request, "after"),
-                             .status = request_param(call->request, "status"),
-                             .err = err};
+    const char *after = request_param(call->request, "after");
+    uint8_t after_id[CASE_ID_SIZE];
+    struct case_walk walk = {.reader = reader, .status = request_param(call->request, "status"), .err = err};
     if (request_limit(call->request, 1000, &walk.limit, err) || status_check(walk.status, err))
         return -1;
-    if (walk.after && strlen(walk.after) > CASE_NUMBER_MAX)
-        return error_set(err, CASEBUS_ARGUMENT, _("parameter 'after' is longer than a case number"));
+    if (after && !hex_decode(after_id, sizeof after_id, after))
+        return error_set(err, CASEBUS_ARGUMENT, _("parameter 'after' is no id of a case: 32 hex digits"));
+    if (after)
+        walk.after = bytes_of(after_id, sizeof after_id);
     walk.list = json_array();
     json_object_set_new(call->answer, "cases", walk.list);
-    int r = state_view_walk(reader->state, TABLE_CASE_NUMBERS, bytes_of_text(walk.after ? walk.after : ""),
-                            case_visit, &walk, err);
+    int r = state_view_walk(reader->state, TABLE_CASES, walk.after, case_visit, &walk, err);
     if (r < 0 || walk.failed)
         return -1;
     set_text(call->answer, "next", walk.more ? walk.next : NULL);
@@ -236,7 +249,9 @@ static int case_fill(struct call *call, struct reader *reader, struct bytes case
     bool whole;
     if (case_row_decode(value, &row, records, CASE_RECORDS_MAX, err))
         return -1;
-    json_t *json = case_json(&row, case_id);
+    json_t *json = case_json(reader, &row, case_id, err);
+    if (!json)
+        return -1;
     json_t *timeline = json_array();
     json_object_update(call->answer, json);
     json_decref(json);
@@ -250,9 +265,7 @@ static int case_fill(struct call *call, struct reader *reader, struct bytes case
 int case_find_number(struct reader *reader, const char *number, struct bytes *case_id, struct bytes *value,
                      struct casebus_error *err)
 {
-    int r = strlen(number) > CASE_NUMBER_MAX
-                ? 0
-                : state_view_get(reader->state, TABLE_CASE_NUMBERS, bytes_of_text(number), case_id, err);
+    int r = reader_case_id(reader, number, case_id, err);
     if (r > 0)
         r = state_view_get(reader->state, TABLE_CASES, *case_id, value, err);
     if (r < 0)

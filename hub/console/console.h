@@ -74,6 +74,7 @@ struct console_hub {
     struct vault *vault;
     struct notary *notary;                    /* NULL when the hub does not run */
     struct cosigning *cosigning;              /* NULL: likewise, or nobody witnesses it */
+    const uint8_t *content_key;               /* KEY_SIZE; NULL: nothing can be looked up by its number */
     struct registry *(*registry)(void *self); /* a new reference */
     /* Returns when all that was committed so far is in ledger and state on disk. May be NULL. */
     int (*barrier)(void *self, int timeout_ms, struct casebus_error *err);

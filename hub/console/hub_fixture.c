@@ -253,6 +253,8 @@ static size_t find_case(struct hub_fixture *fixture, const char *number)
         fixture->n_cases++;
         snprintf(fixture->cases[i].number, sizeof fixture->cases[i].number, "%s", number);
         random_bytes(fixture->cases[i].id, 16);
+        put_u64be(fixture->cases[i].id,
+                  i + 1); /* in the order in which they were opened, as the writer does */
         fixture->cases[i].slot = take_slot(fixture);
     }
     return i;
@@ -517,6 +519,7 @@ void hub_fixture_apply(struct hub_fixture *fixture)
     struct replay_result result;
     const struct replay_options options = {.suite = suite_get(SUITE_INTL),
                                            .origin = FIXTURE_ORIGIN,
+                                           .content_key = fixture->keys.content,
                                            .ledger = fixture->ledger,
                                            .state = fixture->state,
                                            .vault = fixture->vault};
@@ -529,6 +532,7 @@ void hub_fixture_apply(struct hub_fixture *fixture)
                                         .ledger = fixture->ledger,
                                         .state = fixture->state,
                                         .vault = fixture->vault,
+                                        .content_key = fixture->keys.content,
                                         .registry = fixture_registry};
 }
 

@@ -116,6 +116,10 @@ static int body_open(struct reader *reader, struct reader_entry *out, struct cas
     Casebus__V1__SealedBody *body = body_decode(sealed, &reader->arena, err);
     if (!body)
         return -1;
+    if (body_item_erased(body, 0)) {
+        out->fate = BODY_ERASED;
+        return 0;
+    }
     int r = slot_key(reader, body->slot, &out->fate, err);
     if (r <= 0)
         return r;
@@ -146,6 +150,82 @@ int reader_part(struct reader *reader, const struct reader_entry *event, size_t 
         return error_set(err, CASEBUS_DAMAGED, _("part %zu of entry %llu is too short"), index,
                          (unsigned long long)event->position);
     *content = bytes_of(content->data + SALT_SIZE, content->size - SALT_SIZE);
+    return 0;
+}
+
+bool reader_part_erased(const struct reader_entry *event, size_t index)
+{
+    return body_item_erased(event->body, index + 1);
+}
+
+/* ---- the texts of a case, which the state does not hold ---- */
+
+int reader_case_id(struct reader *reader, const char *number, struct bytes *case_id,
+                   struct casebus_error *err)
+{
+    uint8_t key[TEXT_KEY_SIZE];
+    if (!reader->hub->content_key) {
+        error_set(err, CASEBUS_KEY, _("a case cannot be looked up by its number without the hub's keys"));
+        return error_hint(err, _("read as the user whose hub it is"));
+    }
+    if (strlen(number) > CASE_NUMBER_MAX)
+        return 0;
+    case_number_key(reader->crypter, reader->hub->content_key, number, key);
+    return state_view_get(reader->state, TABLE_CASE_NUMBERS, bytes_of(key, sizeof key), case_id, err);
+}
+
+/* What stands for a text of an entry whose header is not at hand; NULL when it is. */
+static const char *stand_in(const struct reader_entry *read)
+{
+    if (read->header)
+        return NULL;
+    return read->fate == BODY_SEALED ? READER_SEALED : READER_ERASED;
+}
+
+static int header_read(struct reader *reader, uint64_t position, struct reader_entry *read,
+                       struct casebus_error *err)
+{
+    if (position >= reader_size(reader)) { /* the state is ahead of the ledger by a moment */
+        *read = (struct reader_entry){.fate = BODY_SEALED};
+        return 0;
+    }
+    return reader_event(reader, position, read, err);
+}
+
+int reader_case_number(struct reader *reader, const struct case_row *row, char number[CASE_NUMBER_MAX + 1],
+                       struct casebus_error *err)
+{
+    struct reader_entry read;
+    if (header_read(reader, row->position, &read, err))
+        return -1;
+    const char *text = stand_in(&read);
+    snprintf(number, CASE_NUMBER_MAX + 1, "%s", text ? text : read.header->case_number);
+    return 0;
+}
+
+/* The alias of @header whose key is @key; NULL when it has none. */
+static const char *alias_find(struct reader *reader, const Casebus__V1__EventHeader *header,
+                              const uint8_t key[TEXT_KEY_SIZE])
+{
+    uint8_t other[TEXT_KEY_SIZE];
+    for (size_t i = 0; reader->hub->content_key && i < header->n_case_alias; i++) {
+        case_number_key(reader->crypter, reader->hub->content_key, header->case_alias[i], other);
+        if (memcmp(key, other, sizeof other) == 0)
+            return header->case_alias[i];
+    }
+    return NULL;
+}
+
+int reader_case_alias(struct reader *reader, const struct case_row *row, size_t index,
+                      char alias[CASE_NUMBER_MAX + 1], struct casebus_error *err)
+{
+    struct reader_entry read;
+    if (header_read(reader, row->aliases[index].position, &read, err))
+        return -1;
+    const char *text = stand_in(&read);
+    if (!text)
+        text = alias_find(reader, read.header, row->aliases[index].key);
+    snprintf(alias, CASE_NUMBER_MAX + 1, "%s", text ? text : READER_SEALED);
     return 0;
 }
 

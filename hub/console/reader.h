@@ -50,13 +50,30 @@ struct reader_entry {
 
 int reader_leaf(struct reader *reader, uint64_t position, struct reader_entry *out,
                 struct casebus_error *err);
-/* As reader_leaf; opens the header of an event. */
+/* As reader_leaf; opens the header of an event. A header that was destroyed is BODY_ERASED. */
 int reader_event(struct reader *reader, uint64_t position, struct reader_entry *out,
                  struct casebus_error *err);
 /* Opens part @index of what reader_event read. @content: without the salt, whose
- * SALT_SIZE bytes stand right before it. */
+ * SALT_SIZE bytes stand right before it. CASEBUS_ERASED when it was destroyed. */
 int reader_part(struct reader *reader, const struct reader_entry *event, size_t index, struct bytes *content,
                 struct casebus_error *err);
+
+/* Whether part @index of what reader_event read was destroyed. */
+bool reader_part_erased(const struct reader_entry *event, size_t index);
+
+#define READER_ERASED "(erased)" /* stands for a number that was destroyed */
+#define READER_SEALED "(sealed)" /* and for one that cannot be opened here */
+
+/* The id of the case that has @number. 1 / 0 / -1 as exchange_store.get; CASEBUS_KEY when the hub's key is
+ * not at hand. */
+int reader_case_id(struct reader *reader, const char *number, struct bytes *case_id,
+                   struct casebus_error *err);
+/* The number of a case, or what stands for it; as long as the entry that is read next. */
+int reader_case_number(struct reader *reader, const struct case_row *row, char number[CASE_NUMBER_MAX + 1],
+                       struct casebus_error *err);
+/* Its alias @index, in the same way. */
+int reader_case_alias(struct reader *reader, const struct case_row *row, size_t index,
+                      char alias[CASE_NUMBER_MAX + 1], struct casebus_error *err);
 
 /* The state on disk as a store that cannot be written, for the exchange's questions. */
 struct exchange_store reader_store(struct reader *reader);

@@ -3,16 +3,8 @@
 #include "hub/exchange/exchange_private.h"
 #include "proto/base/texts.h"
 
-/* One case on the workbench. */
-struct bench {
-    struct case_row row;
-    uint8_t aliases[CASE_ALIASES_MAX * (CASE_NUMBER_MAX + 1)];
-    struct case_record records[CASE_RECORDS_MAX];
-    uint8_t encoded[CASE_ROW_MAX];
-};
-
-static int bench_load(struct bench *bench, const struct exchange_store *store, const uint8_t case_id[16],
-                      struct casebus_error *err)
+int bench_load(struct bench *bench, const struct exchange_store *store, const uint8_t case_id[16],
+               struct casebus_error *err)
 {
     struct bytes value;
     int r = store->get(store->self, TABLE_CASES, case_key(case_id), &value, err);
@@ -20,83 +12,71 @@ static int bench_load(struct bench *bench, const struct exchange_store *store, c
         return -1;
     if (r == 0)
         return error_set(err, CASEBUS_DAMAGED, _("the state names a case that it does not hold"));
-    if (case_row_decode(value, &bench->row, bench->records, CASE_RECORDS_MAX, err) < 0)
-        return -1;
-    if (bench->row.aliases.size > sizeof bench->aliases)
-        return error_set(err, CASEBUS_DAMAGED, _("the state holds a case with too many aliases"));
-    if (bench->row.aliases.size > 0)
-        memcpy(bench->aliases, bench->row.aliases.data, bench->row.aliases.size);
-    bench->row.aliases.data = bench->aliases;
-    return 0;
+    return case_row_decode(value, &bench->row, bench->records, CASE_RECORDS_MAX, err);
 }
 
-static int bench_store(struct bench *bench, const struct exchange_store *store, const uint8_t case_id[16],
-                       struct casebus_error *err)
+int bench_store(struct bench *bench, const struct exchange_store *store, const uint8_t case_id[16],
+                struct casebus_error *err)
 {
     case_fold(bench->records, bench->row.n_records, &bench->row.state);
     size_t size = case_row_encode(bench->encoded, &bench->row, bench->records);
     return store->put(store->self, TABLE_CASES, case_key(case_id), bytes_of(bench->encoded, size), err);
 }
 
-/* Keeps the set sorted and bounded: past the bound the greatest falls out, whatever came when. */
-static void bench_add_alias(struct bench *bench, const char *alias)
+/* Keeps the set sorted and bounded: past the bound the greatest falls out, whatever came when. The entry that
+ * is shown for an alias is the newest one: when older ones are destroyed, it stays. */
+static void bench_add_alias(struct bench *bench, const uint8_t key[TEXT_KEY_SIZE], uint64_t position)
 {
-    size_t size = strlen(alias) + 1, at = 0, n = 0;
-    if (size == 1 || size > CASE_NUMBER_MAX + 1 || strcmp(alias, bench->row.number) == 0)
+    struct case_row *row = &bench->row;
+    uint32_t at = 0;
+    int order = 1;
+    while (at < row->n_aliases && (order = memcmp(row->aliases[at].key, key, TEXT_KEY_SIZE)) < 0)
+        at++;
+    if (at < row->n_aliases && order == 0) {
+        row->aliases[at].position = position;
         return;
-    for (; at < bench->row.aliases.size; n++) {
-        const char *there = (const char *)bench->aliases + at;
-        int order = strcmp(alias, there);
-        if (order == 0)
-            return;
-        if (order < 0)
-            break;
-        at += strlen(there) + 1;
     }
-    uint8_t merged[sizeof bench->aliases + CASE_NUMBER_MAX + 1];
-    size_t behind = bench->row.aliases.size - at;
-    memcpy(merged, bench->aliases, at);
-    memcpy(merged + at, alias, size);
-    memcpy(merged + at + size, bench->aliases + at, behind);
-    size_t total = at + size + behind, kept = 0;
-    for (n = 0; n < CASE_ALIASES_MAX && kept < total; n++)
-        kept += strlen((const char *)merged + kept) + 1;
-    memcpy(bench->aliases, merged, kept);
-    bench->row.aliases = bytes_of(bench->aliases, kept);
+    if (at == CASE_ALIASES_MAX)
+        return;
+    row->n_aliases += row->n_aliases < CASE_ALIASES_MAX;
+    memmove(&row->aliases[at + 1], &row->aliases[at], (row->n_aliases - 1 - at) * sizeof row->aliases[0]);
+    memcpy(row->aliases[at].key, key, TEXT_KEY_SIZE);
+    row->aliases[at].position = position;
 }
 
 /* Puts the case that the event names on the bench; opens it if nobody named it before. */
 static int bench_open(struct bench *bench, const struct exchange_store *store,
-                      const Casebus__V1__EventHeader *header, const uint8_t case_id[16], uint64_t slot,
-                      int64_t hub_time_us, struct casebus_error *err)
+                      const struct exchange_event *event, const uint8_t case_id[16], int64_t hub_time_us,
+                      struct casebus_error *err)
 {
-    const char *number = header->case_number;
+    const uint8_t *number_key = event->case_number_key;
     uint8_t known_id[16];
-    bench->row = (struct case_row){.slot = slot, .opened_at_us = hub_time_us};
-    bench->row.aliases = bytes_of(bench->aliases, 0);
-    int known = case_id_get(store, number, known_id, err);
+    int known = case_id_get(store, number_key, known_id, err);
     if (known < 0)
         return -1;
     if (known && memcmp(known_id, case_id, sizeof known_id) != 0)
         return error_set(err, CASEBUS_DAMAGED, _("the ledger gives a case a second id"));
     if (known)
         return bench_load(bench, store, case_id, err);
-    size_t size = strlen(number);
-    if (size == 0 || size > CASE_NUMBER_MAX)
-        return error_set(err, CASEBUS_DAMAGED, _("the ledger holds an event without a usable case number"));
-    memcpy(bench->row.number, number, size);
-    return store->put(store->self, TABLE_CASE_NUMBERS, bytes_of_text(number), case_key(case_id), err);
+    bench->row = (struct case_row){.opened_at_us = hub_time_us};
+    return store->put(store->self, TABLE_CASE_NUMBERS, bytes_of(number_key, TEXT_KEY_SIZE), case_key(case_id),
+                      err);
 }
 
-static int apply_to_named_case(const struct exchange_store *store, const Casebus__V1__EventHeader *header,
-                               const uint8_t case_id[16], uint64_t slot, int64_t hub_time_us,
-                               const struct case_record *record, struct casebus_error *err)
+static int apply_to_named_case(const struct exchange_store *store, const struct exchange_event *event,
+                               const uint8_t case_id[16], uint64_t position, uint64_t slot,
+                               int64_t hub_time_us, const struct case_record *record,
+                               struct casebus_error *err)
 {
     struct bench bench;
-    if (bench_open(&bench, store, header, case_id, slot, hub_time_us, err) < 0)
+    if (bench_open(&bench, store, event, case_id, hub_time_us, err) < 0)
         return -1;
-    for (size_t i = 0; i < header->n_case_alias; i++)
-        bench_add_alias(&bench, header->case_alias[i]);
+    bench.row.position = position;
+    if (bench.row.slot == 0)
+        bench.row.slot = slot;
+    for (size_t i = 0; i < event->n_case_aliases; i++)
+        if (memcmp(event->case_alias_keys[i], event->case_number_key, TEXT_KEY_SIZE) != 0)
+            bench_add_alias(&bench, event->case_alias_keys[i], position);
     if (record && case_put(bench.records, &bench.row.n_records, CASE_RECORDS_MAX, record, NULL) < 0)
         return error_set(err, CASEBUS_DAMAGED, _("the ledger puts too many records into one case"));
     return bench_store(&bench, store, case_id, err);
@@ -130,7 +110,8 @@ static int apply_to_cases(const struct exchange_store *store, const struct excha
         apply_to_old_case(store, known->case_id, &record, effect == EFFECT_REPLACES, err) < 0)
         return -1;
     bool here = effect == EFFECT_REPLACES || (effect == EFFECT_CLASHES && !elsewhere);
-    return apply_to_named_case(store, event->header, case_id, slot, hub_time_us, here ? &record : NULL, err);
+    return apply_to_named_case(store, event, case_id, position, slot, hub_time_us, here ? &record : NULL,
+                               err);
 }
 
 /* ---- the record's own row ---- */
@@ -161,11 +142,11 @@ static bool remember(struct record_row *row, const struct record_statement *stat
     return full;
 }
 
-static int put_statement(const struct exchange_store *store, const Casebus__V1__EventHeader *header,
+static int put_statement(const struct exchange_store *store, const uint8_t record_key[TEXT_KEY_SIZE],
                          const struct record_statement *statement, struct casebus_error *err)
 {
     uint8_t key[TABLE_KEY_MAX], position[8];
-    size_t size = statement_key(key, header->record_namespace, header->record_id, statement);
+    size_t size = statement_key(key, record_key, statement);
     put_u64le(position, statement->position);
     return store->put(store->self, TABLE_STATEMENTS, bytes_of(key, size), bytes_of(position, sizeof position),
                       err);
@@ -184,15 +165,12 @@ static int apply_to_record(const struct exchange_store *store, const Casebus__V1
     if (counts) {
         row->newest = statement;
         memcpy(row->case_id, entry->case_id.data, sizeof row->case_id);
-        memcpy(row->header_digest, event->header_digest, sizeof row->header_digest);
+        row->counting = record_of_event(event, position);
     }
     struct record_statement oldest;
-    if (remember(row, &statement, &oldest) && put_statement(store, event->header, &oldest, err) < 0)
+    if (remember(row, &statement, &oldest) && put_statement(store, event->record_key, &oldest, err) < 0)
         return -1;
-    uint8_t key[TABLE_KEY_MAX], encoded[RECORD_ROW_MAX];
-    size_t key_size = record_row_key(key, event->header->record_namespace, event->header->record_id);
-    size_t size = record_row_encode(encoded, row);
-    return store->put(store->self, TABLE_RECORDS, bytes_of(key, key_size), bytes_of(encoded, size), err);
+    return record_row_put(store, event->record_key, row, err);
 }
 
 /* ---- receivers ---- */
@@ -202,8 +180,8 @@ static bool name_fits(const char *name)
     return name[0] && strlen(name) < NODE_TEXT_MAX;
 }
 
-static int apply_to_receiver(const struct exchange_store *store, const char *node, uint64_t position,
-                             uint32_t ordinal, struct casebus_error *err)
+int apply_to_receiver(const struct exchange_store *store, const char *node, uint64_t position,
+                      uint32_t ordinal, struct casebus_error *err)
 {
     if (!name_fits(node))
         return error_set(err, CASEBUS_DAMAGED, _("the ledger names a receiver that cannot be one"));
@@ -236,7 +214,7 @@ int exchange_apply_event(const struct exchange_store *store, uint64_t position, 
     struct record_row row;
     if (event_check_key(event, err) < 0)
         return -1;
-    int known = record_row_get(store, event->header, &row, err);
+    int known = record_row_get(store, event->record_key, &row, err);
     if (known < 0)
         return -1;
     if (known && strcmp(row.owner, entry->node) != 0)

@@ -137,7 +137,6 @@ static int apply_confirms(const struct exchange_store *store, uint64_t position,
 int exchange_apply_act(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                        const Casebus__V1__ActEntry *act, struct casebus_error *err)
 {
-    (void)hub_time_us; /* no act of this version keeps it */
     struct arena arena;
     arena_init(&arena, ACT_MAX, 4 * ACT_MAX);
     int r = 0;
@@ -150,6 +149,12 @@ int exchange_apply_act(const struct exchange_store *store, uint64_t position, in
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
         r = apply_confirms(store, position, act->deliveries_confirmed, &arena, err);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
+        r = apply_erasure_ordered(store, position, hub_time_us, act->erasure_ordered, err);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
+        r = apply_erasure_done(store, position, hub_time_us, act->erasure_done, err);
         break;
     default: /* changes nothing here */
         break;

@@ -42,13 +42,35 @@ const char *case_status_title(enum case_status status)
 
 /* ---- the set ---- */
 
+/* The schema numbers the kinds in the order in which the law has them happen; what is unknown comes last. */
+static unsigned kind_rank(uint8_t kind)
+{
+    return kind == CASEBUS__V1__KIND__KIND_UNSPECIFIED ? UINT8_MAX : kind;
+}
+
+/* What the statement says in figures; two that agree in them fold alike. */
+static int compare_figures(const struct case_record *a, const struct case_record *b)
+{
+    if (a->occurred_at_us != b->occurred_at_us)
+        return a->occurred_at_us < b->occurred_at_us ? -1 : 1;
+    if (kind_rank(a->kind) != kind_rank(b->kind))
+        return kind_rank(a->kind) < kind_rank(b->kind) ? -1 : 1;
+    if (a->precision != b->precision)
+        return a->precision < b->precision ? -1 : 1;
+    if (a->detail != b->detail)
+        return a->detail < b->detail ? -1 : 1;
+    return (a->flags & RECORD_BACKFILL) - (b->flags & RECORD_BACKFILL);
+}
+
+/* Digests are keyed, so another hub has others: they are asked last, when only texts differ. */
 static int compare_statements(const struct case_record *a, const struct case_record *b)
 {
     if (a->revision != b->revision)
         return a->revision < b->revision ? -1 : 1;
     if (a->operation != b->operation)
         return a->operation < b->operation ? -1 : 1;
-    return memcmp(a->header_digest, b->header_digest, sizeof a->header_digest);
+    int order = compare_figures(a, b);
+    return order ? order : memcmp(a->header_digest, b->header_digest, sizeof a->header_digest);
 }
 
 bool record_wins(const struct case_record *a, const struct case_record *b)
@@ -99,18 +121,13 @@ int case_put(struct case_record *records, uint32_t *n, uint32_t capacity, const 
 
 /* ---- their order ---- */
 
-/* The schema numbers the kinds in the order in which the law has them happen; what is unknown comes last. */
-static unsigned kind_rank(uint8_t kind)
-{
-    return kind == CASEBUS__V1__KIND__KIND_UNSPECIFIED ? UINT8_MAX : kind;
-}
-
 static int compare_order(const struct case_record *a, const struct case_record *b)
 {
-    if (a->occurred_at_us != b->occurred_at_us)
-        return a->occurred_at_us < b->occurred_at_us ? -1 : 1;
-    if (kind_rank(a->kind) != kind_rank(b->kind))
-        return kind_rank(a->kind) < kind_rank(b->kind) ? -1 : 1;
+    int order = compare_figures(a, b);
+    if (order)
+        return order;
+    if (a->operation != b->operation)
+        return a->operation < b->operation ? -1 : 1;
     return memcmp(a->key, b->key, RECORD_KEY_SIZE);
 }
 

@@ -1,9 +1,9 @@
 /* Case: the set of its records, and what they amount to.
  *
  * A record is the newest statement of one source row: key (namespace, id), and of several statements the one
- * with the greatest (revision, operation, header digest). The case's state is a function of the set of its
- * records: ordered by (occurred-at, a date counting as its local midnight, rank of the kind, key), folded
- * from the first to the last, always whole (promise P4). */
+ * with the greatest (revision, operation, figures, header digest). The case's state is a function of the set
+ * of its records: ordered by (occurred-at, a date counting as its local midnight, rank of the kind, other
+ * figures), folded from the first to the last, always whole (promise P4). */
 #ifndef EXCHANGE_CASE_H
 #define EXCHANGE_CASE_H
 
@@ -14,11 +14,11 @@
 #define RECORD_KEY_SIZE  16
 
 struct case_record {
-    uint8_t key[RECORD_KEY_SIZE]; /* digest of (namespace, id) */
+    uint8_t key[RECORD_KEY_SIZE]; /* keyed digest of (namespace, id) */
     uint64_t position;            /* of the entry that holds the newest statement; not part of the state */
     uint64_t revision;
     int64_t occurred_at_us;
-    uint8_t header_digest[16]; /* what the statement says, without what is random in it; breaks ties */
+    uint8_t header_digest[16]; /* keyed: what the statement says, without what is random in it; breaks ties */
     uint32_t detail;           /* of the kind: finish kind + 1, rating level, special kind; 0: not told */
     uint8_t operation;         /* values of the schema's enums */
     uint8_t kind;

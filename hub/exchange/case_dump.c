@@ -63,28 +63,39 @@ static bool put_record(struct buffer *out, const struct case_record *record, boo
                record->occurred_at_us, record->precision, record->detail, record->flags);
 }
 
-static bool put_aliases(struct buffer *out, struct bytes aliases)
+static void sort_texts(const char **texts, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        for (size_t j = i; j > 0 && strcmp(texts[j - 1], texts[j]) > 0; j--) {
+            const char *kept = texts[j];
+            texts[j] = texts[j - 1];
+            texts[j - 1] = kept;
+        }
+}
+
+static bool put_aliases(struct buffer *out, const struct case_told *told)
 {
     bool ok = buffer_printf(out, ",\"aliases\":[");
-    for (size_t at = 0; ok && at < aliases.size; at += strlen((const char *)aliases.data + at) + 1)
-        ok = (at == 0 || buffer_append(out, ",", 1)) && put_text(out, (const char *)aliases.data + at);
+    for (size_t i = 0; ok && i < told->n_aliases; i++)
+        ok = (i == 0 || buffer_append(out, ",", 1)) && put_text(out, told->aliases[i]);
     return ok && buffer_printf(out, "]");
 }
 
-static bool put_case(struct buffer *out, const struct case_row *row, const struct case_record *records)
+static bool put_case(struct buffer *out, const struct case_told *told, const struct case_state *state)
 {
-    bool ok = buffer_printf(out, "{\"number\":") && put_text(out, row->number) &&
-              put_aliases(out, row->aliases) && put_state(out, &row->state) &&
-              buffer_printf(out, ",\"records\":[");
-    for (uint32_t i = 0; ok && i < row->n_records; i++)
-        ok = put_record(out, &records[i], i == 0);
+    bool ok = buffer_printf(out, "{\"number\":") && put_text(out, told->number) && put_aliases(out, told) &&
+              put_state(out, state) && buffer_printf(out, ",\"records\":[");
+    for (uint32_t i = 0; ok && i < told->n_records; i++)
+        ok = put_record(out, &told->records[i], i == 0);
     return ok && buffer_printf(out, "]}\n");
 }
 
-int case_dump(struct buffer *out, const struct case_row *row, const struct case_record *records,
-              struct casebus_error *err)
+int case_dump(struct buffer *out, struct case_told *told, struct casebus_error *err)
 {
-    if (put_case(out, row, records))
+    struct case_state state;
+    sort_texts(told->aliases, told->n_aliases);
+    case_fold(told->records, told->n_records, &state); /* puts them into their order, too */
+    if (put_case(out, told, &state))
         return 0;
     return error_set(err, CASEBUS_TOO_LARGE, _("the dump of a case does not fit into memory"));
 }

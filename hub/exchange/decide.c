@@ -69,13 +69,13 @@ static void choose_receivers(const struct exchange_node *nodes, size_t n_nodes, 
 }
 
 /* Finds the case or takes the fresh id for a new one. @n_records: how many it holds. */
-static int choose_case(const struct exchange_store *store, const char *number,
+static int choose_case(const struct exchange_store *store, const uint8_t number_key[TEXT_KEY_SIZE],
                        const struct exchange_moment *moment, struct exchange_decision *decision,
                        uint32_t *n_records, struct casebus_error *err)
 {
     *n_records = 0;
     decision->slot = 0;
-    int r = case_id_get(store, number, decision->case_id, err);
+    int r = case_id_get(store, number_key, decision->case_id, err);
     if (r < 0)
         return -1;
     if (r == 0) {
@@ -117,10 +117,19 @@ static int decide_record(const struct exchange_store *store, const struct record
         return refuse(decision);
     }
     int r = record_repeated(store, row, event, &decision->duplicate_of, err);
-    if (r <= 0)
-        return r < 0 ? -1 : 1;
-    decision->verdict = VERDICT_DUPLICATE;
-    return 0;
+    if (r < 0)
+        return -1;
+    if (r > 0) {
+        decision->verdict = VERDICT_DUPLICATE;
+        return 0;
+    }
+    if (row->erased) {
+        error_set(&decision->refusal, CASEBUS_ERASED,
+                  _("the content of this record was destroyed by order; it takes no new content"));
+        error_hint(&decision->refusal, _("what happens from now on comes as new records"));
+        return refuse(decision);
+    }
+    return 1;
 }
 
 int exchange_decide(const struct exchange_store *store, const struct exchange_node *nodes, size_t n_nodes,
@@ -141,7 +150,7 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_no
     if (event_check_key(event, err) < 0)
         return -1;
     struct record_row row;
-    int known = record_row_get(store, event->header, &row, err);
+    int known = record_row_get(store, event->record_key, &row, err);
     if (known < 0)
         return -1;
     int r = known ? decide_record(store, &row, node, event, decision, err) : 1;
@@ -149,7 +158,7 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_no
         return r;
 
     uint32_t n_records;
-    if (choose_case(store, header->case_number, moment, decision, &n_records, err) < 0)
+    if (choose_case(store, event->case_number_key, moment, decision, &n_records, err) < 0)
         return -1;
     if (n_records >= CASE_RECORDS_MAX && adds_record(known ? &row : NULL, event, decision->case_id)) {
         error_set(&decision->refusal, CASEBUS_CASE_FULL, _("the case holds %u records already"), n_records);

@@ -120,8 +120,9 @@ void fixture_event(struct fixture *fixture, const struct statement *statement, s
     struct bytes packed = codec_pack(header, &fixture->arena);
     assert_non_null(packed.data);
     uint8_t none[DIGEST_SIZE] = {0}, digest[DIGEST_SIZE];
-    assert_int_equal(exchange_event_init(event, fixture->crypter, header, packed, none, &fixture->err), 0);
-    struct bytes parts[] = {bytes_of(event->header_digest, DIGEST_SIZE),
+    assert_int_equal(
+        exchange_event_init(event, fixture->crypter, fixture->key, header, packed, none, &fixture->err), 0);
+    struct bytes parts[] = {bytes_of(event->header_digest, sizeof event->header_digest),
                             bytes_of_text(statement->text ? statement->text : "")};
     crypter_hash(fixture->crypter, parts, 2, digest);
     memcpy(event->content_digest, digest, DIGEST_SIZE);
@@ -170,12 +171,19 @@ enum exchange_verdict fixture_publish(struct fixture *fixture, const char *node,
     return fixture_give(fixture, node, &event);
 }
 
+void fixture_number_key(struct fixture *fixture, const char *number, uint8_t key[TEXT_KEY_SIZE])
+{
+    case_number_key(fixture->crypter, fixture->key, number, key);
+}
+
 bool fixture_case(struct fixture *fixture, const char *number, struct case_row *row,
                   struct case_record *records)
 {
     struct bytes id, value;
+    uint8_t key[TEXT_KEY_SIZE];
     const struct exchange_store *store = &fixture->store;
-    if (store->get(store->self, TABLE_CASE_NUMBERS, bytes_of_text(number), &id, NULL) != 1)
+    fixture_number_key(fixture, number, key);
+    if (store->get(store->self, TABLE_CASE_NUMBERS, bytes_of(key, sizeof key), &id, NULL) != 1)
         return false;
     assert_int_equal(store->get(store->self, TABLE_CASES, id, &value, NULL), 1);
     assert_int_equal(case_row_decode(value, row, records, CASE_RECORDS_MAX, &fixture->err), 0);
@@ -188,16 +196,22 @@ struct dumping {
     struct case_record *records;
 };
 
-static int dump_case(void *self, struct bytes number, struct bytes id)
+static int dump_case(void *self, struct bytes number_key, struct bytes id)
 {
-    (void)number;
     struct dumping *dumping = self;
     struct case_row row;
     struct bytes value;
+    char number[2 * TEXT_KEY_SIZE + 1], aliases[CASE_ALIASES_MAX][2 * TEXT_KEY_SIZE + 1];
     const struct exchange_store *store = &dumping->fixture->store;
     assert_int_equal(store->get(store->self, TABLE_CASES, id, &value, NULL), 1);
     assert_int_equal(case_row_decode(value, &row, dumping->records, CASE_RECORDS_MAX, NULL), 0);
-    assert_int_equal(case_dump(dumping->out, &row, dumping->records, &dumping->fixture->err), 0);
+    struct case_told told = {.number = hex_encode(number, number_key.data, number_key.size),
+                             .records = dumping->records,
+                             .n_records = row.n_records,
+                             .n_aliases = row.n_aliases};
+    for (size_t i = 0; i < row.n_aliases; i++)
+        told.aliases[i] = hex_encode(aliases[i], row.aliases[i].key, TEXT_KEY_SIZE);
+    assert_int_equal(case_dump(dumping->out, &told, &dumping->fixture->err), 0);
     return 0;
 }
 

@@ -31,7 +31,8 @@ struct fixture {
     struct store_memory *memory;
     struct exchange_store store;
     struct crypter *crypter;
-    struct arena arena; /* of events */
+    uint8_t key[KEY_SIZE]; /* the hub's content key */
+    struct arena arena;    /* of events */
     struct exchange_node nodes[4];
     size_t n_nodes;
     uint64_t position; /* the next one */
@@ -55,10 +56,12 @@ enum exchange_verdict fixture_give(struct fixture *fixture, const char *node,
                                    const struct exchange_event *event);
 enum exchange_verdict fixture_publish(struct fixture *fixture, const char *node,
                                       const struct statement *statement);
+void fixture_number_key(struct fixture *fixture, const char *number, uint8_t key[TEXT_KEY_SIZE]);
 /* The row of a case and its records (CASE_RECORDS_MAX; may be NULL). False when there is none. */
 bool fixture_case(struct fixture *fixture, const char *number, struct case_row *row,
                   struct case_record *records);
-/* The dumps of all cases in the order of their numbers. */
+/* The dumps of all cases in the order of their numbers' keys, which stand for the numbers: hubs with the same
+ * key are alike. */
 void fixture_dump(struct fixture *fixture, struct buffer *out);
 /* Bytes of every row of a table, for comparing whole states. */
 void fixture_dump_table(struct fixture *fixture, enum exchange_table table, struct buffer *out);

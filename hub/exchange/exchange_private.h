@@ -27,10 +27,31 @@ int record_repeated(const struct exchange_store *store, const struct record_row 
                     const struct exchange_event *event, uint64_t *position, struct casebus_error *err);
 
 /* 1: found and decoded; 0: not there; -1. */
-int record_row_get(const struct exchange_store *store, const Casebus__V1__EventHeader *header,
+int record_row_get(const struct exchange_store *store, const uint8_t record_key[TEXT_KEY_SIZE],
                    struct record_row *row, struct casebus_error *err);
-/* The case that has @number. 1 / 0 / -1. */
-int case_id_get(const struct exchange_store *store, const char *number, uint8_t case_id[16],
+int record_row_put(const struct exchange_store *store, const uint8_t record_key[TEXT_KEY_SIZE],
+                   const struct record_row *row, struct casebus_error *err);
+/* The case whose number has @number_key. 1 / 0 / -1. */
+int case_id_get(const struct exchange_store *store, const uint8_t number_key[TEXT_KEY_SIZE],
+                uint8_t case_id[16], struct casebus_error *err);
+/* Puts a delivery into the inbox of @node. */
+int apply_to_receiver(const struct exchange_store *store, const char *node, uint64_t position,
+                      uint32_t ordinal, struct casebus_error *err);
+/* apply_erasure.c */
+int apply_erasure_ordered(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
+                          const Casebus__V1__ErasureOrdered *ordered, struct casebus_error *err);
+int apply_erasure_done(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
+                       const Casebus__V1__ErasureDone *done, struct casebus_error *err);
+
+/* One case on the workbench: read, changed and put back whole. */
+struct bench {
+    struct case_row row;
+    struct case_record records[CASE_RECORDS_MAX];
+    uint8_t encoded[CASE_ROW_MAX];
+};
+int bench_load(struct bench *bench, const struct exchange_store *store, const uint8_t case_id[16],
+               struct casebus_error *err);
+int bench_store(struct bench *bench, const struct exchange_store *store, const uint8_t case_id[16],
                 struct casebus_error *err);
 
 static inline struct bytes case_key(const uint8_t case_id[16])

@@ -13,16 +13,18 @@ enum exchange_table {
     TABLE_NODES = 1,   /* node name -> serialised NodeEnrolled and counters */
     TABLE_STREAMS = 2, /* node name 0x00 stream(8) -> last number, last statement hash */
     TABLE_BATCHES = 3, /* node name 0x00 stream(8) first(8) -> seal position, count, statement hash */
-    TABLE_RECORDS = 4, /* namespace 0x00 id -> owner, newest revision, content digests, position, case id */
-    TABLE_CASE_NUMBERS = 5, /* case number -> case id */
-    TABLE_CASES = 6,        /* case id(16) -> the case: number, slot, its records, folded state */
+    TABLE_RECORDS =
+        4, /* key of the record(16) -> owner, newest revision, content digests, position, case id */
+    TABLE_CASE_NUMBERS = 5, /* key of a case number(16) -> case id */
+    TABLE_CASES = 6,        /* case id(16) -> the case: slot, its records, folded state */
     TABLE_INBOX = 7,        /* node name 0x00 position(8) ordinal(4) -> (empty) */
     TABLE_RECEIVERS = 8,    /* node name -> last delivery decided, last confirmed */
     TABLE_STATEMENTS =
         9, /* older statements of a record: its key 0x00 revision operation digest -> position */
     TABLE_CONFIRMS = 10, /* node name 0x00 last position(8) ordinal(4) -> where its confirmation stands, and
                             which one came before */
-    TABLE_COUNT = 11
+    TABLE_ERASURES = 11, /* position(8) of an order to destroy -> case id, when, whether it is done */
+    TABLE_COUNT = 12
 };
 
 struct exchange_store {

@@ -12,13 +12,14 @@ const char *const exchange_table_names[TABLE_COUNT] = {
     [TABLE_RECORDS] = "records",     [TABLE_CASE_NUMBERS] = "case_numbers",
     [TABLE_CASES] = "cases",         [TABLE_INBOX] = "inbox",
     [TABLE_RECEIVERS] = "receivers", [TABLE_STATEMENTS] = "statements",
-    [TABLE_CONFIRMS] = "confirms",
+    [TABLE_CONFIRMS] = "confirms",   [TABLE_ERASURES] = "erasures",
 };
 
-#define ROW_FORMAT        1
-#define CASE_FIXED_SIZE   96
+#define ROW_FORMAT        2
+#define CASE_FIXED_SIZE   104
+#define CASE_ALIAS_SIZE   24
 #define CASE_RECORD_SIZE  64
-#define RECORD_FIXED_SIZE 68 /* before the owner */
+#define RECORD_FIXED_SIZE 85 /* before the owner */
 #define STATEMENT_SIZE    33
 
 static int damaged(struct casebus_error *err, const char *what)
@@ -60,25 +61,20 @@ bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, ui
     return true;
 }
 
-size_t record_row_key(uint8_t *out, const char *record_namespace, const char *record_id)
-{
-    size_t namespace_size = strlen(record_namespace) + 1, id_size = strlen(record_id);
-    assert(namespace_size + id_size <= TABLE_KEY_MAX);
-    memcpy(out, record_namespace, namespace_size);
-    memcpy(out + namespace_size, record_id, id_size);
-    return namespace_size + id_size;
-}
-
-size_t statement_key(uint8_t *out, const char *record_namespace, const char *record_id,
+size_t statement_key(uint8_t *out, const uint8_t record_key[TEXT_KEY_SIZE],
                      const struct record_statement *statement)
 {
-    size_t size = record_row_key(out, record_namespace, record_id);
-    assert(size + 26 <= TABLE_KEY_MAX);
-    out[size++] = 0;
-    put_u64be(out + size, statement->revision);
-    out[size + 8] = statement->operation;
-    memcpy(out + size + 9, statement->content_digest, sizeof statement->content_digest);
-    return size + 9 + sizeof statement->content_digest;
+    memcpy(out, record_key, TEXT_KEY_SIZE);
+    put_u64be(out + TEXT_KEY_SIZE, statement->revision);
+    out[TEXT_KEY_SIZE + 8] = statement->operation;
+    memcpy(out + TEXT_KEY_SIZE + 9, statement->content_digest, sizeof statement->content_digest);
+    return TEXT_KEY_SIZE + 9 + sizeof statement->content_digest;
+}
+
+size_t erasure_key(uint8_t *out, uint64_t position)
+{
+    put_u64be(out, position);
+    return 8;
 }
 
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream)
@@ -95,7 +91,44 @@ size_t batch_key(uint8_t *out, const char *node, uint64_t stream, uint64_t first
     return size + 8;
 }
 
-void record_key(const char *record_namespace, const char *record_id, struct crypter *crypter, uint8_t out[16])
+/* ---- keys of texts ---- */
+
+#define TAIL_SIZE                                                                                            \
+    4 /* of a text, that stays apart: ten thousand numbers that follow each other lie together */
+#define STEM_SIZE (TEXT_KEY_SIZE - TAIL_SIZE)
+
+/* The text without its tail is hashed; the tail is hidden under bytes that all texts of this stem share, so
+ * that nothing of it can be read and no two texts meet. A short text is hashed whole, under another label. */
+static void text_key(struct crypter *crypter, const uint8_t key[KEY_SIZE], const char *what,
+                     const char *name_space, const char *text, uint8_t out[TEXT_KEY_SIZE])
+{
+    static const char context[] = "casebus/v1/state"; /* hashed with its NUL, as are the other texts */
+    size_t size = strlen(text), tail = size > TAIL_SIZE ? TAIL_SIZE : 0;
+    const char *form = tail ? "stem" : "whole";
+    uint8_t mac[DIGEST_SIZE];
+    struct bytes parts[] = {bytes_of(context, sizeof context), bytes_of(what, strlen(what) + 1),
+                            bytes_of(form, strlen(form) + 1), bytes_of(name_space, strlen(name_space) + 1),
+                            bytes_of(text, size - tail)};
+    crypter_mac(crypter, bytes_of(key, KEY_SIZE), parts, 5, mac);
+    memcpy(out, mac, TEXT_KEY_SIZE);
+    for (size_t i = 0; i < tail; i++)
+        out[STEM_SIZE + i] ^= (uint8_t)text[size - tail + i];
+}
+
+void record_key(struct crypter *crypter, const uint8_t key[KEY_SIZE], const char *record_namespace,
+                const char *record_id, uint8_t out[TEXT_KEY_SIZE])
+{
+    text_key(crypter, key, "record", record_namespace, record_id, out);
+}
+
+void case_number_key(struct crypter *crypter, const uint8_t key[KEY_SIZE], const char *number,
+                     uint8_t out[TEXT_KEY_SIZE])
+{
+    text_key(crypter, key, "case", "", number, out);
+}
+
+void record_name(struct crypter *crypter, const char *record_namespace, const char *record_id,
+                 uint8_t out[RECORD_KEY_SIZE])
 {
     static const char context[] = "casebus/v1/record"; /* hashed with its NUL, as is the namespace */
     struct bytes parts[] = {bytes_of(context, sizeof context),
@@ -108,9 +141,9 @@ void record_key(const char *record_namespace, const char *record_id, struct cryp
 
 /* ---- cases ---- */
 
-/*  0 format  1 status  2 finish kind + 1  3 length of number  4 findings(2)  6 length of aliases(2)
- *  8 records  12 live ones  16 deleted  20 conflicts  24 slot(8)  32 opened(8)  40 seven times(8 each)
- * 96 number, aliases, records */
+/*  0 format  1 status  2 finish kind + 1  3 aliases  4 findings(2)  6 zeros(2)
+ *  8 records  12 live ones  16 deleted  20 conflicts  24 slot(8)  32 opened(8)  40 position(8)
+ * 48 seven times(8 each)  104 aliases(24 each), records(64 each) */
 static const uint8_t *times_decode(const uint8_t *p, struct case_state *state)
 {
     int64_t *times[] = {&state->applied_at_us, &state->received_at_us, &state->accepted_at_us,
@@ -159,21 +192,16 @@ static void case_record_encode(uint8_t *p, const struct case_record *record)
     p[63] = record->flags;
 }
 
-static bool aliases_well_formed(struct bytes aliases)
-{
-    return aliases.size == 0 || aliases.data[aliases.size - 1] == 0;
-}
-
 int case_row_decode(struct bytes value, struct case_row *row, struct case_record *records, uint32_t capacity,
                     struct casebus_error *err)
 {
     const uint8_t *p = value.data;
-    if (value.size < CASE_FIXED_SIZE || p[0] != ROW_FORMAT || p[3] > CASE_NUMBER_MAX)
+    if (value.size < CASE_FIXED_SIZE || p[0] != ROW_FORMAT || p[3] > CASE_ALIASES_MAX)
         return damaged(err, _("case"));
-    size_t number_size = p[3], aliases_size = get_u16le(p + 6);
+    row->n_aliases = p[3];
     row->n_records = get_u32le(p + 8);
-    uint64_t size =
-        CASE_FIXED_SIZE + number_size + aliases_size + (uint64_t)row->n_records * CASE_RECORD_SIZE;
+    uint64_t size = CASE_FIXED_SIZE + (uint64_t)row->n_aliases * CASE_ALIAS_SIZE +
+                    (uint64_t)row->n_records * CASE_RECORD_SIZE;
     if (size != value.size || (records && row->n_records > capacity))
         return damaged(err, _("case"));
     row->state = (struct case_state){.status = (enum case_status)p[1],
@@ -184,38 +212,38 @@ int case_row_decode(struct bytes value, struct case_row *row, struct case_record
                                      .n_conflicts = get_u32le(p + 20)};
     row->slot = get_u64le(p + 24);
     row->opened_at_us = (int64_t)get_u64le(p + 32);
-    p = times_decode(p + 40, &row->state);
-    memcpy(row->number, p, number_size);
-    row->number[number_size] = 0;
-    row->aliases = bytes_of(p + number_size, aliases_size);
-    p += number_size + aliases_size;
+    row->position = get_u64le(p + 40);
+    p = times_decode(p + 48, &row->state);
+    for (uint32_t i = 0; i < row->n_aliases; i++, p += CASE_ALIAS_SIZE) {
+        memcpy(row->aliases[i].key, p, TEXT_KEY_SIZE);
+        row->aliases[i].position = get_u64le(p + TEXT_KEY_SIZE);
+    }
     for (uint32_t i = 0; records && i < row->n_records; i++, p += CASE_RECORD_SIZE)
         case_record_decode(p, &records[i]);
-    return aliases_well_formed(row->aliases) ? 0 : damaged(err, _("case"));
+    return 0;
 }
 
 size_t case_row_encode(uint8_t *out, const struct case_row *row, const struct case_record *records)
 {
     const struct case_state *state = &row->state;
-    size_t number_size = strlen(row->number);
+    memset(out, 0, CASE_FIXED_SIZE);
     out[0] = ROW_FORMAT;
     out[1] = (uint8_t)state->status;
     out[2] = state->finish_kind_plus1;
-    out[3] = (uint8_t)number_size;
+    out[3] = (uint8_t)row->n_aliases;
     put_u16le(out + 4, state->findings);
-    put_u16le(out + 6, (uint16_t)row->aliases.size);
     put_u32le(out + 8, row->n_records);
     put_u32le(out + 12, state->n_records);
     put_u32le(out + 16, state->n_deleted);
     put_u32le(out + 20, state->n_conflicts);
     put_u64le(out + 24, row->slot);
     put_u64le(out + 32, (uint64_t)row->opened_at_us);
-    uint8_t *p = times_encode(out + 40, state);
-    memcpy(p, row->number, number_size);
-    p += number_size;
-    if (row->aliases.size > 0)
-        memcpy(p, row->aliases.data, row->aliases.size);
-    p += row->aliases.size;
+    put_u64le(out + 40, row->position);
+    uint8_t *p = times_encode(out + 48, state);
+    for (uint32_t i = 0; i < row->n_aliases; i++, p += CASE_ALIAS_SIZE) {
+        memcpy(p, row->aliases[i].key, TEXT_KEY_SIZE);
+        put_u64le(p + TEXT_KEY_SIZE, row->aliases[i].position);
+    }
     for (uint32_t i = 0; i < row->n_records; i++, p += CASE_RECORD_SIZE)
         case_record_encode(p, &records[i]);
     return (size_t)(p - out);
@@ -241,8 +269,9 @@ static uint8_t *seen_encode(uint8_t *p, const struct record_statement *statement
     return p + STATEMENT_SIZE;
 }
 
-/* 0 format  1 length of owner  2 statements seen  3 case id(16)  19 header digest(16)  35 newest(33)
- * 68 owner, statements */
+/* 0 format  1 length of owner  2 statements seen  3 erased  4 case id(16)  20 header digest(16)
+ * 36 occurred(8)  44 detail(4)  48 kind  49 precision  50 flags  51 zero  52 newest(33)  85 owner, statements
+ */
 int record_row_decode(struct bytes value, struct record_row *row, struct casebus_error *err)
 {
     const uint8_t *p = value.data;
@@ -252,9 +281,17 @@ int record_row_decode(struct bytes value, struct record_row *row, struct casebus
         return damaged(err, _("record"));
     size_t owner_size = p[1];
     row->n_seen = p[2];
-    memcpy(row->case_id, p + 3, sizeof row->case_id);
-    memcpy(row->header_digest, p + 19, sizeof row->header_digest);
-    p = seen_decode(p + 35, &row->newest);
+    row->erased = p[3] != 0;
+    memcpy(row->case_id, p + 4, sizeof row->case_id);
+    row->counting = (struct case_record){.occurred_at_us = (int64_t)get_u64le(p + 36),
+                                         .detail = get_u32le(p + 44),
+                                         .kind = p[48],
+                                         .precision = p[49],
+                                         .flags = p[50]};
+    memcpy(row->counting.header_digest, p + 20, sizeof row->counting.header_digest);
+    p = seen_decode(p + 52, &row->newest);
+    row->counting.revision = row->newest.revision;
+    row->counting.operation = row->newest.operation;
     memcpy(row->owner, p, owner_size);
     row->owner[owner_size] = 0;
     p += owner_size;
@@ -265,18 +302,49 @@ int record_row_decode(struct bytes value, struct record_row *row, struct casebus
 
 size_t record_row_encode(uint8_t *out, const struct record_row *row)
 {
+    const struct case_record *counting = &row->counting;
     size_t owner_size = strlen(row->owner);
     out[0] = ROW_FORMAT;
     out[1] = (uint8_t)owner_size;
     out[2] = (uint8_t)row->n_seen;
-    memcpy(out + 3, row->case_id, sizeof row->case_id);
-    memcpy(out + 19, row->header_digest, sizeof row->header_digest);
-    uint8_t *p = seen_encode(out + 35, &row->newest);
+    out[3] = row->erased;
+    memcpy(out + 4, row->case_id, sizeof row->case_id);
+    memcpy(out + 20, counting->header_digest, sizeof counting->header_digest);
+    put_u64le(out + 36, (uint64_t)counting->occurred_at_us);
+    put_u32le(out + 44, counting->detail);
+    out[48] = counting->kind;
+    out[49] = counting->precision;
+    out[50] = counting->flags;
+    out[51] = 0;
+    uint8_t *p = seen_encode(out + 52, &row->newest);
     memcpy(p, row->owner, owner_size);
     p += owner_size;
     for (uint32_t i = 0; i < row->n_seen; i++)
         p = seen_encode(p, &row->seen[i]);
     return (size_t)(p - out);
+}
+
+/* ---- erasures ---- */
+
+/* 0 case id(16)  16 ordered(8)  24 done at entry(8)  32 done(8) */
+int erasure_row_decode(struct bytes value, struct erasure_row *row, struct casebus_error *err)
+{
+    if (value.size != ERASURE_ROW_SIZE)
+        return damaged(err, _("erasure"));
+    memcpy(row->case_id, value.data, sizeof row->case_id);
+    row->ordered_at_us = (int64_t)get_u64le(value.data + 16);
+    row->done_position = get_u64le(value.data + 24);
+    row->done_at_us = (int64_t)get_u64le(value.data + 32);
+    return 0;
+}
+
+size_t erasure_row_encode(uint8_t *out, const struct erasure_row *row)
+{
+    memcpy(out, row->case_id, sizeof row->case_id);
+    put_u64le(out + 16, (uint64_t)row->ordered_at_us);
+    put_u64le(out + 24, row->done_position);
+    put_u64le(out + 32, (uint64_t)row->done_at_us);
+    return ERASURE_ROW_SIZE;
 }
 
 /* ---- streams, batches, receivers, nodes ---- */

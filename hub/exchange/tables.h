@@ -13,18 +13,28 @@ extern const char *const exchange_table_names[TABLE_COUNT];
 #define TABLE_KEY_MAX    256
 #define NODE_TEXT_MAX    64 /* a node's name with its NUL */
 #define CASE_NUMBER_MAX  64
-#define CASE_ALIASES_MAX 16 /* that are remembered: the first ones in the order of their bytes */
-#define CASE_ROW_MAX     (96 + (1 + CASE_ALIASES_MAX) * (CASE_NUMBER_MAX + 1) + CASE_RECORDS_MAX * 64)
+#define CASE_ALIASES_MAX 16 /* that are remembered: the first ones in the order of their keys */
+#define CASE_ROW_MAX     (104 + CASE_ALIASES_MAX * 24 + CASE_RECORDS_MAX * 64)
+
+/* The state holds no text that came from a department. A record or a number stands in it as a key that only
+ * this hub can make: HMAC under the hub's own key. What is shown to people is opened from a sealed header. */
+#define TEXT_KEY_SIZE 16
+
+/* Another number of a case that was asserted, and the newest entry whose header says it. */
+struct case_alias {
+    uint8_t key[TEXT_KEY_SIZE];
+    uint64_t position;
+};
 
 /* A case as TABLE_CASES holds it. */
 struct case_row {
-    char number[CASE_NUMBER_MAX + 1];
-    uint64_t slot;
+    uint64_t position;    /* of the newest entry about it: its header says the number */
+    uint64_t slot;        /* of the vault; 0: the next entry takes one */
     int64_t opened_at_us; /* hub time of its first entry */
     struct case_state state;
     uint32_t n_records;
-    struct bytes aliases; /* other numbers that were asserted, sorted, each with its NUL; points into the
-                             value */
+    uint32_t n_aliases; /* sorted by their keys */
+    struct case_alias aliases[CASE_ALIASES_MAX];
 };
 /* Reads the row; @records (may be NULL) gets them, CASEBUS_DAMAGED when there are more than @capacity. */
 int case_row_decode(struct bytes value, struct case_row *row, struct case_record *records, uint32_t capacity,
@@ -48,8 +58,9 @@ struct record_statement {
  */
 struct record_row {
     char owner[NODE_TEXT_MAX];
-    uint8_t case_id[16];       /* of the statement that counts */
-    uint8_t header_digest[16]; /* of the same */
+    uint8_t case_id[16];         /* of the statement that counts */
+    struct case_record counting; /* what else ranks it; key and position are not in the row */
+    bool erased;                 /* some of its content was destroyed: it takes nothing new */
     struct record_statement newest;
     struct record_statement seen[RECORD_STATEMENTS_MAX]; /* the greatest ones, falling */
     uint32_t n_seen;
@@ -58,6 +69,7 @@ int record_row_decode(struct bytes value, struct record_row *row, struct casebus
 size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_ROW_MAX */
 
 #define STREAM_ROW_SIZE   40
+#define ERASURE_ROW_SIZE  40
 #define BATCH_ROW_SIZE    44
 #define RECEIVER_ROW_SIZE 48
 #define CONFIRM_ROW_SIZE  25
@@ -112,20 +124,37 @@ int node_row_decode(struct bytes value, struct node_row *row, struct casebus_err
 /* @out: NODE_ROW_SIZE + row->enrolled.size bytes, not overlapping the enrolment. */
 size_t node_row_encode(uint8_t *out, const struct node_row *row);
 
-/* Keys into @out (TABLE_KEY_MAX); return the length. A record's is its namespace, 0x00 and its id: rows of
- * one source lie together, so a burst of them touches few pages. Texts as event_header_decode lets them in.
- */
-size_t record_row_key(uint8_t *out, const char *record_namespace, const char *record_id);
-size_t statement_key(uint8_t *out, const char *record_namespace, const char *record_id,
+/* An order to destroy content, as TABLE_ERASURES holds it. */
+struct erasure_row {
+    uint8_t case_id[16]; /* zeros: something in quarantine */
+    int64_t ordered_at_us;
+    uint64_t done_position; /* 0: not done yet */
+    int64_t done_at_us;
+};
+int erasure_row_decode(struct bytes value, struct erasure_row *row, struct casebus_error *err);
+size_t erasure_row_encode(uint8_t *out, const struct erasure_row *row);
+
+/* Keys into @out (TABLE_KEY_MAX); return the length. */
+size_t statement_key(uint8_t *out, const uint8_t record_key[TEXT_KEY_SIZE],
                      const struct record_statement *statement);
+size_t erasure_key(uint8_t *out, uint64_t position);
 size_t inbox_key(uint8_t *out, const char *node, uint64_t position,
                  uint32_t ordinal); /* and TABLE_CONFIRMS */
 bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal);
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream);
 size_t batch_key(uint8_t *out, const char *node, uint64_t stream, uint64_t first);
 size_t receiver_key(uint8_t *out, const char *node); /* TABLE_RECEIVERS and TABLE_NODES */
-/* First half of H("casebus/v1/record" 0x00 namespace 0x00 id). */
-void record_key(const char *record_namespace, const char *record_id, struct crypter *crypter,
-                uint8_t out[16]);
+
+/* Keys of texts, under the hub's own key. Texts that differ in their last four bytes alone have keys that
+ * differ in their last four bytes alone: rows of numbers that follow each other lie together, so that a burst
+ * of them touches few pages. */
+void record_key(struct crypter *crypter, const uint8_t key[KEY_SIZE], const char *record_namespace,
+                const char *record_id, uint8_t out[TEXT_KEY_SIZE]);
+void case_number_key(struct crypter *crypter, const uint8_t key[KEY_SIZE], const char *number,
+                     uint8_t out[TEXT_KEY_SIZE]);
+/* A name of a record that is the same at every hub, for comparisons; it can be guessed, so nobody keeps it:
+ * first half of H("casebus/v1/record" 0x00 namespace 0x00 id). */
+void record_name(struct crypter *crypter, const char *record_namespace, const char *record_id,
+                 uint8_t out[RECORD_KEY_SIZE]);
 
 #endif

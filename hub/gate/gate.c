@@ -207,13 +207,13 @@ static int read_event(struct gate *gate, struct gate_member *member, struct aren
     struct exchange_event *event = &member->event;
     struct bytes header_bytes = bytes_of_data(member->wire->header);
     const Casebus__V1__EventHeader *header = event_header_decode(header_bytes, arena, err);
+    uint8_t header_digest[DIGEST_SIZE];
     if (!header || event_parts_check(gate->crypter, header, member->wire, err) < 0 ||
-        event_header_digest(gate->crypter, header_bytes, event->header_digest, err) < 0)
+        event_header_digest(gate->crypter, header_bytes, header_digest, err) < 0)
         return -1;
-    event_content_digest(gate->crypter, gate->content_key, event->header_digest, header, member->wire,
+    event_content_digest(gate->crypter, gate->content_key, header_digest, header, member->wire,
                          event->content_digest);
-    record_key(header->record_namespace, header->record_id, gate->crypter, event->record_key);
-    event->header = header;
+    exchange_event_fill(event, gate->crypter, gate->content_key, header, header_digest);
     return 0;
 }
 

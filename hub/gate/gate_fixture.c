@@ -89,7 +89,6 @@ struct bytes enrolment_pack(struct gate_fixture *fixture, struct test_node *node
 
 void gate_fixture_init(struct gate_fixture *fixture)
 {
-    static const uint8_t content_key[KEY_SIZE] = {1, 2, 3};
     const struct suite *suite = suite_get(SUITE_INTL);
     size_t size;
     memset(fixture, 0, sizeof *fixture);
@@ -110,7 +109,7 @@ void gate_fixture_init(struct gate_fixture *fixture)
     struct bytes enrolled[] = {enrolment_pack(fixture, &fixture->office),
                                enrolment_pack(fixture, &fixture->desk)};
     assert_int_equal(registry_build(&fixture->registry, enrolled, 2, fixture->authority, &fixture->err), 0);
-    fixture->gate = gate_new(suite, TEST_ORIGIN, content_key);
+    fixture->gate = gate_new(suite, TEST_ORIGIN, fixture->content_key);
     assert_non_null(fixture->gate);
     gate_batch_init(&fixture->out);
 }

@@ -44,6 +44,7 @@ struct test_batch {
 };
 
 struct gate_fixture {
+    uint8_t content_key[KEY_SIZE];
     struct signing_key *authority_key;
     uint8_t authority_der[CERTIFICATE_MAX];
     struct bytes authority;

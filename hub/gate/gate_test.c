@@ -98,7 +98,7 @@ static void test_gate_passes_a_signed_batch(void **state)
         struct bytes header = bytes_of(batch->events[i].wire.header.data, batch->events[i].wire.header.len);
         assert_null(out->members[i].refusal);
         assert_string_equal(event->header->record_id, batch->events[i].record_id);
-        assert_int_equal(exchange_event_init(&expected, hub->crypter, event->header, header,
+        assert_int_equal(exchange_event_init(&expected, hub->crypter, hub->content_key, event->header, header,
                                              event->content_digest, &hub->err),
                          0);
         assert_memory_equal(event, &expected, sizeof expected);

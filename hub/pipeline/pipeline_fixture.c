@@ -125,6 +125,7 @@ void fixture_start(struct pipeline_fixture *f)
         fixture_stores_open(f);
     const struct replay_options replay = {.suite = suite_get(SUITE_INTL),
                                           .origin = TEST_ORIGIN,
+                                          .content_key = f->content_key,
                                           .journal = f->journal,
                                           .ledger = f->ledger,
                                           .state = f->state,

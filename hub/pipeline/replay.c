@@ -183,33 +183,52 @@ static int damaged(uint64_t position, struct casebus_error *err)
     return error_context(err, _("ledger entry %llu"), (unsigned long long)position);
 }
 
-/* Opens the header of an event and applies it. */
-static int apply_event(struct replay *replay, uint64_t position, const Casebus__V1__EventEntry *entry,
-                       struct bytes body_bytes, struct casebus_error *err)
+static void note_slot(struct replay *replay, uint64_t slot)
 {
-    struct exchange_event event = {0};
+    if (slot > replay->slot_seen)
+        replay->slot_seen = slot;
+}
+
+/* What the sealed header says. */
+static int event_of_header(struct replay *replay, uint64_t position, const Casebus__V1__EventEntry *entry,
+                           const Casebus__V1__SealedBody *body, struct exchange_event *event,
+                           struct casebus_error *err)
+{
+    const struct replay_options *options = replay->options;
     uint8_t key[KEY_SIZE];
     struct bytes header;
-    Casebus__V1__SealedBody *body = body_decode(body_bytes, &replay->arena, err);
-    if (!body)
+    if (vault_key(options->vault, body->slot, key, err))
         return -1;
-    if (body->content_digest.len != DIGEST_SIZE)
-        return error_set(err, CASEBUS_DAMAGED, _("the sealed body carries no digest of its content"));
-    if (vault_key(replay->options->vault, body->slot, key, err))
-        return -1;
-    int r = body_open_item(replay->crypter, ledger_origin_at(replay->options->ledger, position),
+    int r = body_open_item(replay->crypter, ledger_origin_at(options->ledger, position),
                            entry->event_hash.data, body, key, 0, &replay->arena, &header, err);
     secret_clear(key, sizeof(key));
     if (r)
         return -1;
     const Casebus__V1__EventHeader *fields = event_header_decode(header, &replay->arena, err);
-    if (!fields ||
-        exchange_event_init(&event, replay->crypter, fields, header, body->content_digest.data, err))
+    if (!fields || exchange_event_init(event, replay->crypter, options->content_key, fields, header,
+                                       body->content_digest.data, err))
         return -1;
-    if (memcmp(event.event_hash, entry->event_hash.data, DIGEST_SIZE) != 0)
+    if (memcmp(event->event_hash, entry->event_hash.data, DIGEST_SIZE) != 0)
         return error_set(err, CASEBUS_DAMAGED, _("the sealed header is not the one that the entry names"));
-    if (body->slot > replay->slot_seen)
-        replay->slot_seen = body->slot;
+    return 0;
+}
+
+/* Opens the header of an event, or takes what a destroyed one left, and applies it. */
+static int apply_event(struct replay *replay, uint64_t position, const Casebus__V1__EventEntry *entry,
+                       struct bytes body_bytes, struct casebus_error *err)
+{
+    struct exchange_event event;
+    Casebus__V1__SealedBody *body = body_decode(body_bytes, &replay->arena, err);
+    if (!body)
+        return -1;
+    if (body->content_digest.len != DIGEST_SIZE)
+        return error_set(err, CASEBUS_DAMAGED, _("the sealed body carries no digest of its content"));
+    int r = body->skeleton ? exchange_event_of_skeleton(&event, body->skeleton, entry->event_hash.data,
+                                                        body->content_digest.data, err)
+                           : event_of_header(replay, position, entry, body, &event, err);
+    if (r)
+        return -1;
+    note_slot(replay, body->slot);
     return exchange_apply_event(&replay->store, position, replay->entry_time_us, entry, &event, body->slot,
                                 err);
 }
@@ -226,6 +245,16 @@ static int apply_seal(struct replay *replay, uint64_t position, const Casebus__V
     return exchange_apply_seal(&replay->store, position, replay->entry_time_us, seal, fields, hash, err);
 }
 
+/* Slots that were destroyed stand in no body any more, but are taken all the same. */
+static void note_erasure(struct replay *replay, const Casebus__V1__ActEntry *act)
+{
+    if (act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED)
+        return;
+    for (size_t i = 0; i < act->erasure_ordered->n_slot; i++)
+        note_slot(replay, act->erasure_ordered->slot[i]);
+    note_slot(replay, act->erasure_ordered->kept_slot);
+}
+
 static int apply_act(struct replay *replay, uint64_t position, int64_t hub_time_us,
                      const Casebus__V1__ActEntry *act, struct bytes body_bytes, struct casebus_error *err)
 {
@@ -233,9 +262,9 @@ static int apply_act(struct replay *replay, uint64_t position, int64_t hub_time_
         Casebus__V1__SealedBody *body = body_decode(body_bytes, &replay->arena, err);
         if (!body)
             return -1;
-        if (body->slot > replay->slot_seen)
-            replay->slot_seen = body->slot;
+        note_slot(replay, body->slot);
     }
+    note_erasure(replay, act);
     return exchange_apply_act(&replay->store, position, hub_time_us, act, err);
 }
 

@@ -11,6 +11,7 @@
 struct replay_options {
     const struct suite *suite;
     const char *origin;
+    const uint8_t *content_key; /* KEY_SIZE */
     struct journal *journal;
     struct ledger *ledger;
     struct state *state;

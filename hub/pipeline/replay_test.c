@@ -54,7 +54,8 @@ static void write_journal(struct fixture *f, char dir[PATH_MAX], size_t from, si
 static int replay(struct fixture *f, const char *journal_dir, const char *dir, struct replay_result *result,
                   struct buffer *dump, struct casebus_error *err)
 {
-    struct replay_options options = {.suite = suite_get(SUITE_INTL), .origin = TEST_ORIGIN};
+    struct replay_options options = {
+        .suite = suite_get(SUITE_INTL), .origin = TEST_ORIGIN, .content_key = f->run.content_key};
     must(journal_open(&options.journal, journal_dir, 0, err), err);
     must(vault_open(&options.vault, f->run.dir, f->run.kek, 256, NULL, err), err);
     must(ledger_open(&options.ledger, dir, TEST_ORIGIN, err), err);
@@ -219,7 +220,8 @@ static void test_the_journal_of_another_hub_is_not_taken_into_an_empty_ledger(vo
     struct replay_result result;
     char *dir = new_dir(f);
     write_journal(f, dir, 0, 2);
-    struct replay_options options = {.suite = suite_get(SUITE_INTL), .origin = other};
+    struct replay_options options = {
+        .suite = suite_get(SUITE_INTL), .origin = other, .content_key = f->run.content_key};
     must(journal_open(&options.journal, dir, 0, &err), &err);
     must(vault_open(&options.vault, f->run.dir, f->run.kek, 256, NULL, &err), &err);
     must(ledger_open(&options.ledger, dir, other, &err), &err);

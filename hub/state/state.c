@@ -24,12 +24,19 @@
 enum { SYSTEM = TABLE_COUNT, N_TABLES }; /* "system": "format" -> u32 LE, "applied" -> u64 LE */
 
 static const struct environment_table state_tables[N_TABLES] = {
-    [TABLE_META] = {"meta", 0},           [TABLE_NODES] = {"nodes", 0},
-    [TABLE_STREAMS] = {"streams", 0},     [TABLE_BATCHES] = {"batches", 0},
-    [TABLE_RECORDS] = {"records", 0},     [TABLE_CASE_NUMBERS] = {"case_numbers", 0},
-    [TABLE_CASES] = {"cases", 0},         [TABLE_INBOX] = {"inbox", 0},
-    [TABLE_RECEIVERS] = {"receivers", 0}, [TABLE_STATEMENTS] = {"statements", 0},
-    [TABLE_CONFIRMS] = {"confirms", 0},   [SYSTEM] = {"system", 0},
+    [TABLE_META] = {"meta", 0},
+    [TABLE_NODES] = {"nodes", 0},
+    [TABLE_STREAMS] = {"streams", 0},
+    [TABLE_BATCHES] = {"batches", 0},
+    [TABLE_RECORDS] = {"records", 0},
+    [TABLE_CASE_NUMBERS] = {"case_numbers", 0},
+    [TABLE_CASES] = {"cases", 0},
+    [TABLE_INBOX] = {"inbox", 0},
+    [TABLE_RECEIVERS] = {"receivers", 0},
+    [TABLE_STATEMENTS] = {"statements", 0},
+    [TABLE_CONFIRMS] = {"confirms", 0},
+    [TABLE_ERASURES] = {"erasures", 0},
+    [SYSTEM] = {"system", 0},
 };
 
 enum frozen_phase { NONE, DUE, WRITTEN };

@@ -239,6 +239,7 @@ static int replay_to(struct verify *verify, struct state *fresh, uint64_t size, 
     struct replay_result result;
     const struct replay_options options = {.suite = suite_get(SUITE_INTL),
                                            .origin = verify_origin(verify),
+                                           .content_key = verify->options->content_key,
                                            .ledger = verify->options->ledger,
                                            .state = fresh,
                                            .vault = verify->options->vault,

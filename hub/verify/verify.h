@@ -28,9 +28,10 @@ struct verify_options {
     struct bytes authority; /* DER that the first entry must name; empty: its own word */
     unsigned jobs;          /* threads; 0 is 1 */
     bool tree_only;         /* leaves and tree hashes, nothing of what they mean, and no checkpoints */
-    /* The state that has to be what the ledger amounts to (needs the vault), and a directory for one that is
-     * made anew; NULL: it is not compared. */
+    /* The state that has to be what the ledger amounts to (needs the vault and the hub's content key), and a
+     * directory for one that is made anew; NULL: it is not compared. */
     struct state *state;
+    const uint8_t *content_key; /* KEY_SIZE */
     const char *temporary;
     /* A file that keeps how far it got; NULL: none. @resume: go on from there when it fits. */
     const char *resume_path;

@@ -12,16 +12,18 @@
 
 #include <assert.h>
 
-#define ENTRY_FIELDS   8192
-#define BODY_MAX       (FRAME_MAX + BODY_ITEMS_MAX * 64)
-#define RECEIVERS_MAX  64
-#define CODE_MAX       64
-#define STATEMENT_MAX  1024
-#define WRAPPED_SIZE   (KEY_SIZE + SEAL_EXTRA)
-#define SOFTWARE_MAX   128
-#define LOG_KEY_MAX    512
-#define CHECKPOINT_MAX 4096
-#define ASSOCIATED_MAX (sizeof "casebus/v1/body" + ORIGIN_MAX + DIGEST_SIZE + 4)
+#define ENTRY_FIELDS      8192
+#define BODY_MAX          (FRAME_MAX + BODY_ITEMS_MAX * 64)
+#define RECEIVERS_MAX     64
+#define SLOTS_MAX         64 /* that the bodies of one case lie under */
+#define CODE_MAX          64
+#define STATEMENT_MAX     1024
+#define WRAPPED_SIZE      (KEY_SIZE + SEAL_EXTRA)
+#define SOFTWARE_MAX      128
+#define LOG_KEY_MAX       512
+#define CHECKPOINT_MAX    4096
+#define SKELETON_KEY_SIZE 16
+#define ASSOCIATED_MAX    (sizeof "casebus/v1/body" + ORIGIN_MAX + DIGEST_SIZE + 4)
 
 static int event_entry_check(const Casebus__V1__EventEntry *event, struct casebus_error *err)
 {
@@ -108,6 +110,38 @@ static int deliveries_confirmed_check(const Casebus__V1__DeliveriesConfirmed *co
     return 0;
 }
 
+static int erased_content_check(const Casebus__V1__ErasureOrdered *ordered, struct casebus_error *err)
+{
+    for (size_t i = 0; i < ordered->n_content; i++) {
+        if (!ordered->content[i]->header && !ordered->content[i]->part_mask)
+            return error_set(err, CASEBUS_BAD_FIELD,
+                             _("an order to destroy content destroys nothing of an entry"));
+        if (i > 0 && ordered->content[i]->position <= ordered->content[i - 1]->position)
+            return error_set(err, CASEBUS_BAD_FIELD,
+                             _("the contents of an order are not in the order of entries"));
+    }
+    return 0;
+}
+
+static int erasure_ordered_check(const Casebus__V1__ErasureOrdered *ordered, struct casebus_error *err)
+{
+    if (check_enum("ErasureOrdered.reason", &casebus__v1__erasure_reason__descriptor, (int)ordered->reason,
+                   err) ||
+        check_size("ErasureOrdered.subject", ordered->subject, DIGEST_SIZE, err) ||
+        (ordered->case_id.len > 0 &&
+         check_size("ErasureOrdered.case_id", ordered->case_id, CASE_ID_SIZE, err)) ||
+        check_count("ErasureOrdered.content", ordered->n_content, ERASED_MAX, err) ||
+        check_count("ErasureOrdered.receiver", ordered->n_receiver, RECEIVERS_MAX, err) ||
+        check_count("ErasureOrdered.slot", ordered->n_slot, SLOTS_MAX, err))
+        return -1;
+    if (ordered->n_content == 0)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "ErasureOrdered.content");
+    for (size_t i = 0; i < ordered->n_receiver; i++)
+        if (check_node("Receiver.node", ordered->receiver[i]->node, err))
+            return -1;
+    return erased_content_check(ordered, err);
+}
+
 static int act_entry_check(const Casebus__V1__ActEntry *act, struct casebus_error *err)
 {
     switch (act->act_case) {
@@ -119,6 +153,10 @@ static int act_entry_check(const Casebus__V1__ActEntry *act, struct casebus_erro
         return quarantined_check(act->quarantined, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
         return deliveries_confirmed_check(act->deliveries_confirmed, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
+        return erasure_ordered_check(act->erasure_ordered, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
+        return check_count("ErasureDone.ordered", act->erasure_done->n_ordered, ERASED_MAX, err);
     default:
         return 0;
     }
@@ -157,19 +195,51 @@ Casebus__V1__LedgerEntry *entry_decode(struct bytes entry, struct arena *arena, 
 
 /* --- bodies -------------------------------------------------------------------------------------------- */
 
+static int skeleton_check(const Casebus__V1__EventSkeleton *skeleton, struct casebus_error *err)
+{
+    if (check_size("EventSkeleton.record_key", skeleton->record_key, SKELETON_KEY_SIZE, err) ||
+        check_size("EventSkeleton.header_digest", skeleton->header_digest, SKELETON_KEY_SIZE, err) ||
+        check_size("EventSkeleton.case_number_key", skeleton->case_number_key, SKELETON_KEY_SIZE, err) ||
+        check_count("EventSkeleton.case_alias_key", skeleton->n_case_alias_key, ALIASES_MAX, err))
+        return -1;
+    for (size_t i = 0; i < skeleton->n_case_alias_key; i++)
+        if (check_size("EventSkeleton.case_alias_key", skeleton->case_alias_key[i], SKELETON_KEY_SIZE, err))
+            return -1;
+    return 0;
+}
+
+/* Parts can be destroyed alone; a header only with all its parts, and then no key is left. */
+static int body_erasure_check(const Casebus__V1__SealedBody *body, size_t n_erased, struct casebus_error *err)
+{
+    if (body->item[0].len > 0)
+        return body->skeleton ? error_set(err, CASEBUS_BAD_FIELD,
+                                          _("a sealed body has a header and what is left of a destroyed one"))
+                              : check_size("SealedBody.wrapped_key", body->wrapped_key, WRAPPED_SIZE, err);
+    if (n_erased != body->n_item || body->wrapped_key.len > 0 || body->slot != 0)
+        return error_set(err, CASEBUS_BAD_FIELD,
+                         _("a sealed body has no header, but a key or parts without one"));
+    if ((body->skeleton != NULL) != (body->content_digest.len > 0))
+        return error_set(err, CASEBUS_BAD_FIELD, _("what is left of a destroyed event is not whole"));
+    return body->skeleton ? skeleton_check(body->skeleton, err) : 0;
+}
+
 static int body_check(const Casebus__V1__SealedBody *body, struct casebus_error *err)
 {
+    size_t n_erased = 0;
     if (check_format("SealedBody.format", body->format, err) ||
         check_suite("SealedBody.suite", body->suite, err) ||
-        check_size("SealedBody.wrapped_key", body->wrapped_key, WRAPPED_SIZE, err) ||
         check_count("SealedBody.item", body->n_item, BODY_ITEMS_MAX, err))
         return -1;
     if (body->n_item == 0)
         return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "SealedBody.item");
-    for (size_t i = 0; i < body->n_item; i++)
-        if (body->item[i].len < SEAL_EXTRA)
+    for (size_t i = 0; i < body->n_item; i++) {
+        n_erased += body->item[i].len == 0;
+        if (body->item[i].len > 0 && body->item[i].len < SEAL_EXTRA)
             return error_set(err, CASEBUS_BAD_FIELD, _("item %zu of a sealed body has only %zu bytes"), i,
                              body->item[i].len);
+    }
+    if (body_erasure_check(body, n_erased, err))
+        return -1;
     return body->content_digest.len == 0
                ? 0
                : check_size("SealedBody.content_digest", body->content_digest, DIGEST_SIZE, err);
@@ -178,7 +248,7 @@ static int body_check(const Casebus__V1__SealedBody *body, struct casebus_error 
 Casebus__V1__SealedBody *body_decode(struct bytes body, struct arena *arena, struct casebus_error *err)
 {
     static const struct codec_limits limits = {
-        .max_size = BODY_MAX, .max_fields = BODY_ITEMS_MAX + 64, .max_depth = 1};
+        .max_size = BODY_MAX, .max_fields = BODY_ITEMS_MAX + 64, .max_depth = 2};
     ProtobufCMessage *message =
         codec_unpack(&casebus__v1__sealed_body__descriptor, body, &limits, arena, err);
     Casebus__V1__SealedBody *decoded = (Casebus__V1__SealedBody *)message;
@@ -287,6 +357,8 @@ int body_open_item(struct crypter *crypter, const char *origin, const uint8_t su
     if (index >= body->n_item)
         return error_set(err, CASEBUS_NOT_FOUND, _("a sealed body has %zu items; there is no item %zu"),
                          body->n_item, index);
+    if (body->item[index].len == 0)
+        return error_set(err, CASEBUS_ERASED, _("item %zu of a sealed body was destroyed"), index);
     size_t size = body->item[index].len - SEAL_EXTRA;
     uint8_t *out = arena_alloc(arena, size);
     if (!out)
@@ -302,4 +374,84 @@ int body_open_item(struct crypter *crypter, const char *origin, const uint8_t su
         return error_set(err, CASEBUS_DAMAGED, _("item %zu of a sealed body does not open"), index);
     *plain = bytes_of(out, size);
     return 0;
+}
+
+/* --- what is left after an erasure --------------------------------------------------------------------- */
+
+/* Opens item @index under @key, the body's own, and seals it under @new_key. */
+static int item_reseal(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
+                       const uint8_t key[KEY_SIZE], const uint8_t new_key[KEY_SIZE], uint32_t index,
+                       ProtobufCBinaryData *item, struct arena *arena, struct casebus_error *err)
+{
+    uint8_t associated[ASSOCIATED_MAX], nonce[12] = {0};
+    size_t size = item->len - SEAL_EXTRA;
+    uint8_t *plain = arena_alloc(arena, size + 1), *sealed = arena_alloc(arena, item->len);
+    if (!plain || !sealed)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to seal a body"));
+    struct bytes data = item_data(associated, origin, subject, index);
+    if (!crypter_open(crypter, key, data, bytes_of_field(*item), plain))
+        return error_set(err, CASEBUS_DAMAGED, _("item %zu of a sealed body does not open"), (size_t)index);
+    put_u32be(nonce + 8, index);
+    crypter_seal(crypter, new_key, nonce, data, bytes_of(plain, size), sealed);
+    secret_clear(plain, size);
+    *item = (ProtobufCBinaryData){size + SEAL_EXTRA, sealed};
+    return 0;
+}
+
+static int items_reseal(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
+                        const uint8_t key[KEY_SIZE], const uint8_t new_key[KEY_SIZE], uint64_t erased,
+                        Casebus__V1__SealedBody *body, struct arena *arena, struct casebus_error *err)
+{
+    for (size_t i = 0; i < body->n_item; i++) {
+        if (i < 64 && (erased >> i & 1))
+            body->item[i] = (ProtobufCBinaryData){0, NULL};
+        if (body->item[i].len > 0 &&
+            item_reseal(crypter, origin, subject, key, new_key, (uint32_t)i, &body->item[i], arena, err))
+            return -1;
+    }
+    return 0;
+}
+
+int body_without(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
+                 const Casebus__V1__SealedBody *body, const uint8_t slot_key[KEY_SIZE], uint64_t erased,
+                 uint64_t new_slot, const uint8_t new_slot_key[KEY_SIZE], struct arena *arena,
+                 struct bytes *out, struct casebus_error *err)
+{
+    uint8_t associated[ASSOCIATED_MAX], key[KEY_SIZE], new_key[KEY_SIZE], wrapped[WRAPPED_SIZE];
+    Casebus__V1__SealedBody left = *body;
+    left.item = arena_copy(arena, body->item, body->n_item * sizeof body->item[0]);
+    if (!left.item)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to seal a body"));
+    struct bytes data = associated_data(associated, "casebus/v1/wrap", origin, subject);
+    if (!crypter_open(crypter, slot_key, data, bytes_of_field(body->wrapped_key), key))
+        return error_set(err, CASEBUS_DAMAGED, _("the key of a sealed body does not open under slot %llu"),
+                         (unsigned long long)body->slot);
+    crypter_random(crypter, new_key, sizeof new_key);
+    crypter_seal(crypter, new_slot_key, NULL, data, bytes_of(new_key, sizeof new_key), wrapped);
+    int r = items_reseal(crypter, origin, subject, key, new_key, erased, &left, arena, err);
+    secret_clear(key, sizeof key);
+    secret_clear(new_key, sizeof new_key);
+    if (r)
+        return -1;
+    left.slot = new_slot;
+    left.wrapped_key = (ProtobufCBinaryData){sizeof wrapped, wrapped};
+    *out = codec_pack(&left, arena);
+    return out->data ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to pack a sealed body"));
+}
+
+int body_emptied(const Casebus__V1__SealedBody *body, const Casebus__V1__EventSkeleton *skeleton,
+                 struct arena *arena, struct bytes *out, struct casebus_error *err)
+{
+    Casebus__V1__SealedBody left = *body;
+    ProtobufCBinaryData *items = arena_alloc(arena, body->n_item * sizeof items[0]);
+    if (!items)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to pack a sealed body"));
+    for (size_t i = 0; i < body->n_item; i++)
+        items[i] = (ProtobufCBinaryData){0, NULL};
+    left.item = items;
+    left.slot = 0;
+    left.wrapped_key = (ProtobufCBinaryData){0, NULL};
+    left.skeleton = (Casebus__V1__EventSkeleton *)(uintptr_t)skeleton;
+    *out = codec_pack(&left, arena);
+    return out->data ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to pack a sealed body"));
 }

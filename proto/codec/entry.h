@@ -8,7 +8,8 @@
 #include "proto/crypto/keys.h"
 
 #define ENTRY_MAX      (32 * 1024) /* bytes of one leaf; an ordinary one has under 300 */
-#define BODY_ITEMS_MAX 512         /* an event that was refused may have more parts than a good one */
+#define ERASED_MAX     1000 /* contents in one order to destroy: leaf and delivery stay within bounds */
+#define BODY_ITEMS_MAX 512  /* an event that was refused may have more parts than a good one */
 
 /* Decodes and checks the form of a leaf (format, suite, content present, sizes of digests and ids). */
 Casebus__V1__LedgerEntry *entry_decode(struct bytes entry, struct arena *arena, struct casebus_error *err);
@@ -31,10 +32,25 @@ int body_seal_items(struct crypter *crypter, const char *origin, const uint8_t s
 int body_wrap(struct crypter *crypter, const char *origin, struct body_seal *seal, uint64_t slot,
               const uint8_t slot_key[KEY_SIZE], struct arena *arena, struct bytes *body,
               struct casebus_error *err);
-/* Opens item @index of a decoded body with the slot's key into @arena. CASEBUS_DAMAGED when it does not open.
- */
+/* Opens item @index of a decoded body with the slot's key into @arena. CASEBUS_DAMAGED when it does not open,
+ * CASEBUS_ERASED when it was destroyed. */
 int body_open_item(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
                    const Casebus__V1__SealedBody *body, const uint8_t slot_key[KEY_SIZE], size_t index,
                    struct arena *arena, struct bytes *plain, struct casebus_error *err);
+
+/* Whether item @index was destroyed. */
+static inline bool body_item_erased(const Casebus__V1__SealedBody *body, size_t index)
+{
+    return index >= body->n_item || body->item[index].len == 0;
+}
+/* @body again without the items whose bits are set in @erased (bit i: item i): what is left is sealed anew
+ * under a fresh key, wrapped under @slot; the old key opens none of it. */
+int body_without(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
+                 const Casebus__V1__SealedBody *body, const uint8_t slot_key[KEY_SIZE], uint64_t erased,
+                 uint64_t new_slot, const uint8_t new_slot_key[KEY_SIZE], struct arena *arena,
+                 struct bytes *out, struct casebus_error *err);
+/* What is left of @body when nothing is kept. @skeleton: of an event; else NULL. */
+int body_emptied(const Casebus__V1__SealedBody *body, const Casebus__V1__EventSkeleton *skeleton,
+                 struct arena *arena, struct bytes *out, struct casebus_error *err);
 
 #endif

@@ -329,12 +329,118 @@ static void test_body_has_its_form(void **state)
     assert_non_null(DECODE());
     body->item[2].len = 27;
     assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "item 2 of a sealed body has only 27 bytes");
-    body->n_item = 0;
-    assert_refused(DECODE(), f->err, CASEBUS_MISSING_FIELD, "SealedBody.item");
+    body->item[2].len = 0; /* destroyed */
     body->wrapped_key.len = 59;
     assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "SealedBody.wrapped_key");
+    body->n_item = 0;
+    assert_refused(DECODE(), f->err, CASEBUS_MISSING_FIELD, "SealedBody.item");
     body->format = 2;
     assert_refused(DECODE(), f->err, CASEBUS_BAD_VERSION, "SealedBody.format");
+#undef DECODE
+}
+
+static void test_body_without_a_part_keeps_the_others_under_another_key(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t other_key[KEY_SIZE] = {9};
+    struct bytes items[3], left, plain;
+    Casebus__V1__SealedBody *body = three_items(f, items);
+
+    assert_int_equal(body_without(f->sample.crypter, SAMPLE_ORIGIN, subject, body, slot_key, 1 << 1, 77,
+                                  other_key, &f->sample.arena, &left, &f->err),
+                     0);
+    body = body_decode(left, &f->sample.arena, &f->err);
+    assert_non_null(body);
+    assert_int_equal(body->slot, 77);
+    for (size_t i = 0; i < 3; i++) {
+        int r = body_open_item(f->sample.crypter, SAMPLE_ORIGIN, subject, body, other_key, i,
+                               &f->sample.arena, &plain, &f->err);
+        assert_int_equal(r, i == 1 ? -1 : 0);
+        assert_int_equal(body_item_erased(body, i), i == 1);
+        if (i == 1)
+            assert_int_equal(f->err.code, CASEBUS_ERASED);
+        else
+            assert_true(bytes_equal(plain, items[i]));
+        assert_int_equal(body_open_item(f->sample.crypter, SAMPLE_ORIGIN, subject, body, slot_key, i,
+                                        &f->sample.arena, &plain, &f->err),
+                         -1);
+    }
+}
+
+static Casebus__V1__EventSkeleton skeleton_of(uint8_t key[16])
+{
+    Casebus__V1__EventSkeleton skeleton = CASEBUS__V1__EVENT_SKELETON__INIT;
+    skeleton.record_key = skeleton.header_digest = skeleton.case_number_key = (ProtobufCBinaryData){16, key};
+    return skeleton;
+}
+
+static void test_emptied_body_keeps_a_skeleton_and_no_key(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t key[16] = {1};
+    struct bytes items[3], left;
+    Casebus__V1__EventSkeleton skeleton = skeleton_of(key);
+    Casebus__V1__SealedBody *body = three_items(f, items);
+
+    assert_int_equal(body_emptied(body, &skeleton, &f->sample.arena, &left, &f->err), 0);
+    body = body_decode(left, &f->sample.arena, &f->err);
+    assert_non_null(body);
+    assert_int_equal(body->slot, 0);
+    assert_int_equal(body->wrapped_key.len, 0);
+    assert_int_equal(body->n_item, 3);
+    assert_non_null(body->skeleton);
+    assert_int_equal(body->content_digest.len, DIGEST_SIZE);
+#define DECODE() body_decode(codec_pack(body, &f->sample.arena), &f->sample.arena, &f->err)
+    body->slot = 3;
+    assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "a key or parts");
+    body->slot = 0;
+    body->skeleton->record_key.len = 15;
+    assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "EventSkeleton.record_key");
+    body->skeleton = NULL;
+    assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "not whole");
+    body->content_digest.len = 0; /* something in quarantine */
+    assert_non_null(DECODE());
+    body = three_items(f, items);
+    body->skeleton = &skeleton;
+    assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "a header and what is left");
+#undef DECODE
+}
+
+static void test_order_to_destroy_has_its_form(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t id[16] = {1}, order_subject[DIGEST_SIZE] = {2};
+    Casebus__V1__ErasedContent contents[2], *list[2] = {&contents[0], &contents[1]};
+    Casebus__V1__ErasureOrdered ordered = CASEBUS__V1__ERASURE_ORDERED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    Casebus__V1__LedgerEntry entry = CASEBUS__V1__LEDGER_ENTRY__INIT;
+    entry.format = 1;
+    entry.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT;
+    entry.act = &act;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
+    act.erasure_ordered = &ordered;
+    ordered.reason = CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER;
+    ordered.subject = (ProtobufCBinaryData){DIGEST_SIZE, order_subject};
+    ordered.case_id = (ProtobufCBinaryData){16, id};
+    ordered.content = list;
+    for (size_t i = 0; i < 2; i++) {
+        casebus__v1__erased_content__init(&contents[i]);
+        contents[i].position = i + 4;
+        contents[i].part_mask = 1;
+    }
+#define DECODE() entry_decode(codec_pack(&entry, &f->sample.arena), &f->sample.arena, &f->err)
+    assert_refused(DECODE(), f->err, CASEBUS_MISSING_FIELD, "ErasureOrdered.content");
+    ordered.n_content = 2;
+    assert_non_null(DECODE());
+    contents[1].position = 4;
+    assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "not in the order");
+    contents[0].part_mask = 0;
+    assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "destroys nothing");
+    ordered.case_id.len = 15;
+    assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "ErasureOrdered.case_id");
+    ordered.reason = CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_UNSPECIFIED;
+    assert_refused(DECODE(), f->err, CASEBUS_MISSING_FIELD, "ErasureOrdered.reason");
 #undef DECODE
 }
 
@@ -360,6 +466,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_body_opens_only_in_its_own_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_body_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_body_has_its_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_body_without_a_part_keeps_the_others_under_another_key, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_emptied_body_keeps_a_skeleton_and_no_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_order_to_destroy_has_its_form, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_content_is_never_sealed_the_same, setup, teardown),
     };
     return cmocka_run_group_tests_name("entry", tests, NULL, NULL);
