@@ -2,6 +2,7 @@
 
 #include "hub/bus/bus.h"
 #include "hub/console/console.h"
+#include "hub/console/monitor.h"
 #include "hub/stores.h"
 #include "hub/witnessing.h"
 #include "proto/base/clock.h"
@@ -23,6 +24,7 @@ struct hub {
     struct bus *bus;
     struct pipeline *pipeline;
     struct console *console;
+    struct monitor *monitor;
     struct witnessing witnessing;
     int64_t started_at_us;
     uint64_t started_at_ns;
@@ -223,14 +225,17 @@ static int make_bus(struct hub *hub, struct casebus_error *err)
     return bus_new(&hub->bus, &options, err);
 }
 
+/* The console, and the monitors' listener if there shall be one. */
 static int start_console(struct hub *hub, struct casebus_error *err)
 {
     char path[PATH_MAX];
-    const struct console_hub console = {
+    const char *monitor = hub->stores.settings.monitor;
+    struct console_hub console = {
         .self = hub,
         .dir = hub->dir,
         .origin = hub->stores.settings.origin,
         .endpoint = hub->stores.settings.listen,
+        .log_key = hub->stores.keys.log,
         .ledger = hub->stores.ledger,
         .state = hub->stores.state,
         .vault = hub->stores.vault,
@@ -245,6 +250,9 @@ static int start_console(struct hub *hub, struct casebus_error *err)
     };
     if (path_join(path, sizeof(path), hub->dir, "hub.sock"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), hub->dir);
+    if (strcmp(monitor, MONITOR_OFF) != 0 && monitor_start(&hub->monitor, &console, monitor, hub->log, err))
+        return -1;
+    console.monitor = monitor_address(hub->monitor);
     return console_start(&hub->console, &console, path, hub->log, err);
 }
 
@@ -350,6 +358,7 @@ static void hub_stop(struct hub *hub)
     if (hub->pipeline)
         pipeline_stopping(hub->pipeline); /* or a question may wait for it */
     hub->console = console_stop(hub->console);
+    hub->monitor = monitor_stop(hub->monitor);
     witnessing_close(&hub->witnessing);
     if (hub->pipeline)
         pipeline_stop(hub->pipeline);

@@ -32,6 +32,13 @@ static const char *check_suite(const char *value)
     return suite_by_name(value) ? NULL : N_("intl");
 }
 
+/* Digits, at most 65535. */
+static bool port_valid(const char *port)
+{
+    size_t n = strlen(port);
+    return n > 0 && n <= 5 && strspn(port, "0123456789") == n && atoi(port) <= 65535;
+}
+
 /* An address ends in a port; spaces or control characters are in none, nor in a path that is meant well. */
 static const char *check_listen(const char *value)
 {
@@ -43,10 +50,19 @@ static const char *check_listen(const char *value)
     if (ipc)
         return value[6] ? NULL : expected;
     const char *port = tcp ? strrchr(value + 6, ':') : NULL;
-    if (!port || port == value + 6 || !port[1] || strspn(port + 1, "0123456789") != strlen(port + 1) ||
-        strlen(port + 1) > 5 || atoi(port + 1) > 65535)
-        return expected;
-    return NULL;
+    return port && port > value + 6 && port_valid(port + 1) ? NULL : expected;
+}
+
+static const char *check_monitor(const char *value)
+{
+    static const char expected[] = N_("off, or ADDRESS:PORT such as 127.0.0.1:7480");
+    const char *colon = strrchr(value, ':');
+    if (strcmp(value, "off") == 0)
+        return NULL;
+    for (const char *p = value; *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            return expected;
+    return colon && colon > value && port_valid(colon + 1) ? NULL : expected;
 }
 
 static const char *check_workers(const char *value)
@@ -76,6 +92,9 @@ static const struct setting table[] = {
      "Cryptography: intl (SHA-256, AES-256-GCM, Ed25519). Fixed."},
     {"listen", SETTING_TEXT, "tcp://127.0.0.1:7400", offsetof(struct settings, listen), 256, check_listen,
      "Where nodes connect. tcp://0.0.0.0:7400 serves other machines."},
+    {"monitor", SETTING_TEXT, "off", offsetof(struct settings, monitor), 64, check_monitor,
+     "Where monitors, witnesses and auditors read the log over HTTP: off, or ADDRESS:PORT such as "
+     "127.0.0.1:7480."},
     {"workers", SETTING_COUNT, "auto", offsetof(struct settings, workers), sizeof(unsigned), check_workers,
      "Threads that verify and seal. auto: one for each processor that is left beside writer and bus."},
     {"log_level", SETTING_TEXT, "info", offsetof(struct settings, log_level), 16, check_log_level,

@@ -12,6 +12,7 @@ struct settings {
     char origin[256];
     char suite[16];
     char listen[256];
+    char monitor[64];
     unsigned workers;
     char log_level[16];
     char witnesses[256];

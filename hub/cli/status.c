@@ -35,6 +35,8 @@ static void running_print(const struct cli *cli, const json_t *status)
     char text[PEOPLE_TEXT];
     field(cli, _("running for"), duration_text(text, get_number(status, "uptime_s")));
     field(cli, _("nodes connect to"), get_text(status, "endpoint") ? get_text(status, "endpoint") : "-");
+    if (get_text(status, "monitor"))
+        fieldf(cli, _("monitors read"), "http://%s", get_text(status, "monitor"));
     fieldf(cli, _("events"), _("%llu accepted, %llu duplicate, %llu refused (since it started)"),
            n(status, "events_accepted"), n(status, "events_duplicate"), n(status, "events_refused"));
     fieldf(cli, _("written"), _("entries: %llu, writes to disk: %llu"), n(status, "entries"),

@@ -171,3 +171,38 @@ int event_json(struct reader *reader, uint64_t position, bool parts, json_t **ou
     *out = json;
     return 0;
 }
+
+unsigned status_of_code(enum casebus_code code)
+{
+    switch (code) {
+    case CASEBUS_ARGUMENT:
+    case CASEBUS_MALFORMED:
+    case CASEBUS_TEXT:
+    case CASEBUS_MISSING_FIELD:
+    case CASEBUS_BAD_FIELD:
+    case CASEBUS_BAD_VERSION:
+    case CASEBUS_KEY:
+    case CASEBUS_CERTIFICATE:
+    case CASEBUS_SIGNATURE:
+    case CASEBUS_HUB_IDENTITY:
+        return 400;
+    case CASEBUS_NOT_ALLOWED:
+        return 403;
+    case CASEBUS_NOT_FOUND:
+    case CASEBUS_UNKNOWN_NODE:
+        return 404;
+    case CASEBUS_EXISTS:
+        return 409;
+    case CASEBUS_TOO_LARGE:
+        return 413;
+    case CASEBUS_BUSY:
+    case CASEBUS_CLOSED:
+        return 503;
+    case CASEBUS_TIMEOUT:
+        return 504;
+    case CASEBUS_DISK_FULL:
+        return 507;
+    default:
+        return 500;
+    }
+}

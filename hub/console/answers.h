@@ -9,6 +9,8 @@
 /* An event: its entry and, as far as it can be opened, its header. With @parts, the content of its parts,
  * too. A new reference in @out. */
 int event_json(struct reader *reader, uint64_t position, bool parts, json_t **out, struct casebus_error *err);
+/* The status of HTTP that goes with an error. */
+unsigned status_of_code(enum casebus_code code);
 /* What the event says happened, in the sender's own word: a step's action, a source's code ... May be "". */
 const char *event_what(const Casebus__V1__EventHeader *header);
 /* The row of the case that has @number, also as an alias. CASEBUS_NOT_FOUND when there is none. */

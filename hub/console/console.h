@@ -15,6 +15,7 @@
 #include "hub/witness/notary.h"
 #include "proto/base/log.h"
 #include "proto/casebus/v1/ledger.pb-c.h"
+#include "proto/crypto/keys.h"
 
 #include <jansson.h>
 
@@ -68,7 +69,9 @@ struct console_hub {
     void *self;
     const char *dir; /* holds keys/ */
     const char *origin;
-    const char *endpoint; /* where nodes connect, told to new ones; may be NULL */
+    const char *endpoint;              /* where nodes connect, told to new ones; may be NULL */
+    const char *monitor;               /* address of the monitors' listener; may be NULL */
+    const struct signing_key *log_key; /* signs the empty ledger's checkpoint; may be NULL */
     struct ledger *ledger;
     struct state *state;
     struct vault *vault;
@@ -84,13 +87,20 @@ struct console_hub {
     /* Keeps that a second copy of the ledger exists up to @size, and tells the nodes. May be NULL. */
     int (*secured)(void *self, uint64_t size, struct casebus_error *err);
     void (*status)(void *self, struct hub_status *status); /* @status is zeroed. May be NULL. */
+    /* Appends to @note the checkpoint to be shown to the world. NULL: the newest published one of @view. */
+    int (*checkpoint)(void *self, struct ledger_view *view, struct buffer *note, struct casebus_error *err);
 };
+
+/* The checkpoint that is shown to the world: the hub's choice, else the newest published one, else that of
+ * the empty tree. @note holds NOTE_MAX bytes or more. */
+int console_checkpoint(const struct console_hub *hub, struct ledger_view *view, struct buffer *note,
+                       struct casebus_error *err);
 
 struct console;
 
 /* Listens on @socket_path (mode 0600; a socket that nobody answers on is replaced). @hub is copied. */
 int console_start(struct console **consolep, const struct console_hub *hub, const char *socket_path,
-                  struct log *log, struct casebus_error *err);
+                  const struct log *log, struct casebus_error *err);
 /* Lets requests under way end, removes the socket. NULL in, NULL out. */
 struct console *console_stop(struct console *console);
 
@@ -107,6 +117,6 @@ struct console_reply {
 
 /* Answers @request in process: what console_start serves to others. @log may be NULL. */
 void console_handle(const struct console_hub *hub, const struct console_request *request,
-                    struct console_reply *reply, struct log *log);
+                    struct console_reply *reply, const struct log *log);
 
 #endif

@@ -529,6 +529,7 @@ void hub_fixture_apply(struct hub_fixture *fixture)
                                         .dir = fixture->dir,
                                         .origin = FIXTURE_ORIGIN,
                                         .endpoint = "tcp://127.0.0.1:7400",
+                                        .log_key = fixture->keys.log,
                                         .ledger = fixture->ledger,
                                         .state = fixture->state,
                                         .vault = fixture->vault,

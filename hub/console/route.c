@@ -1,6 +1,6 @@
 /* The routes are rows; the router finds the row, refuses what the row does not know, and turns an error into
  * a status and JSON. */
-#include "hub/console/handlers.h"
+#include "hub/console/answers.h"
 #include "proto/base/texts.h"
 
 #include <stdlib.h>
@@ -80,44 +80,9 @@ static int params_check(const struct route *route, const struct request *request
     return 0;
 }
 
-static unsigned status_of(enum casebus_code code)
-{
-    switch (code) {
-    case CASEBUS_ARGUMENT:
-    case CASEBUS_MALFORMED:
-    case CASEBUS_TEXT:
-    case CASEBUS_MISSING_FIELD:
-    case CASEBUS_BAD_FIELD:
-    case CASEBUS_BAD_VERSION:
-    case CASEBUS_KEY:
-    case CASEBUS_CERTIFICATE:
-    case CASEBUS_SIGNATURE:
-    case CASEBUS_HUB_IDENTITY:
-        return 400;
-    case CASEBUS_NOT_ALLOWED:
-        return 403;
-    case CASEBUS_NOT_FOUND:
-    case CASEBUS_UNKNOWN_NODE:
-        return 404;
-    case CASEBUS_EXISTS:
-        return 409;
-    case CASEBUS_TOO_LARGE:
-        return 413;
-    case CASEBUS_BUSY:
-    case CASEBUS_CLOSED:
-        return 503;
-    case CASEBUS_TIMEOUT:
-        return 504;
-    case CASEBUS_DISK_FULL:
-        return 507;
-    default:
-        return 500;
-    }
-}
-
 static void answer_error(struct console_reply *reply, unsigned status, const struct casebus_error *err)
 {
-    reply->status = status == 200 ? status_of(err->code) : status;
+    reply->status = status == 200 ? status_of_code(err->code) : status;
     reply->body = json_pack("{s:s, s:s, s:s}", "code", casebus_code_text(err->code), "sentence", err->text,
                             "hint", err->hint);
 }
@@ -134,7 +99,7 @@ static int call_run(struct call *call, const struct console_request *raw, struct
 }
 
 void console_handle(const struct console_hub *hub, const struct console_request *raw,
-                    struct console_reply *reply, struct log *log)
+                    struct console_reply *reply, const struct log *log)
 {
     static const struct log nowhere;
     struct request request = {0};
@@ -144,7 +109,7 @@ void console_handle(const struct console_hub *hub, const struct console_request 
     if (call_run(&call, raw, &request, &err) == 0) {
         *reply = (struct console_reply){call.status, json_incref(call.answer)};
     } else {
-        if (status_of(err.code) >= 500)
+        if (status_of_code(err.code) >= 500)
             log_warning(call.log, "CONSOLE-FAILED", "%s", err.text);
         answer_error(reply, call.status, &err);
     }

@@ -99,6 +99,7 @@ int handle_status(struct call *call, struct casebus_error *err)
     set_text(call->answer, "origin", call->hub->origin);
     set_text(call->answer, "software", "casebus-hub/" CASEBUS_RELEASE);
     set_text(call->answer, "endpoint", call->hub->endpoint);
+    set_text(call->answer, "monitor", call->hub->monitor);
     set_bool(call->answer, "running", status);
     if (status)
         running_json(call->answer, status);
