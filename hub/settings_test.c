@@ -91,7 +91,9 @@ static void test_numbers_and_addresses_are_what_they_say(void **state)
     (void)state;
     static const char *const good[][2] = {{"workers", "1"},           {"workers", "8"},
                                           {"workers", "auto"},        {"listen", "tcp://[::1]:7400"},
-                                          {"listen", "ipc:///run/x"}, {"listen", "tcp://*:7400"}};
+                                          {"listen", "ipc:///run/x"}, {"listen", "tcp://*:7400"},
+                                          {"monitor", "off"},         {"monitor", "127.0.0.1:0"},
+                                          {"monitor", "[::1]:7480"}};
     static const char *const bad[][2] = {{"workers", "0"},
                                          {"workers", "-18446744073709551615"},
                                          {"workers", "+1"},
@@ -100,6 +102,11 @@ static void test_numbers_and_addresses_are_what_they_say(void **state)
                                          {"listen", "tcp://"},
                                          {"listen", "tcp://:7400"},
                                          {"listen", "tcp://a"},
+                                         {"monitor", "on"},
+                                         {"monitor", "7480"},
+                                         {"monitor", ":7480"},
+                                         {"monitor", "a:70000"},
+                                         {"monitor", "a:1 # b"},
                                          {"listen", "tcp://a:70000"},
                                          {"listen", "tcp://a:1\nsuite: gm"},
                                          {"listen", "tcp://a:1 # b"},
