@@ -193,7 +193,8 @@ static int part_look(struct verification *v, uint64_t position, uint32_t index,
     if (part->salt.len == 0)
         return part_gap(v, position, index, commitment->kind, part->withheld, err);
     part_commitment(v->crypter, part->salt.data, bytes_of_data(part->content), mac);
-    if (commitment->size != part->content.len || memcmp(commitment->mac.data, mac, DIGEST_SIZE) != 0)
+    if (commitment->size != part->content.len ||
+        !bytes_equal(bytes_of_data(commitment->mac), bytes_of(mac, DIGEST_SIZE)))
         return error_set(err, CASEBUS_COMMITMENT,
                          _("part %u of event %llu is not what its header commits to"), (unsigned)index,
                          (unsigned long long)position);
@@ -207,6 +208,21 @@ static int part_look(struct verification *v, uint64_t position, uint32_t index,
     return 0;
 }
 
+/* Read by the rules of the schema and no others: what a header may say is the gate's question, and grows. */
+static Casebus__V1__EventHeader *header_decode(struct verification *v, struct bytes header,
+                                               struct casebus_error *err)
+{
+    static const struct codec_limits limits = {.max_size = HEADER_MAX, .max_fields = 512, .max_depth = 3};
+    Casebus__V1__EventHeader *decoded = (Casebus__V1__EventHeader *)codec_unpack(
+        &casebus__v1__event_header__descriptor, header, &limits, v->arena, err);
+    if (decoded && decoded->n_commitment > PARTS_MAX) {
+        error_set(err, CASEBUS_TOO_LARGE, _("%s has %zu values; at most %zu are allowed"),
+                  "EventHeader.commitment", decoded->n_commitment, (size_t)PARTS_MAX);
+        return NULL;
+    }
+    return decoded;
+}
+
 static int header_look(struct verification *v, const struct proven_leaf *leaf,
                        const Casebus__V1__EvidenceEvent *claim, struct casebus_error *err)
 {
@@ -215,7 +231,7 @@ static int header_look(struct verification *v, const struct proven_leaf *leaf,
     if (memcmp(hash, leaf->entry->event->event_hash.data, DIGEST_SIZE) != 0)
         return error_set(err, CASEBUS_COMMITMENT, _("the header shown is not the one of event %llu"),
                          (unsigned long long)leaf->position);
-    const Casebus__V1__EventHeader *header = event_header_decode(bytes_of_data(claim->header), v->arena, err);
+    const Casebus__V1__EventHeader *header = header_decode(v, bytes_of_data(claim->header), err);
     if (!header)
         return -1;
     if (header->n_commitment != claim->n_part)

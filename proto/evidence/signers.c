@@ -21,17 +21,6 @@ static bool authority_trusted(const struct evidence_trust *trust, struct bytes a
     return false;
 }
 
-/* "js.example/exchange/1" is before "js.example/exchange/2": alike up to the last number, which is greater.
- */
-static bool origin_after(const char *before, const char *origin)
-{
-    size_t a = (size_t)(strrchr(before, '/') - before), b = (size_t)(strrchr(origin, '/') - origin);
-    size_t digits_before = strlen(before + a), digits = strlen(origin + b);
-    if (a != b || memcmp(before, origin, a) != 0)
-        return false;
-    return digits != digits_before ? digits > digits_before : strcmp(origin + b, before + a) > 0;
-}
-
 static int generation_check(struct verification *v, const struct proven_leaf *leaf, struct casebus_error *err)
 {
     const Casebus__V1__LedgerOpened *opened = leaf->entry->act->ledger_opened;
@@ -43,7 +32,8 @@ static int generation_check(struct verification *v, const struct proven_leaf *le
                          _("the evidence does not show how its ledger was opened"));
     if (v->n_generations > 0) {
         const char *before = v->generations[v->n_generations - 1].origin;
-        if (strcmp(opened->previous_origin, before) != 0 || !origin_after(before, opened->origin))
+        if (strcmp(opened->previous_origin, before) != 0 || strcmp(opened->origin, before) == 0 ||
+            !origin_follows(opened->origin, before))
             return error_set(err, CASEBUS_HUB_IDENTITY,
                              _("entry %llu opens '%s', which does not follow '%s'"),
                              (unsigned long long)leaf->position, opened->origin, before);
