@@ -1,0 +1,514 @@
+#!/usr/bin/env python3
+"""Two verifiers that share no code have to say the same of every evidence file: casebus verify, and verify_evidence.py.
+
+They are given what an honest hub makes, what lying ones make, files of a real hub, and some hundreds of files with
+something broken in them, in ways that bytes break and in ways that a clever forger would try: whole and canonical
+again, with another's leaf, path, signature, header or checkpoint. What is proved of a forged file has to be true of the
+ledger all the same. CASEBUS_SEED repeats a run.
+"""
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+sys.path.insert(0, str(HERE))
+sys.dont_write_bytecode = True
+import harness  # noqa: E402
+import verify_evidence as second  # noqa: E402
+
+FORGED = int(os.environ.get("CASEBUS_FORGED", "400"))
+CASEBUS = str(harness.BIN / "casebus")
+
+
+def first_verify(path, trust, witnesses=(), quorum=None):
+    """Exit code and answer of casebus verify."""
+    words = [CASEBUS, "verify", str(path), "--json", "--trust", trust]
+    for witness in witnesses:
+        words += ["--witness", str(witness)]
+    if quorum is not None:
+        words += ["--quorum", str(quorum)]
+    done = subprocess.run(words, capture_output=True, env=harness.ENVIRONMENT, timeout=harness.PATIENCE_S)
+    error = done.stderr.decode(errors="replace")
+    if done.returncode not in (0, 1) or harness.SANITIZER.search(error):
+        raise AssertionError(f"{' '.join(words)}: {done.returncode} {error[-4000:]}")
+    return done.returncode, json.loads(done.stdout)
+
+
+def second_verify(path, trust, witnesses=(), quorum=None):
+    """The same of the other one, as the program that it is."""
+    words = [sys.executable, "-B", str(HERE / "verify_evidence.py"), str(path), "--trust", trust]
+    for witness in witnesses:
+        words += ["--witness", str(witness)]
+    if quorum is not None:
+        words += ["--quorum", str(quorum)]
+    done = subprocess.run(words, capture_output=True, timeout=harness.PATIENCE_S)
+    if done.returncode not in (0, 1):
+        raise AssertionError(f"{' '.join(words)}: {done.returncode} {done.stderr.decode(errors='replace')[-4000:]}")
+    return done.returncode, json.loads(done.stdout)
+
+
+def as_set(facts):
+    return {json.dumps(fact, sort_keys=True) for fact in facts}
+
+
+class Shape:
+    """A file of a ledger, and what it takes to check it."""
+
+    def __init__(self, directory, row):
+        self.ledger, self.proved, self.quorum = row["ledger"], row["proved"], row["quorum"]
+        self.path = directory / row["ledger"] / row["file"]
+        self.name = f"{row['ledger']}/{row['file']}"
+        self.trust = f"{self.path.parent / 'authority.pem'},{self.path.parent / 'log.vkey'}"
+        self.witnesses = [self.path.parent / name for name in row["witnesses"].split()]
+
+
+class Forger:
+    """Takes a good file and another one; gives back bytes that are not it any more."""
+
+    def __init__(self, chance):
+        self.chance = chance
+        self.by_bytes = [self.flip, self.flip, self.cut, self.grow, self.splice]
+        self.by_structure = [
+            self.swap_entries, self.swap_paths, self.foreign_leaf, self.drop_leaf, self.drop_claim, self.swap_claims, self.foreign_checkpoint,
+            self.move_position, self.alter_hash, self.alter_entry, self.swap_headers, self.alter_header, self.swap_parts, self.alter_part,
+            self.drop_parts, self.withhold, self.alter_link, self.drop_links, self.swap_batch_paths, self.alter_index, self.repeat_leaf,
+            self.alter_withheld, self.alter_note, self.foreign_claim, self.uncanonical, self.reencode_entry]
+
+    def forge(self, file, other):
+        """The name of the forgery and its bytes, which differ from the file's; None when it cannot be done to this file."""
+        structural = self.chance.random() < 0.8
+        how = self.chance.choice(self.by_structure if structural else self.by_bytes)
+        if structural:
+            forged = self.structural(how, file, other)
+        else:
+            forged = how(file, other)
+        return (how.__name__, forged) if forged is not None and forged != file else None
+
+    def structural(self, how, file, other):
+        evidence, others = (second.read(second.EVIDENCE, data[len(second.MAGIC):], second.FILE_MAX, 1 << 20, 3) for data in (file, other))
+        done = how(evidence, others)
+        if done is None:
+            return None
+        return second.MAGIC + (done if isinstance(done, bytes) else second.write(second.EVIDENCE, evidence))
+
+    # ---- bytes ----
+
+    def bit(self, data):
+        if not data:
+            return None
+        at, out = self.chance.randrange(len(data) * 8), bytearray(data)
+        out[at // 8] ^= 1 << at % 8
+        return bytes(out)
+
+    def flip(self, file, _):
+        return self.bit(file)
+
+    def cut(self, file, _):
+        return file[:self.chance.randrange(len(file))]
+
+    def grow(self, file, _):
+        return file + self.chance.randbytes(self.chance.randrange(1, 9))
+
+    def splice(self, file, other):
+        at = self.chance.randrange(len(second.MAGIC), min(len(file), len(other)))
+        return file[:at] + other[at:]
+
+    # ---- what is inside ----
+
+    def pick(self, values, wanted=lambda value: True):
+        found = [value for value in values if wanted(value)]
+        return self.chance.choice(found) if found else None
+
+    def two(self, values):
+        return self.chance.sample(values, 2) if len(values) > 1 else (None, None)
+
+    def swap_entries(self, evidence, _):
+        a, b = self.two(evidence.leaf)
+        if a is None:
+            return None
+        a["entry"], b["entry"] = b.entry, a.entry
+        return True
+
+    def swap_paths(self, evidence, _):
+        a, b = self.two(evidence.leaf)
+        if a is None:
+            return None
+        a["inclusion"], b["inclusion"] = b.inclusion, a.inclusion
+        return True
+
+    def foreign_leaf(self, evidence, others):
+        mine, theirs = self.pick(evidence.leaf), self.pick(others.leaf)
+        if self.chance.random() < 0.5:
+            mine["entry"] = theirs.entry
+        else:
+            mine["entry"], mine["inclusion"] = theirs.entry, theirs.inclusion
+        return True
+
+    def drop_leaf(self, evidence, _):
+        """All that speaks of it goes with it, and the others are renumbered: a smaller file that may well be true."""
+        gone = self.chance.randrange(len(evidence.leaf))
+        del evidence.leaf[gone]
+        for name, refers in (("event", ("leaf", "seal")), ("outcome", ("seal",)), ("confirm", ("leaf",))):
+            evidence[name] = [claim for claim in evidence[name] if all(claim[refer] != gone for refer in refers)]
+            for claim in evidence[name]:
+                for refer in refers:
+                    claim[refer] -= claim[refer] > gone
+        return True
+
+    def claims(self, evidence):
+        return [name for name in ("event", "outcome", "confirm") if evidence[name]]
+
+    def drop_claim(self, evidence, _):
+        name = self.pick(self.claims(evidence))
+        if name is None:
+            return None
+        del evidence[name][self.chance.randrange(len(evidence[name]))]
+        return True
+
+    def swap_claims(self, evidence, _):
+        name = self.pick([name for name in self.claims(evidence) if len(evidence[name]) > 1])
+        if name is None:
+            return None
+        claims = evidence[name]
+        a, b = self.chance.sample(range(len(claims)), 2)
+        claims[a], claims[b] = claims[b], claims[a]
+        return True
+
+    def foreign_checkpoint(self, evidence, others):
+        evidence["checkpoint"] = others.checkpoint
+        return True
+
+    def move_position(self, evidence, _):
+        leaf = self.pick(evidence.leaf)
+        leaf["position"] += self.chance.choice([1, 2, 64, 1 << 40])
+        evidence["leaf"] = sorted(evidence.leaf, key=lambda one: one.position)
+        return True
+
+    def alter_hash(self, evidence, _):
+        paths = [leaf.inclusion for leaf in evidence.leaf] + [claim.batch_path for claim in evidence.event + evidence.outcome]
+        path = self.pick(paths, len)
+        if path is None:
+            return None
+        how = self.chance.randrange(3)
+        if how == 0:
+            at = self.chance.randrange(len(path))
+            path[at] = self.bit(path[at])
+        elif how == 1:
+            path.append(self.chance.randbytes(32))
+        else:
+            path.pop()
+        return True
+
+    def alter_entry(self, evidence, _):
+        leaf = self.pick(evidence.leaf)
+        leaf["entry"] = self.bit(leaf.entry)
+        return True
+
+    def reencode_entry(self, evidence, _):
+        """The same message in other bytes: an unknown field, or the last field given first."""
+        leaf = self.pick(evidence.leaf)
+        leaf["entry"] += second.write_varint(1000 << 3) + b"\1"
+        return True
+
+    def swap_headers(self, evidence, others):
+        mine, theirs = self.pick(evidence.event, lambda e: e.header), self.pick(others.event + evidence.event, lambda e: e.header)
+        if mine is None or theirs is None or mine is theirs:
+            return None
+        mine["header"], mine["part"] = theirs.header, theirs.part
+        return True
+
+    def alter_header(self, evidence, _):
+        event = self.pick(evidence.event, lambda e: e.header)
+        if event is None:
+            return None
+        event["header"] = self.bit(event.header)
+        return True
+
+    def parts(self, evidence):
+        return [part for event in evidence.event for part in event.part if part.salt]
+
+    def swap_parts(self, evidence, others):
+        mine, theirs = self.pick(self.parts(evidence)), self.pick(self.parts(others) + self.parts(evidence))
+        if mine is None or theirs is None or mine is theirs:
+            return None
+        for name in self.chance.choice([("salt",), ("content",), ("salt", "content")]):
+            mine[name] = theirs[name]
+        return True
+
+    def alter_part(self, evidence, _):
+        part = self.pick(self.parts(evidence))
+        if part is None:
+            return None
+        name = self.chance.choice(["salt", "content"])
+        part[name] = self.bit(part[name])
+        return True
+
+    def drop_parts(self, evidence, _):
+        event = self.pick(evidence.event, lambda e: e.part)
+        if event is None:
+            return None
+        event.part.pop()
+        return True
+
+    def withhold(self, evidence, _):
+        """True as well: less is shown."""
+        part = self.pick(self.parts(evidence))
+        if part is not None and self.chance.random() < 0.5:
+            part["salt"], part["content"], part["withheld"] = b"", b"", self.chance.randrange(1, 4)
+            return True
+        event = self.pick(evidence.event, lambda e: e.header)
+        if event is None:
+            return None
+        event["header"], event["part"], event["header_withheld"] = b"", [], self.chance.randrange(1, 4)
+        return True
+
+    def alter_withheld(self, evidence, _):
+        event = self.pick(evidence.event)
+        if event is None:
+            return None
+        target, name = self.pick([(event, "header_withheld")] + [(part, "withheld") for part in event.part])
+        target[name] = (target[name] + self.chance.randrange(1, 5)) % 6
+        return True
+
+    def links(self, evidence):
+        return self.pick(evidence.confirm, lambda c: c.link)
+
+    def alter_link(self, evidence, _):
+        confirm = self.links(evidence)
+        if confirm is None:
+            return None
+        link = self.pick(confirm.link)
+        how = self.chance.randrange(4)
+        if how == 0:
+            link["event_hash"] = self.bit(link.event_hash)
+        elif how == 1:
+            link["ordinal"] += 1
+        elif how == 2:
+            confirm["running_before"] = self.bit(confirm.running_before)
+        else:
+            confirm.link.remove(link)
+            if not confirm.link:
+                confirm["running_before"] = b""
+        return True
+
+    def drop_links(self, evidence, _):
+        """The first ones: true when the running hash moves on with them, as it does half of the time here."""
+        confirm = self.links(evidence)
+        if confirm is None:
+            return None
+        link = confirm.link.pop(0)
+        if self.chance.random() < 0.5:
+            confirm["running_before"] = second.sha256(b"casebus/v1/delivered\0", confirm.running_before,
+                                                      link.position.to_bytes(8, "big") + link.ordinal.to_bytes(4, "big"), link.event_hash)
+        if not confirm.link:
+            confirm["running_before"] = b""
+        return True
+
+    def swap_batch_paths(self, evidence, _):
+        a, b = self.two(evidence.event + evidence.outcome)
+        if a is None:
+            return None
+        a["batch_path"], b["batch_path"] = b.batch_path, a.batch_path
+        return True
+
+    def alter_index(self, evidence, _):
+        name = self.pick(self.claims(evidence))
+        if name is None:
+            return None
+        claim = self.pick(evidence[name])
+        refer = self.chance.choice({"event": ["leaf", "seal"], "outcome": ["seal", "index"], "confirm": ["leaf", "index"]}[name])
+        claim[refer] = self.chance.choice([self.chance.randrange(len(evidence.leaf) + 2), 1 << 31])
+        return True
+
+    def repeat_leaf(self, evidence, _):
+        evidence.leaf.insert(self.chance.randrange(len(evidence.leaf)), self.pick(evidence.leaf))
+        return True
+
+    def alter_note(self, evidence, _):
+        note, how = evidence.checkpoint, self.chance.randrange(3)
+        if how == 0:
+            evidence["checkpoint"] = self.bit(note)
+        elif how == 1:
+            evidence["checkpoint"] = note + "\u2014 somebody.example AAAAAAAA\n".encode()  # a line of another's: fine
+        else:
+            evidence["checkpoint"] = note + note[note.rindex("\u2014".encode()):].replace(b"A", b"B")
+        return True
+
+    def foreign_claim(self, evidence, others):
+        name = self.pick(self.claims(others))
+        if name is None:
+            return None
+        evidence[name] = sorted(evidence[name] + [self.pick(others[name])],
+                                key=lambda claim: [claim[k] for k in ("leaf", "seal", "index") if k in claim])
+        return True
+
+    def uncanonical(self, evidence, _):
+        """The same message, written in another way."""
+        message = second.write(second.EVIDENCE, evidence)
+        return self.chance.choice([
+            message + second.write_varint(99 << 3) + b"\1",            # a field that nobody knows
+            message + b"\x08\x01",                                     # a field once more
+            message[2:] + message[:2],                                 # the first field last
+            b"\x08\x81\x00" + message[2:],                             # a longer number
+            message + second.write_varint(8 << 3 | 2) + b"\0",         # a reserved field, empty
+        ])
+
+
+class FilesOfManyShapes(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="evidence-")
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.dir = pathlib.Path(cls.folder.name)
+        done = subprocess.run([str(harness.HELPERS / "make_evidence"), str(cls.dir)], capture_output=True, timeout=harness.PATIENCE_S)
+        if done.returncode != 0:
+            raise AssertionError(f"make_evidence: {done.returncode} {(done.stdout + done.stderr).decode(errors='replace')[-4000:]}")
+        cls.shapes = [Shape(cls.dir, row) for row in json.loads((cls.dir / "index.json").read_text())]
+
+    def test_both_say_what_the_maker_knows(self):
+        for shape in self.shapes:
+            with self.subTest(shape.name):
+                code, answer = first_verify(shape.path, shape.trust, shape.witnesses, shape.quorum)
+                other_code, other = second_verify(shape.path, shape.trust, shape.witnesses, shape.quorum)
+                self.assertEqual(code, 0 if shape.proved else 1, answer)
+                self.assertEqual(other_code, code, other)
+                self.assertEqual(other["verdict"], answer["verdict"])
+                self.assertEqual(other["facts"], answer["facts"])
+
+    def test_what_does_not_hold_is_named(self):
+        """Both find the same thing wrong, in the lies that a ledger can tell."""
+        for shape in self.shapes:
+            if shape.proved:
+                continue
+            with self.subTest(shape.name):
+                answers = [verify(shape.path, shape.trust, shape.witnesses, shape.quorum)[1] for verify in (first_verify, second_verify)]
+                self.assertEqual(answers[0]["code"], answers[1]["code"], answers)
+
+    def test_all_shapes_are_there(self):
+        found = set()
+        for shape in self.shapes:
+            if shape.proved:
+                found |= {fact["fact"] for fact in first_verify(shape.path, shape.trust, shape.witnesses, shape.quorum)[1]["facts"]}
+        self.assertEqual(found, {"checkpoint", "cosigned", "opened", "enrolled", "sealed", "event", "receiver", "header", "part", "outcome",
+                                 "act", "confirmed", "received", "confirmed_at_or_behind"})
+
+    def test_nothing_is_proved_to_who_trusts_another(self):
+        honest = next(shape for shape in self.shapes if shape.name == "honest/case.evidence")
+        other = next(shape for shape in self.shapes if shape.ledger == "truth")
+        for trust in (other.trust, honest.trust.split(",")[0] + "," + other.trust.split(",")[1],
+                      other.trust.split(",")[0] + "," + honest.trust.split(",")[1]):
+            self.assertEqual((first_verify(honest.path, trust)[0], second_verify(honest.path, trust)[0]), (1, 1))
+
+    def test_both_agree_on_every_forgery_and_none_proves_what_is_not_so(self):
+        chance = random.Random(harness.SEED)
+        forger = Forger(chance)
+        good = [shape for shape in self.shapes if shape.proved and shape.ledger in ("honest", "truth", "witnessed", "generation-goes-on",
+                                                                                    "key-changes-with-its-word")]
+        true = {}
+        for shape in good:
+            true.setdefault(shape.ledger, set()).update(as_set(first_verify(shape.path, shape.trust)[1]["facts"]))
+        keys = {shape.ledger: second.trust_load([shape.trust]) for shape in good}
+        done, proved, kinds = 0, 0, set()
+        path = self.dir / "forged.evidence"
+        while done < FORGED:
+            shape, other = chance.sample(good, 2)
+            forgery = forger.forge(shape.path.read_bytes(), other.path.read_bytes())
+            if forgery is None:
+                continue
+            name, data = forgery
+            path.write_bytes(data)
+            code, answer = first_verify(path, shape.trust)
+            try:
+                facts, other_code = second.verify(data, *keys[shape.ledger]), 0
+            except second.NotProved:
+                facts, other_code = [], 1
+            said = f"{name} of {shape.name} with {other.name}, CASEBUS_SEED={harness.SEED}: {answer}"
+            if (code, answer["facts"]) != (other_code, facts):
+                kept = pathlib.Path(tempfile.gettempdir()) / f"disagree-{harness.SEED}.evidence"
+                kept.write_bytes(data)
+                self.fail(f"{said}\nthe other one: {other_code} {facts}\n{kept}")
+            self.assertLessEqual(as_set(answer["facts"]), true[shape.ledger], said)
+            done += 1
+            proved += code == 0
+            kinds.add(name)
+        print(f"{done} forgeries of {len(kinds)} kinds; {proved} of them still proved something, and only what is so", flush=True)
+        self.assertGreater(len(kinds), 25)
+        self.assertLess(proved, done / 4)
+
+
+class FilesOfARealHub(unittest.TestCase):
+    """Adapters, a hub, its command: while it runs and when it does not."""
+
+    @classmethod
+    def setUpClass(cls):
+        world = cls.world = harness.World(cls)
+        hub = cls.hub = world.hub().start()
+        cls.supervisor = world.office(hub, "supervisor", receive=True)
+        office, desk = world.office(hub, "office", publish=True), world.office(hub, "desk", publish=True)
+        office.write_rows([(f"case-{i % 7}", i, "apply") for i in range(1, 400)]).publish()
+        desk.write_rows([(f"case-{i % 7}", i, "accept") for i in range(1, 30)]).publish()
+        cls.supervisor.launch()
+        cls.supervisor.wait_received(399 + 29)
+        cls.supervisor.process.stop()
+        hub.stop()  # confirmations that were merged are written down
+        hub.start()
+        hub.settle()
+        cls.trust = f"{hub.dir / 'keys' / 'authority.pem'},{cls.vkey()}"
+
+    @classmethod
+    def vkey(cls):
+        return cls.hub.ask("ledger", "dump", "--limit", "2")[0]["act"]["ledger_opened"]["log_key"]
+
+    def prove(self, *words):
+        path = self.world.path / "one.evidence"
+        done = self.hub.casebus("prove", *words, "-o", path)
+        self.assertEqual(done.code, 0, done.said)
+        code, answer = first_verify(path, self.trust)
+        other_code, other = second_verify(path, self.trust)
+        self.assertEqual((code, other_code), (0, 0), (answer, other))
+        self.assertEqual(answer["facts"], other["facts"])
+        return answer
+
+    def facts(self, answer, name):
+        return [fact for fact in answer["facts"] if fact["fact"] == name]
+
+    def test_a_case_is_proved_with_what_was_received(self):
+        answer = self.prove("--case", "case-3", "--open", "form")
+        events = self.facts(answer, "event")
+        expected = [event for event in self.hub.events() if event["header"]["case_number"] == "case-3"]
+        self.assertEqual([event["event_hash"] for event in events], [event["event_id"] for event in expected])
+        self.assertEqual({fact["position"] for fact in self.facts(answer, "received")}, {event["position"] for event in events})
+        self.assertEqual(len(self.facts(answer, "part")), len(events))
+        self.assertEqual(self.facts(answer, "enrolled")[0]["node"], "supervisor")
+
+    def test_every_kind_of_entry_is_proved(self):
+        kinds = {}
+        for entry in self.hub.ask("ledger", "dump"):
+            kinds.setdefault(entry["type"], entry["position"])
+        self.assertLessEqual({"event", "seal", "ledger_opened", "node_enrolled", "deliveries_confirmed"}, set(kinds))
+        for position in kinds.values():
+            self.prove("--position", str(position))
+
+    def test_sealed_evidence_shows_nothing_that_was_said(self):
+        answer = self.prove("--case", "case-3", "--sealed")
+        self.assertEqual(self.facts(answer, "header"), [])
+        self.assertNotIn(b"case-3", (self.world.path / "one.evidence").read_bytes())
+
+    def test_a_stopped_hub_proves_the_same(self):
+        running = self.prove("--event", "10")
+        self.hub.stop()
+        try:
+            stopped = self.prove("--event", "10")
+        finally:
+            self.hub.start()
+        self.assertEqual(self.facts(running, "event"), self.facts(stopped, "event"))
+
+
+if __name__ == "__main__":
+    harness.main()
