@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 import harness  # noqa: E402
 import verify_evidence as second  # noqa: E402
 
-FORGED = int(os.environ.get("CASEBUS_FORGED", "400"))
+FORGED = int(os.environ.get("CASEBUS_FORGED", "250"))
 CASEBUS = str(harness.BIN / "casebus")
 
 
