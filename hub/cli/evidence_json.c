@@ -43,6 +43,7 @@ static const char *fact_name(enum evidence_fact_kind kind)
                                         [FACT_PART] = "part",
                                         [FACT_OUTCOME] = "outcome",
                                         [FACT_ACT] = "act",
+                                        [FACT_ERASURE] = "erasure",
                                         [FACT_CONFIRMED] = "confirmed",
                                         [FACT_PASSED] = "confirmed_at_or_behind",
                                         [FACT_RECEIVED] = "received"};
@@ -177,6 +178,12 @@ static json_t *fact_json(const struct evidence_fact *fact)
         entry_json(json, fact);
         set_text(json, "act", act_name(fact->entry->act));
         set_hex(json, "leaf_hash", fact->hash);
+        break;
+    case FACT_ERASURE:
+        set_number(json, "position", fact->position);
+        set_number(json, "ordered", fact->other);
+        set(json, "header", json_boolean(fact->ordinal));
+        set_number(json, "parts", fact->mask);
         break;
     case FACT_CONFIRMED:
         confirmed_json(json, fact);

@@ -116,13 +116,34 @@ static void event_say(const struct cli *cli, const struct evidence_fact *fact)
         hex_encode(id, fact->content.data, fact->content.size));
 }
 
+#define PARTS_TEXT 160
+
+/* "0, 2" */
+static const char *parts_text(char out[PARTS_TEXT], uint32_t mask)
+{
+    *out = '\0';
+    for (unsigned bit = 0, n = 0; bit < PARTS_MAX; bit++)
+        if (mask & 1u << bit)
+            n += (unsigned)snprintf(out + n, PARTS_TEXT - n, "%s%u", n ? ", " : "", bit);
+    return out;
+}
+
+static void erasure_say(const struct cli *cli, const struct evidence_fact *fact)
+{
+    char parts[PARTS_TEXT];
+    parts_text(parts, fact->mask);
+    if (fact->ordinal)
+        say(cli, _("Entry %llu orders that what event %llu says is destroyed."), (llu)fact->other,
+            (llu)fact->position);
+    else
+        say(cli, _("Entry %llu orders that of event %llu the parts %s are destroyed."), (llu)fact->other,
+            (llu)fact->position, parts);
+}
+
 static void receiver_say(const struct cli *cli, const struct evidence_fact *fact)
 {
-    char parts[160] = "";
-    for (unsigned bit = 0, n = 0; bit < PARTS_MAX; bit++)
-        if (fact->mask & 1u << bit)
-            n += (unsigned)snprintf(parts + n, sizeof parts - n, "%s%u", n ? ", " : "", bit);
-    if (*parts)
+    char parts[PARTS_TEXT];
+    if (*parts_text(parts, fact->mask))
         say(cli, _("The hub decided to deliver event %llu to node '%s', with its parts %s."),
             (llu)fact->position, fact->name, parts);
     else
@@ -295,6 +316,9 @@ static void fact_say(const struct cli *cli, const struct evidence_fact *fact)
         break;
     case FACT_ACT:
         act_say(cli, fact);
+        break;
+    case FACT_ERASURE:
+        erasure_say(cli, fact);
         break;
     case FACT_CONFIRMED:
         confirmed_say(cli, fact);

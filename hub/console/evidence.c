@@ -115,6 +115,7 @@ static int evidence_answer(struct call *call, struct proof *proof, struct casebu
     set_number(answer, "size", file.size);
     set_text(answer, "origin", proof->checkpoint.origin);
     set_number(answer, "checkpoint_size", proof->checkpoint.size);
+    set_bool(answer, "cosigned", proof->cosigned);
     set_number(answer, "events", proof->n_events);
     set_number(answer, "outcomes", proof->n_outcomes);
     set_number(answer, "confirmations", proof->n_confirms);
@@ -134,16 +135,28 @@ static int evidence_make(struct call *call, struct proof *proof, struct casebus_
     return asked_prove(call, proof, err) ? -1 : evidence_answer(call, proof, err);
 }
 
+/* 1: there is no cosigned checkpoint, or it does not reach all that is asked about. */
+static int evidence_under(struct call *call, struct reader *reader, enum proof_checkpoint which,
+                          struct casebus_error *err)
+{
+    struct proof proof = {0};
+    int r = proof_init(&proof, reader, which, err);
+    if (r == 0)
+        r = evidence_make(call, &proof, err);
+    if (r < 0 && which == PROOF_COSIGNED && err->code == CASEBUS_BUSY)
+        r = 1;
+    proof_deinit(&proof);
+    return r;
+}
+
 int handle_evidence(struct call *call, struct casebus_error *err)
 {
     struct reader reader;
-    struct proof proof = {0};
     int r = reader_init(&reader, call->hub, err);
     if (r == 0)
-        r = proof_init(&proof, &reader, err);
-    if (r == 0)
-        r = evidence_make(call, &proof, err);
-    proof_deinit(&proof);
+        r = evidence_under(call, &reader, PROOF_COSIGNED, err);
+    if (r > 0)
+        r = evidence_under(call, &reader, PROOF_NEWEST, err);
     reader_deinit(&reader);
     return r;
 }

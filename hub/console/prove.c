@@ -5,9 +5,11 @@
 
 #include "hub/console/event_name.h"
 #include "hub/exchange/exchange.h"
+#include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/codec/batch.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 /* Leaf hashes of a batch's members, in their order. */
@@ -19,14 +21,9 @@ struct batch_hashes {
 
 /* ---- life ---- */
 
-static int checkpoint_take(struct proof *proof, struct casebus_error *err)
+/* The note is believed when the file is verified. */
+static int note_take(struct proof *proof, struct bytes note, struct casebus_error *err)
 {
-    struct bytes note;
-    struct casebus_error why;
-    if (ledger_view_checkpoint(proof->reader->ledger, reader_size(proof->reader), &note, &why)) {
-        error_set(err, CASEBUS_BUSY, _("the hub has published no checkpoint yet"));
-        return error_hint(err, _("it publishes one a second; try again"));
-    }
     if (note.size > sizeof proof->note || checkpoint_parse(&proof->checkpoint, note, err))
         return -1;
     memcpy(proof->note, note.data, note.size);
@@ -34,16 +31,56 @@ static int checkpoint_take(struct proof *proof, struct casebus_error *err)
     return 0;
 }
 
-int proof_init(struct proof *proof, struct reader *reader, struct casebus_error *err)
+static int newest_take(struct proof *proof, struct casebus_error *err)
+{
+    struct bytes note;
+    struct casebus_error why;
+    if (ledger_view_checkpoint(proof->reader->ledger, reader_size(proof->reader), &note, &why)) {
+        error_set(err, CASEBUS_BUSY, _("the hub has published no checkpoint yet"));
+        return error_hint(err, _("it publishes one a second; try again"));
+    }
+    return note_take(proof, note, err);
+}
+
+/* What hub/witness keeps; also while no hub runs. Anything odd about it means that there is none. */
+static int cosigned_take(struct proof *proof)
+{
+    const struct console_hub *hub = proof->reader->hub;
+    char path[PATH_MAX];
+    struct buffer note;
+    if (!hub->dir || path_join(path, sizeof path, hub->dir, "witness/cosigned"))
+        return 1;
+    bool taken = file_read(path, NOTE_MAX, &note, NULL) == 0 &&
+                 note_take(proof, bytes_of(note.data, note.size), NULL) == 0 &&
+                 proof->checkpoint.size <= reader_size(proof->reader) &&
+                 strcmp(proof->checkpoint.origin, ledger_origin(hub->ledger)) == 0;
+    buffer_deinit(&note);
+    proof->cosigned = taken;
+    return taken ? 0 : 1;
+}
+
+/* Who the authority is, and under which names the hub has gone on. */
+static int generations_add(struct proof *proof, struct casebus_error *err)
+{
+    size_t n;
+    const struct ledger_generation *generations = ledger_generations(proof->reader->hub->ledger, &n);
+    for (size_t i = 0; i < n; i++)
+        if (generations[i].position < proof->checkpoint.size &&
+            proof_leaf(proof, generations[i].position, err))
+            return -1;
+    return 0;
+}
+
+int proof_init(struct proof *proof, struct reader *reader, enum proof_checkpoint which,
+               struct casebus_error *err)
 {
     *proof = (struct proof){.reader = reader, .builder = evidence_builder_new()};
     proof->batch = calloc(1, sizeof *proof->batch);
     proof->links = calloc(EVIDENCE_LINKS_MAX, sizeof *proof->links);
     if (!proof->builder || !proof->batch || !proof->links)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
-    if (checkpoint_take(proof, err))
-        return -1;
-    return proof_leaf(proof, 0, err); /* who the authority is */
+    int r = which == PROOF_COSIGNED ? cosigned_take(proof) : newest_take(proof, err);
+    return r ? r : generations_add(proof, err);
 }
 
 void proof_deinit(struct proof *proof)
@@ -183,6 +220,10 @@ static int part_claim(struct proof *proof, const struct reader_entry *read, size
                       struct evidence_claim_part *part, struct casebus_error *err)
 {
     part->withheld = CASEBUS__V1__WITHHELD__WITHHELD_NOT_ASKED;
+    if (reader_part_erased(read, index)) {
+        part->withheld = CASEBUS__V1__WITHHELD__WITHHELD_ERASED;
+        return 0;
+    }
     if (!(proof->open_kinds & part_kind_bit(read->header->commitment[index]->kind)))
         return 0;
     if (reader_part(proof->reader, read, index, &part->content, err))
@@ -211,13 +252,16 @@ static int content_claim(struct proof *proof, const struct reader_entry *read,
     return 0;
 }
 
-struct delivery_list {
+/* What has to be known of an event when its entry is no longer at hand. */
+struct event_rest {
+    uint8_t case_id[CASE_ID_SIZE];
+    bool erased; /* some of its content */
     char nodes[RECEIVERS_MAX][NODE_NAME_MAX];
     size_t n;
 };
 
 static int event_claim(struct proof *proof, uint64_t position, uint64_t seal_position, uint64_t index,
-                       struct delivery_list *deliveries, struct casebus_error *err)
+                       struct event_rest *rest, struct casebus_error *err)
 {
     struct reader_entry read;
     uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
@@ -228,24 +272,28 @@ static int event_claim(struct proof *proof, uint64_t position, uint64_t seal_pos
         evidence_builder_event(proof->builder, &claim, err))
         return -1;
     const Casebus__V1__EventEntry *event = read.entry->event;
-    for (deliveries->n = 0; deliveries->n < event->n_receiver && deliveries->n < RECEIVERS_MAX;
-         deliveries->n++)
-        snprintf(deliveries->nodes[deliveries->n], NODE_NAME_MAX, "%s", event->receiver[deliveries->n]->node);
+    memcpy(rest->case_id, event->case_id.data, CASE_ID_SIZE);
+    rest->erased = claim.header_withheld == CASEBUS__V1__WITHHELD__WITHHELD_ERASED;
+    for (size_t i = 0; i < claim.n_parts; i++)
+        rest->erased |= claim.parts[i].withheld == CASEBUS__V1__WITHHELD__WITHHELD_ERASED;
+    for (rest->n = 0; rest->n < event->n_receiver && rest->n < RECEIVERS_MAX; rest->n++)
+        snprintf(rest->nodes[rest->n], NODE_NAME_MAX, "%s", event->receiver[rest->n]->node);
     proof->n_events++;
     return 0;
 }
 
 static int proof_event(struct proof *proof, const struct reader_entry *read, struct casebus_error *err)
 {
-    struct delivery_list deliveries;
+    struct event_rest rest;
     const Casebus__V1__EventEntry *event = read->entry->event;
     uint64_t position = read->position, number = event->number, first, seal_position;
     if (seal_find(proof->reader, event->node, event->stream, number, &first, &seal_position, err) ||
         proof_leaf(proof, position, err) || proof_seal(proof, seal_position, err) ||
-        event_claim(proof, position, seal_position, number - first, &deliveries, err))
+        event_claim(proof, position, seal_position, number - first, &rest, err) ||
+        (rest.erased && proof_orders(proof, position, rest.case_id, err)))
         return -1;
-    for (size_t i = 0; i < deliveries.n; i++)
-        if (proof_receipt(proof, deliveries.nodes[i], position, (uint32_t)i, err))
+    for (size_t i = 0; i < rest.n; i++)
+        if (proof_receipt(proof, rest.nodes[i], position, (uint32_t)i, err))
             return -1;
     return 0;
 }
@@ -299,32 +347,42 @@ int proof_outcome(struct proof *proof, uint64_t seal, uint32_t index, struct cas
 
 /* ---- the end ---- */
 
-static bool trust_of(struct evidence_trust *trust, struct note_verifier *log,
-                     const Casebus__V1__LedgerOpened *opened, struct casebus_error *err)
+/* Believes what the ledger itself says: the authorities of all generations, the log key of the newest. */
+static int self_trust(struct proof *proof, struct evidence_trust *trust, struct note_verifier *log,
+                      struct casebus_error *err)
 {
-    if (note_verifier_init(log, opened->log_key, err))
-        return false;
-    trust->authorities[trust->n_authorities++] = bytes_of(opened->authority.data, opened->authority.len);
-    trust->logs[trust->n_logs] = log;
-    trust->log_vkeys[trust->n_logs++] = opened->log_key;
-    return true;
+    size_t n;
+    const struct ledger_generation *generations = ledger_generations(proof->reader->hub->ledger, &n);
+    for (size_t i = 0; i < n && generations[i].position < proof->checkpoint.size; i++) {
+        struct bytes leaf;
+        if (ledger_view_leaf(proof->reader->ledger, generations[i].position, &leaf, err))
+            return -1;
+        Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &proof->reader->arena, err);
+        if (!entry)
+            return -1;
+        if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
+            entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED)
+            return error_set(err, CASEBUS_DAMAGED, _("entry %llu should open a generation and does not"),
+                             (unsigned long long)generations[i].position);
+        const Casebus__V1__LedgerOpened *opened = entry->act->ledger_opened;
+        trust->authorities[i % EVIDENCE_TRUST_MAX] = bytes_of(opened->authority.data, opened->authority.len);
+        trust->n_authorities = i < EVIDENCE_TRUST_MAX ? i + 1 : EVIDENCE_TRUST_MAX;
+        trust->log_vkeys[0] = opened->log_key;
+    }
+    if (note_verifier_init(log, trust->log_vkeys[0] ? trust->log_vkeys[0] : "", err))
+        return -1;
+    trust->logs[0] = log;
+    trust->n_logs = 1;
+    return 0;
 }
 
-/* As a stranger who trusts what the ledger says of itself. */
 static int file_check(struct proof *proof, struct bytes file, struct casebus_error *err)
 {
-    struct reader_entry read;
     struct note_verifier log = {0};
     struct evidence_trust trust = {0};
     struct evidence_report report = {0};
-    if (reader_leaf(proof->reader, 0, &read, err))
-        return -1;
-    if (read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
-        read.entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED)
-        return error_set(err, CASEBUS_DAMAGED, _("the ledger does not begin with its opening"));
-    int r = trust_of(&trust, &log, read.entry->act->ledger_opened, err)
-                ? evidence_verify(file, &trust, &report, err)
-                : -1;
+    arena_reset(&proof->reader->arena);
+    int r = self_trust(proof, &trust, &log, err) ? -1 : evidence_verify(file, &trust, &report, err);
     evidence_report_deinit(&report);
     note_verifier_deinit(&log);
     if (r == 0)

@@ -12,6 +12,7 @@ struct proof {
     struct evidence_builder *builder;
     struct checkpoint checkpoint;
     char note[NOTE_MAX]; /* of the same */
+    bool cosigned;
     size_t note_size;
     bool sealed;                                                 /* headers stay closed, too */
     uint32_t open_kinds;                                         /* parts to show; of part_kind_bit */
@@ -20,9 +21,15 @@ struct proof {
     struct evidence_claim_link *links;
 };
 
-/* Takes the newest published checkpoint. CASEBUS_BUSY when there is none yet. The caller deinits in any case.
- */
-int proof_init(struct proof *proof, struct reader *reader, struct casebus_error *err);
+enum proof_checkpoint {
+    PROOF_COSIGNED = 1, /* the newest one that witnesses cosigned */
+    PROOF_NEWEST = 2    /* the newest published one */
+};
+
+/* Takes that checkpoint. Returns 1 when there is no cosigned one; CASEBUS_BUSY when none was published yet.
+ * The caller deinits in any case. */
+int proof_init(struct proof *proof, struct reader *reader, enum proof_checkpoint which,
+               struct casebus_error *err);
 void proof_deinit(struct proof *proof); /* fine on a zeroed one */
 
 /* Adds what proves the entry at @position, whatever it is: an event with its seal, its sender's key and its
@@ -34,7 +41,7 @@ int proof_outcome(struct proof *proof, uint64_t seal, uint32_t index, struct cas
 /* The file, in memory of @proof, after it was verified: nothing leaves that would not convince. */
 int proof_finish(struct proof *proof, struct bytes *file, struct casebus_error *err);
 
-/* For the two files of this module: the leaf at @position with its path; the key that @node had before
+/* For the files of this module: the leaf at @position with its path; the key that @node had before
  * @position. */
 int proof_leaf(struct proof *proof, uint64_t position, struct casebus_error *err);
 int proof_enrolment(struct proof *proof, const char *node, uint64_t position, struct casebus_error *err);
@@ -42,6 +49,9 @@ int proof_enrolment(struct proof *proof, const char *node, uint64_t position, st
  * they are few enough. */
 int proof_receipt(struct proof *proof, const char *node, uint64_t position, uint32_t ordinal,
                   struct casebus_error *err);
+/* The orders by which something of the event at @position was destroyed, as far as the checkpoint reaches. */
+int proof_orders(struct proof *proof, uint64_t position, const uint8_t case_id[CASE_ID_SIZE],
+                 struct casebus_error *err);
 /* All confirmations of the act at @position. */
 int proof_confirms(struct proof *proof, uint64_t position, struct casebus_error *err);
 

@@ -180,6 +180,9 @@ int proof_receipt(struct proof *proof, const char *node, uint64_t position, uint
     struct confirm_walk confirm = {.node = node};
     if (confirm_find(proof, &confirm, position, ordinal, err))
         return -1;
+    if (confirm.found && proof->cosigned && confirm.row.position >= proof->checkpoint.size)
+        return error_set(err, CASEBUS_BUSY, _("witnesses have not seen the confirmation in entry %llu yet"),
+                         (unsigned long long)confirm.row.position); /* the newest checkpoint shows more */
     if (!confirm.found || confirm.row.position >= proof->checkpoint.size ||
         evidence_builder_confirms(proof->builder, confirm.row.position, confirm.row.index))
         return 0;

@@ -71,6 +71,27 @@ int verify_seals(struct verification *v, struct casebus_error *err)
 
 /* ---- acts ---- */
 
+/* Orders say of which entries they destroy what; told of the events that the file holds. */
+static int erasure_look(struct verification *v, const struct proven_leaf *leaf, struct casebus_error *err)
+{
+    const Casebus__V1__ErasureOrdered *ordered = leaf->entry->act->erasure_ordered;
+    if (leaf->entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED)
+        return 0;
+    for (size_t i = 0; i < ordered->n_content; i++) {
+        const struct proven_leaf *event = leaf_find(v, ordered->content[i]->position);
+        if (!event || event->entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+            continue;
+        struct evidence_fact *fact = fact_add(v, FACT_ERASURE, err);
+        if (!fact)
+            return -1;
+        fact->position = event->position;
+        fact->other = leaf->position;
+        fact->ordinal = ordered->content[i]->header;
+        fact->mask = ordered->content[i]->part_mask;
+    }
+    return 0;
+}
+
 int verify_acts(struct verification *v, struct casebus_error *err)
 {
     for (size_t i = 0; i < v->n_leaves; i++) {
@@ -87,6 +108,8 @@ int verify_acts(struct verification *v, struct casebus_error *err)
         fact->time_us = leaf->entry->hub_time_us;
         fact->hash = bytes_of(leaf->hash, DIGEST_SIZE);
         fact->entry = leaf->entry;
+        if (erasure_look(v, leaf, err))
+            return -1;
     }
     return 0;
 }

@@ -42,13 +42,16 @@ enum evidence_fact_kind {
     FACT_COSIGNED,       /* the witness `name` had seen it at time_us */
     FACT_OPENED,         /* entry `position` opens the ledger as `name` */
     FACT_ENROLLED,       /* entry `position` enrols node `name`, who signed it, under key `hash` (its id) */
-    FACT_SEALED,    /* entry `position` holds a batch that `name` signed under the key of entry `other` */
-    FACT_EVENT,     /* entry `position` is event `number` of `stream` of `name`; entry `other` is its seal */
-    FACT_RECEIVER,  /* the hub decided that event `position` goes to `name` as delivery `ordinal` */
-    FACT_HEADER,    /* the header of event `position` */
-    FACT_PART,      /* part `ordinal` of event `position` */
-    FACT_OUTCOME,   /* member `number` of `stream` of `name`, sealed by `position`, became no entry */
+    FACT_SEALED,   /* entry `position` holds a batch that `name` signed under the key of entry `other` */
+    FACT_EVENT,    /* entry `position` is event `number` of `stream` of `name`; entry `other` is its seal */
+    FACT_RECEIVER, /* the hub decided that event `position` goes to `name` as delivery `ordinal` */
+    FACT_HEADER,   /* the header of event `position` */
+    FACT_PART,     /* part `ordinal` of event `position` */
+    FACT_OUTCOME,
+    /* member `number` of `stream` of `name`, sealed by `position`, became no entry */
     FACT_ACT,       /* entry `position` is an act of the hub */
+    FACT_ERASURE,   /* entry `other` orders that content of event `position` is destroyed: the header when
+                       `ordinal`   is 1, the parts in `mask` */
     FACT_CONFIRMED, /* by entry `position`, `name` confirmed all up to delivery `number`.`ordinal` */
     FACT_PASSED,    /* `name` confirmed a delivery at or behind `position`.`ordinal` */
     FACT_RECEIVED   /* `name` confirmed delivery `position`.`ordinal`: event `hash`; by entry `other` */

@@ -66,6 +66,8 @@ struct evidence_fact *fact_add(struct verification *v, enum evidence_fact_kind k
                                struct casebus_error *err);
 struct evidence_gap *gap_add(struct verification *v, enum evidence_gap_kind kind, struct casebus_error *err);
 
+/* The leaf at @position; NULL when the file does not hold it. */
+const struct proven_leaf *leaf_find(const struct verification *v, uint64_t position);
 /* That @origin was opened before entry @position. */
 int origin_check(const struct verification *v, const char *origin, uint64_t position,
                  struct casebus_error *err);

@@ -34,19 +34,6 @@ static bool at_or_behind(uint64_t position, uint32_t ordinal, uint64_t other, ui
 
 /* ---- one confirmation ---- */
 
-static const struct proven_leaf *leaf_find(const struct verification *v, uint64_t position)
-{
-    size_t low = 0, high = v->n_leaves;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (v->leaves[middle].position < position)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < v->n_leaves && v->leaves[low].position == position ? &v->leaves[low] : NULL;
-}
-
 /* A link to an event of the file: it has to say what the entry says. 1: it does; 0: the file holds no such
  * event. */
 static int link_look(const struct verification *v, const Casebus__V1__EvidenceLink *link, const char *node,

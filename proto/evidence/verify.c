@@ -166,6 +166,19 @@ int verify_leaves(struct verification *v, struct casebus_error *err)
     return 0;
 }
 
+const struct proven_leaf *leaf_find(const struct verification *v, uint64_t position)
+{
+    size_t low = 0, high = v->n_leaves;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (v->leaves[middle].position < position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < v->n_leaves && v->leaves[low].position == position ? &v->leaves[low] : NULL;
+}
+
 /* ---- life ---- */
 
 static int verify_all(struct verification *v, struct casebus_error *err)

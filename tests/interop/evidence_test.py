@@ -396,7 +396,7 @@ class FilesOfManyShapes(unittest.TestCase):
             if shape.proved:
                 found |= {fact["fact"] for fact in first_verify(shape.path, shape.trust, shape.witnesses, shape.quorum)[1]["facts"]}
         self.assertEqual(found, {"checkpoint", "cosigned", "opened", "enrolled", "sealed", "event", "receiver", "header", "part", "outcome",
-                                 "act", "confirmed", "received", "confirmed_at_or_behind"})
+                                 "act", "erasure", "confirmed", "received", "confirmed_at_or_behind"})
 
     def test_nothing_is_proved_to_who_trusts_another(self):
         honest = next(shape for shape in self.shapes if shape.name == "honest/case.evidence")
@@ -409,7 +409,7 @@ class FilesOfManyShapes(unittest.TestCase):
         chance = random.Random(harness.SEED)
         forger = Forger(chance)
         good = [shape for shape in self.shapes if shape.proved and shape.ledger in ("honest", "truth", "witnessed", "generation-goes-on",
-                                                                                    "key-changes-with-its-word")]
+                                                                                    "key-changes-with-its-word", "content-is-destroyed")]
         true = {}
         for shape in good:
             true.setdefault(shape.ledger, set()).update(as_set(first_verify(shape.path, shape.trust)[1]["facts"]))

@@ -610,6 +610,45 @@ static void old_key_signs_on(struct hub_fixture *fixture)
     hub_fixture_batch(fixture, "bureau", event, 1);
 }
 
+/* ---- destroyed ---- */
+
+/* Orders of what stands in the ledger; an entry of another kind is made into each act. */
+static void content_is_destroyed(struct hub_fixture *fixture)
+{
+    static uint8_t subject[DIGEST_SIZE] = {1};
+    size_t ordered = hub_fixture_quarantine(fixture, "desk", "order"),
+           done = hub_fixture_quarantine(fixture, "desk", "done");
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, ordered);
+    Casebus__V1__ErasureOrdered order = CASEBUS__V1__ERASURE_ORDERED__INIT;
+    Casebus__V1__ErasureDone end = CASEBUS__V1__ERASURE_DONE__INIT;
+    Casebus__V1__ErasedContent contents[] = {CASEBUS__V1__ERASED_CONTENT__INIT,
+                                             CASEBUS__V1__ERASED_CONTENT__INIT,
+                                             CASEBUS__V1__ERASED_CONTENT__INIT},
+                               *list[] = {&contents[0], &contents[1], &contents[2]};
+    uint64_t ends[] = {ordered}, slots[] = {3, 300};
+    contents[0].position = 6;
+    contents[0].header = true;
+    contents[1].position = 8;
+    contents[1].part_mask = 1;
+    contents[2].position = 12; /* no event */
+    contents[2].header = true;
+    order.reason = CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER;
+    order.subject = (ProtobufCBinaryData){sizeof subject, subject};
+    order.content = list;
+    order.n_content = 3;
+    order.slot = slots;
+    order.n_slot = 2;
+    entry->act->act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
+    entry->act->erasure_ordered = &order;
+    hub_fixture_put(fixture, ordered, entry);
+    entry = hub_fixture_edit(fixture, done);
+    end.ordered = ends;
+    end.n_ordered = 1;
+    entry->act->act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE;
+    entry->act->erasure_done = &end;
+    hub_fixture_put(fixture, done, entry);
+}
+
 /* ---- generations ---- */
 
 static size_t open_next(struct hub_fixture *fixture, const char *previous)
@@ -692,6 +731,7 @@ static const struct lie lies[] = {
     {"key-changes-with-its-word", key_changes_with_its_word, true, false},
     {"key-changes-without-its-word", key_changes_without_its_word, false, false},
     {"old-key-signs-on", old_key_signs_on, false, false},
+    {"content-is-destroyed", content_is_destroyed, true, false},
     {"generation-goes-on", generation_goes_on, true, true},
     {"generation-has-no-one-before", generation_has_no_one_before, false, true},
     {"generation-follows-another", generation_follows_another, false, true},

@@ -76,7 +76,8 @@ SIGNED_CONFIRM = Message("SignedConfirm", [(1, "statement", "bytes"), (2, "signa
 DELIVERIES_CONFIRMED = Message("DeliveriesConfirmed", [(1, "confirm", SIGNED_CONFIRM, R)])
 ERASED_CONTENT = Message("ErasedContent", [(1, "position", "u64"), (2, "header", "bool"), (3, "part_mask", "u32")])
 ERASURE_ORDERED = Message("ErasureOrdered", [(1, "reason", "enum"), (2, "subject", "bytes"), (3, "case_id", "bytes"),
-                                             (4, "content", ERASED_CONTENT, R), (5, "receiver", RECEIVER, R)])
+                                             (4, "content", ERASED_CONTENT, R), (5, "receiver", RECEIVER, R), (6, "slot", "u64", R),
+                                             (7, "kept_slot", "u64")])
 ERASURE_DONE = Message("ErasureDone", [(1, "ordered", "u64", R)])
 ACTS = {1: "ledger_opened", 2: "node_enrolled", 3: "quarantined", 4: "deliveries_confirmed", 60: "erasure_ordered", 61: "erasure_done"}
 ACT_ENTRY = Message("ActEntry", [(1, "ledger_opened", LEDGER_OPENED), (2, "node_enrolled", NODE_ENROLLED), (3, "quarantined", QUARANTINED),
@@ -388,6 +389,14 @@ def act_check(act):
     elif act.deliveries_confirmed is not None:
         for confirm in act.deliveries_confirmed.confirm:
             need(1 <= len(confirm.statement) <= 1024 and len(confirm.signature) == 64, "a confirmation")
+    elif act.erasure_ordered is not None:
+        ordered = act.erasure_ordered
+        need(ordered.reason in (1, 2) and len(ordered.subject) == 32 and len(ordered.case_id) in (0, 16) and
+             1 <= len(ordered.content) <= 1000 and len(ordered.receiver) <= 64 and len(ordered.slot) <= 64 and
+             all(is_node(r.node) for r in ordered.receiver) and all(c.header or c.part_mask for c in ordered.content), "an order")
+        rising([content.position for content in ordered.content], "contents")
+    elif act.erasure_done is not None:
+        need(len(act.erasure_done.ordered) <= 1000, "an erasure")
 
 
 def statement_read(schema, data, context, size, depth):
@@ -762,12 +771,16 @@ class Verification:
                       count=s.count, enrolled=enrolled)
 
     def acts(self):
+        events = {position for position, entry in self.leaves if entry.event is not None}
         for (position, entry), leaf in zip(self.leaves, self.evidence.leaf):
             act = entry.act
             if act is None or act.ledger_opened is not None or act.node_enrolled is not None:
                 continue
             name = next((name for name in ACTS.values() if act[name] is not None), "unknown")
             self.fact("act", position=position, hub_time_us=entry.hub_time_us, act=name, leaf_hash=sha256(b"\0", leaf.entry).hex())
+            for content in act.erasure_ordered.content if act.erasure_ordered is not None else ():
+                if content.position in events:
+                    self.fact("erasure", position=content.position, ordered=position, header=bool(content.header), parts=content.part_mask)
 
     def seal_at(self, i):
         need(i in self.statements, "it is no seal")
