@@ -40,7 +40,8 @@ static const struct setting jsonl_settings[] = {
 
 struct jsonl {
     const char *path;
-    const char *origin;
+    const char *origin;    /* of the node; changes when the hub goes on under another generation */
+    char last_origin[256]; /* of the last line: positions of another generation say nothing about ours */
     int fd;
     off_t size;                         /* of what is durable */
     struct casebus_delivery_id last;    /* in the file or gathered */
@@ -119,6 +120,13 @@ static int tail_cut(struct jsonl *jsonl, off_t size, struct casebus_error *err)
     return 0;
 }
 
+/* Whether both are generations of one hub: all of the name but its last number. */
+static bool same_hub(const char *a, const char *b)
+{
+    const char *end = strrchr(a, '/');
+    return end && strncmp(a, b, (size_t)(end + 1 - a)) == 0 && strrchr(b, '/') == b + (end - a);
+}
+
 /* A hub that begins anew counts from 0: its deliveries would be taken for those that are here already. */
 static int file_of_another_hub(const struct jsonl *jsonl, const char *origin, struct casebus_error *err)
 {
@@ -137,9 +145,10 @@ static int line_parse(struct jsonl *jsonl, const char *line, size_t size, struct
     if (good)
         jsonl->last = (struct casebus_delivery_id){(uint64_t)json_integer_value(position),
                                                    (uint32_t)json_integer_value(ordinal)};
-    int r = !good                                          ? file_odd(jsonl, err)
-            : origin && strcmp(origin, jsonl->origin) != 0 ? file_of_another_hub(jsonl, origin, err)
-                                                           : 0;
+    int r = !good                                        ? file_odd(jsonl, err)
+            : origin && !same_hub(origin, jsonl->origin) ? file_of_another_hub(jsonl, origin, err)
+                                                         : 0;
+    snprintf(jsonl->last_origin, sizeof jsonl->last_origin, "%s", origin ? origin : jsonl->origin);
     json_decref(root);
     return r;
 }
@@ -296,7 +305,7 @@ static int line_gather(const char *data, size_t size, void *self)
 static int jsonl_deliver(void *sink, const struct casebus_delivery *delivery, struct casebus_error *err)
 {
     struct jsonl *jsonl = sink;
-    if (!id_is_new(delivery->id, jsonl->last))
+    if (strcmp(jsonl->last_origin, jsonl->origin) == 0 && !id_is_new(delivery->id, jsonl->last))
         return 0;
     json_t *line = line_make(jsonl, delivery);
     if (!line)
@@ -312,6 +321,7 @@ static int jsonl_deliver(void *sink, const struct casebus_delivery *delivery, st
                          (unsigned long long)delivery->id.position, jsonl->path);
     }
     jsonl->last = delivery->id;
+    snprintf(jsonl->last_origin, sizeof jsonl->last_origin, "%s", jsonl->origin);
     return 0;
 }
 

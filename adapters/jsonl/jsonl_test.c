@@ -287,9 +287,33 @@ static void test_file_of_another_hub_is_left_alone(void **state)
     assert_int_equal(deliver(place, sink, 5, 0), 0);
     flush(sink, 5);
     jsonl_sink.close(sink);
-    assert_int_equal(jsonl_sink.open(&sink, &place->config, "js.example/exchange/2", &last, &err), -1);
+    assert_int_equal(jsonl_sink.open(&sink, &place->config, "js.example/other/1", &last, &err), -1);
     assert_int_equal(err.code, CASEBUS_HUB_IDENTITY);
     jsonl_sink.close(opened(place, 5));
+}
+
+/* A hub that was restored counts on from a lower position: that is no repeat. */
+static void test_positions_of_the_next_generation_are_new(void **state)
+{
+    struct place *place = *state;
+    struct casebus_delivery_id id;
+    uint64_t last = 0;
+    void *sink = opened(place, 0);
+    assert_int_equal(deliver(place, sink, 5, 0), 0);
+    flush(sink, 5);
+    jsonl_sink.close(sink);
+    assert_int_equal(jsonl_sink.open(&sink, &place->config, "js.example/exchange/2", &id, NULL), 0);
+    assert_int_equal(deliver(place, sink, 3, 0), 0);
+    assert_int_equal(deliver(place, sink, 3, 0), 0);
+    assert_int_equal(deliver(place, sink, 4, 0), 0);
+    flush(sink, 4);
+    jsonl_sink.close(sink);
+    struct buffer whole;
+    assert_int_equal(file_read(place->path, 100000, &whole, NULL), 0);
+    for (size_t i = 0; i < whole.size; i++)
+        last += whole.data[i] == '\n';
+    buffer_deinit(&whole);
+    assert_int_equal(last, 3);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
@@ -307,6 +331,7 @@ int main(void)
         TEST(test_a_failed_write_leaves_whole_lines_and_is_tried_again),
         TEST(test_a_full_sink_says_so_and_works_on_after_a_flush),
         TEST(test_file_of_another_hub_is_left_alone),
+        TEST(test_positions_of_the_next_generation_are_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

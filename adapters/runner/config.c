@@ -24,6 +24,8 @@ const struct setting general_settings[] = {
      N_("Policy file: whose cosignatures show that the hub shows everybody the same record"), NULL},
     {"witness_patience", SETTING_TEXT, "3600", GENERAL(witness_patience),
      N_("Seconds without their word after which a warning is logged"), NULL},
+    {"outbox_keep_mb", SETTING_TEXT, "512", GENERAL(outbox_keep_mb),
+     N_("MiB of acknowledged events that are kept until the hub has a second copy of them"), NULL},
     {"rejects", SETTING_WRITE, "", GENERAL(rejects),
      N_("Where rows go that cannot be used; NODE/rejects.csv else"), NULL},
     {"backfill", SETTING_BOOL, "false", GENERAL(backfill), N_("This is history: it rings no clock"), NULL},
@@ -190,21 +192,31 @@ static void node_check(struct config *config, struct faults *faults)
     faults_hint(faults, _("the hub's operator makes the folder: casebus node add NAME --out DIR"));
 }
 
+/* A number from 1 on, with at most eight digits. */
+static void number_check(struct config *config, const char *name, const char *value, unsigned *out,
+                         struct faults *faults, const char *hint)
+{
+    const struct tree_node *node = tree_find(config->root, name);
+    char *end = NULL;
+    if (value)
+        *out = (unsigned)strtoul(value, &end, 10);
+    if (node && value && (*end || value[0] < '1' || value[0] > '9' || strlen(value) > 8)) {
+        faults_add(faults, &node->place, _("'%s' cannot be '%s'"), name, value);
+        faults_hint(faults, "%s", hint);
+    }
+}
+
 /* Whose word counts is known before anything starts. */
 static void witnesses_check(struct config *config, struct faults *faults)
 {
     const struct tree_node *node = tree_find(config->root, "witnesses");
-    const struct tree_node *patience = tree_find(config->root, "witness_patience");
-    const char *seconds = config->general.witness_patience;
     struct policy *policy;
     struct casebus_error err;
-    char *end = NULL;
-    if (seconds)
-        config->general.witness_patience_s = (unsigned)strtoul(seconds, &end, 10);
-    if (patience && seconds && (*end || seconds[0] < '1' || seconds[0] > '9' || strlen(seconds) > 8)) {
-        faults_add(faults, &patience->place, _("'%s' cannot be '%s'"), "witness_patience", seconds);
-        faults_hint(faults, _("it is a number of seconds, from 1 to 99999999"));
-    }
+    number_check(config, "witness_patience", config->general.witness_patience,
+                 &config->general.witness_patience_s, faults,
+                 _("it is a number of seconds, from 1 to 99999999"));
+    number_check(config, "outbox_keep_mb", config->general.outbox_keep_mb, &config->general.outbox_keep,
+                 faults, _("it is a number of MiB, from 1 to 99999999"));
     if (!node || !config->general.witnesses || access(config->general.witnesses, R_OK) != 0)
         return;
     if (policy_read(&policy, config->general.witnesses, &err) != 0)

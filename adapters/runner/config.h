@@ -20,6 +20,8 @@ struct general {
     const char *witnesses; /* "": none */
     const char *witness_patience;
     unsigned witness_patience_s;
+    const char *outbox_keep_mb;
+    unsigned outbox_keep; /* MiB */
     bool backfill;
 };
 

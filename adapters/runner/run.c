@@ -363,6 +363,8 @@ static int node_open(struct run *run, struct casebus_error *err)
                                            .self = run,
                                            .witnesses = run->config.general.witnesses,
                                            .witness_patience_s = run->config.general.witness_patience_s,
+                                           .outbox_keep_bytes = (uint64_t)run->config.general.outbox_keep
+                                                                << 20,
                                            .subscribe = run->config.sink_kind != NULL};
     run->event = casebus_event_new();
     if (!run->event)

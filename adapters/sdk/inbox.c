@@ -132,7 +132,7 @@ int inbox_confirm(struct inbox *inbox, struct casebus_delivery_id id, struct cas
     while (i < inbox->n && id_compare(inbox->taken[inbox->first + i].id, id) < 0)
         i++;
     if (i == inbox->n || id_compare(inbox->taken[inbox->first + i].id, id) != 0)
-        return confirm_unknown(id, err);
+        return inbox->cut && id.position >= inbox->cut ? 0 : confirm_unknown(id, err);
     inbox->confirmed = inbox->taken[inbox->first + i];
     inbox->first += i + 1;
     inbox->n -= i + 1;
@@ -152,5 +152,30 @@ int inbox_save(struct inbox *inbox, struct casebus_error *err)
     if (file_write(inbox->path, bytes_of(text, (size_t)length), 0600, err) != 0)
         return -1;
     inbox->stale = false;
+    return 0;
+}
+
+/* A receiver that had more than the restored hub has everything before @position. It goes on behind the entry
+ * at @position, which opens the generation and is delivered to nobody, and counts its running hash anew. */
+static void cut_behind(struct inbox *inbox, uint64_t position)
+{
+    const struct inbox_mark opening = {.any = true, .id = {.position = position, .ordinal = 0}};
+    inbox->confirmed = inbox->last = opening;
+    inbox->first = inbox->n = 0;
+}
+
+int inbox_cut(struct inbox *inbox, uint64_t position, struct casebus_error *err)
+{
+    if (!inbox->last.any || inbox->last.id.position < position)
+        return 0;
+    inbox->cut = position;
+    if (inbox->confirmed.any && inbox->confirmed.id.position >= position) {
+        cut_behind(inbox, position);
+        inbox->stale = true;
+        return inbox_save(inbox, err);
+    }
+    while (inbox->n > 0 && inbox->taken[inbox->first + inbox->n - 1].id.position >= position)
+        inbox->n--;
+    inbox->last = inbox->n > 0 ? inbox->taken[inbox->first + inbox->n - 1] : inbox->confirmed;
     return 0;
 }

@@ -25,7 +25,8 @@ struct inbox {
     struct inbox_mark last;   /* handed to the application */
     struct inbox_mark *taken; /* handed over and not confirmed, oldest first */
     size_t first, n, capacity;
-    bool stale; /* the file does not hold `confirmed` */
+    uint64_t cut; /* deliveries from here on that the application may still confirm were forgotten; 0: none */
+    bool stale;   /* the file does not hold `confirmed` */
 };
 
 int inbox_open(struct inbox *inbox, const char *dir, struct crypter *crypter, struct casebus_error *err);
@@ -42,6 +43,9 @@ int inbox_take(struct inbox *inbox, struct casebus_delivery_id id, const uint8_t
 void inbox_untake(struct inbox *inbox, const struct inbox_mark *before);
 /* Everything up to @id is safe. CASEBUS_NOT_FOUND when it was never handed over. */
 int inbox_confirm(struct inbox *inbox, struct casebus_delivery_id id, struct casebus_error *err);
+/* Entries from @position on are no longer those that were there before: deliveries of them are forgotten, and
+ * the next one comes from behind @position. On disk when it returns. */
+int inbox_cut(struct inbox *inbox, uint64_t position, struct casebus_error *err);
 int inbox_save(struct inbox *inbox, struct casebus_error *err);
 
 #endif

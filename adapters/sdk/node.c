@@ -3,6 +3,7 @@
 #include "casebus/node.h"
 
 #include "adapters/sdk/event.h"
+#include "adapters/sdk/generation.h"
 #include "adapters/sdk/session.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
@@ -19,7 +20,8 @@ enum {
     ARENA_MAX = 4 * 1024 * 1024,
 };
 
-#define OUTBOX_MAX ((uint64_t)1 << 30)
+#define OUTBOX_MAX  ((uint64_t)1 << 30)
+#define OUTBOX_KEEP ((uint64_t)1 << 29)
 
 struct casebus_node {
     struct casebus_node_handlers handlers;
@@ -27,6 +29,7 @@ struct casebus_node {
     struct log log;
     int lock;
     struct enrolment enrolment;
+    char dir[PATH_MAX];
     char endpoint[ENDPOINT_MAX];
     struct crypter *crypter;
     struct outbox *outbox;
@@ -117,11 +120,12 @@ static int outbox_part_open(struct casebus_node *node, const struct casebus_node
     char path[PATH_MAX];
     if (path_join(path, sizeof path, options->dir, "outbox") != 0)
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), options->dir);
-    const struct outbox_options outbox = {.dir = path,
-                                          .max_bytes = options->outbox_max_bytes ? options->outbox_max_bytes
-                                                                                 : OUTBOX_MAX,
-                                          .enrolment = &node->enrolment,
-                                          .crypter = node->crypter};
+    const struct outbox_options outbox = {
+        .dir = path,
+        .max_bytes = options->outbox_max_bytes ? options->outbox_max_bytes : OUTBOX_MAX,
+        .keep_max_bytes = options->outbox_keep_bytes ? options->outbox_keep_bytes : OUTBOX_KEEP,
+        .enrolment = &node->enrolment,
+        .crypter = node->crypter};
     return outbox_open(&node->outbox, &outbox, err);
 }
 
@@ -135,8 +139,9 @@ static int node_load(struct casebus_node *node, const struct casebus_node_option
     if (path_join(path, sizeof path, options->dir, "lock") != 0)
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), options->dir);
     node->lock = file_lock(path, err);
-    if (node->lock < 0)
+    if (node->lock < 0 || generation_load(&node->enrolment, options->dir, err) != 0)
         return -1;
+    strcpy(node->dir, options->dir); /* shorter than the path of the lock */
     node->crypter = crypter_new(node->enrolment.suite);
     if (!node->crypter)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a node"));
@@ -212,6 +217,7 @@ static int session_begin(struct casebus_node *node, const struct casebus_node_op
         .loop = node->loop,
         .context = node->context,
         .endpoint = node->endpoint,
+        .dir = node->dir,
         .enrolment = &node->enrolment,
         .crypter = node->crypter,
         .outbox = node->outbox,
@@ -439,6 +445,7 @@ void casebus_node_get_status(const struct casebus_node *node, struct casebus_nod
     status->stream = outbox_stream(node->outbox);
     status->pending = outbox_pending(node->outbox);
     status->pending_bytes = outbox_pending_bytes(node->outbox);
+    status->kept = outbox_kept(node->outbox, &status->kept_bytes);
     status->checkpoint_size = node->witness.newest.size;
     status->confirmed_size = node->confirmed.newest.size;
     status->unconfirmed_since = node->confirmed.unconfirmed_since_us / 1000000;

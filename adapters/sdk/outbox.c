@@ -1,13 +1,16 @@
-/* Three kinds of records in a segment log say everything:
+/* Four kinds of records in a segment log say everything:
  *
  *   EVENT  number 8 | mark 8 | a serialised Event
  *   BATCH  stream 8 | first 8 | count 4 | statement size 4 | statement | signature 64
  *   STATE  stream 8 | base 8 | answered 8 | last mark 8 | hash of the last answered statement 32
+ *   KEPT   first number 8 | last number 8 | end 8 | record of the first event 8 | bytes 8
  *
  * The newest STATE says which events are done with and in which stream the rest is numbered; BATCH records of
  * that stream behind it are frozen. STATE is written with each answer but synced only with what comes next:
  * if it is lost, some batches are sent again as the same bytes, and the hub gives the same answers again.
  * What lies before the first unanswered event is trimmed, but not before the STATE that says so is on disk.
+ * When the hub has told that its ledger gets a second copy, answered batches stay until that copy reaches the
+ * ledger size `end`; KEPT says so. A restored hub that has less makes them unanswered again.
  *
  *      answered        taken (sent)      fed (in memory)      last
  *   ------|----------------|-----------------|------------------|      numbers
@@ -16,6 +19,7 @@
 #include "adapters/sdk/outbox.h"
 
 #include "adapters/sdk/feed.h"
+#include "adapters/sdk/kept.h"
 #include "proto/base/seglog.h"
 #include "proto/base/texts.h"
 #include "proto/codec/event.h"
@@ -28,10 +32,12 @@ enum {
     RECORD_EVENT = 1,
     RECORD_BATCH = 2,
     RECORD_STATE = 3,
+    RECORD_KEPT = 4,
 
     EVENT_HEAD = 16,
     BATCH_HEAD = 24,
     STATE_SIZE = 64,
+    KEPT_SIZE = 40,
     STATEMENT_MAX = 1024,
 
     SEGMENT_SIZE = 4 * 1024 * 1024,
@@ -66,6 +72,11 @@ struct outbox {
 
     uint64_t unanswered_record; /* of the event behind `answered`, or where it will be */
     uint64_t trim_record;       /* as the newest STATE record saw it */
+    uint64_t trim_synced;       /* as the newest one that is on disk saw it */
+    struct kept kept;           /* answered, and kept until there is a second copy */
+    uint64_t keep_max_bytes;
+    uint64_t secured;  /* size of the ledger that has a second copy, as the hub said; 0: it keeps none */
+    uint64_t last_end; /* of the last answer */
     uint64_t synced_record;
     size_t unsynced_bytes;
     bool state_stale; /* the newest STATE is not synced, or does not say everything */
@@ -99,6 +110,14 @@ static int state_append(struct outbox *outbox, struct casebus_error *err)
     return 0;
 }
 
+/* What is kept is not trimmed. */
+static int log_trim(struct outbox *outbox, struct casebus_error *err)
+{
+    uint64_t kept = kept_record(&outbox->kept);
+    uint64_t record = kept < outbox->trim_synced ? kept : outbox->trim_synced;
+    return record ? seglog_trim(outbox->log, record, err) : 0;
+}
+
 int outbox_sync(struct outbox *outbox, struct casebus_error *err)
 {
     if (seglog_sync(outbox->log, err) != 0)
@@ -106,7 +125,8 @@ int outbox_sync(struct outbox *outbox, struct casebus_error *err)
     outbox->synced_record = seglog_last(outbox->log);
     outbox->unsynced_bytes = 0;
     outbox->state_stale = false;
-    return outbox->trim_record ? seglog_trim(outbox->log, outbox->trim_record, err) : 0;
+    outbox->trim_synced = outbox->trim_record;
+    return log_trim(outbox, err);
 }
 
 int outbox_settle(struct outbox *outbox, struct casebus_error *err)
@@ -288,6 +308,24 @@ static int batch_recover(struct outbox *outbox, const struct seglog_record *reco
     return 0;
 }
 
+static int kept_recover(struct outbox *outbox, const struct seglog_record *record, struct casebus_error *err)
+{
+    const uint8_t *at = record->payload.data;
+    if (record->payload.size != KEPT_SIZE)
+        return damaged(record, _("a note of what is kept, of the wrong size"), err);
+    const struct kept_batch batch = {get_u64le(at), get_u64le(at + 8), get_u64le(at + 16), get_u64le(at + 24),
+                                     get_u64le(at + 32)};
+    if (batch.last_number > outbox->answered || batch.first_record < seglog_first(outbox->log))
+        return 0; /* taken back, or trimmed */
+    if (batch.first_number == 0 || batch.first_number > batch.last_number ||
+        batch.first_record >= record->number)
+        return damaged(record, _("a note of what is kept that cannot be"), err);
+    outbox->last_end = batch.end;
+    return kept_add(&outbox->kept, &batch)
+               ? 0
+               : error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the outbox"));
+}
+
 /* Second walk: what is not answered. */
 static int rest_recover(struct outbox *outbox, const struct seglog_record *record, struct casebus_error *err)
 {
@@ -296,6 +334,8 @@ static int rest_recover(struct outbox *outbox, const struct seglog_record *recor
         return event_recover(outbox, record, err);
     case RECORD_BATCH:
         return batch_recover(outbox, record, err);
+    case RECORD_KEPT:
+        return kept_recover(outbox, record, err);
     case RECORD_STATE:
         return 0;
     default:
@@ -357,6 +397,7 @@ int outbox_open(struct outbox **outboxp, const struct outbox_options *options, s
     outbox->enrolment = options->enrolment;
     outbox->crypter = options->crypter;
     outbox->max_bytes = options->max_bytes;
+    outbox->keep_max_bytes = options->keep_max_bytes;
     if (seglog_open(&outbox->log, options->dir, &log_options, err) != 0 || outbox_recover(outbox, err) != 0) {
         error_context(err, _("outbox '%s'"), options->dir);
         outbox->log = seglog_close(outbox->log); /* leaves the files as they were found */
@@ -378,6 +419,7 @@ struct outbox *outbox_close(struct outbox *outbox)
     seglog_close(outbox->log);
     batches_free(outbox);
     feed_deinit(&outbox->feed);
+    kept_deinit(&outbox->kept);
     free(outbox);
     return NULL;
 }
@@ -752,10 +794,36 @@ static uint64_t unanswered_find(const struct outbox *outbox)
     return outbox->fed < outbox->last ? outbox->feed_record : seglog_last(outbox->log) + 1;
 }
 
-int outbox_answered(struct outbox *outbox, struct casebus_error *err)
+/* A batch that was refused as a whole has no place in the ledger; it counts as lying where the one before
+ * ends, so that numbers are kept without gaps. */
+static int batch_keep(struct outbox *outbox, const struct outbox_batch *batch, uint64_t end,
+                      struct casebus_error *err)
+{
+    uint8_t payload[KEPT_SIZE];
+    struct iovec part = {payload, sizeof payload};
+    uint64_t record;
+    if (end > outbox->last_end)
+        outbox->last_end = end;
+    if (outbox->secured == 0 || outbox->keep_max_bytes == 0)
+        return 0;
+    const struct kept_batch kept = {batch->first_number, batch->first_number + batch->count - 1,
+                                    outbox->last_end, batch->first_record, batch->event_bytes};
+    put_u64le(payload, kept.first_number);
+    put_u64le(payload + 8, kept.last_number);
+    put_u64le(payload + 16, kept.end);
+    put_u64le(payload + 24, kept.first_record);
+    put_u64le(payload + 32, kept.bytes);
+    if (!kept_add(&outbox->kept, &kept))
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to keep what was sent"));
+    return seglog_append(outbox->log, RECORD_KEPT, &part, 1, &record, err);
+}
+
+int outbox_answered(struct outbox *outbox, uint64_t end, struct casebus_error *err)
 {
     struct outbox_batch *batch = outbox_awaited(outbox);
     assert(batch);
+    if (batch_keep(outbox, batch, end, err) != 0)
+        return -1;
     outbox->answered += batch->count;
     memcpy(outbox->answered_hash, batch->hash, DIGEST_SIZE);
     assert(batch->event_bytes <= outbox->pending_bytes);
@@ -767,4 +835,48 @@ int outbox_answered(struct outbox *outbox, struct casebus_error *err)
     outbox->back = seglog_reader_close(outbox->back);
     outbox->unanswered_record = unanswered_find(outbox);
     return state_append(outbox, err);
+}
+
+/* --- kept until there is a second copy --- */
+
+int outbox_set_secured(struct outbox *outbox, uint64_t size, struct casebus_error *err)
+{
+    outbox->secured = size;
+    return kept_secure(&outbox->kept, size ? size : UINT64_MAX) ? log_trim(outbox, err) : 0;
+}
+
+bool outbox_let_go(struct outbox *outbox, uint64_t *first, uint64_t *last)
+{
+    return kept_bound(&outbox->kept, outbox->keep_max_bytes, first, last);
+}
+
+uint64_t outbox_kept(const struct outbox *outbox, uint64_t *bytes)
+{
+    if (bytes)
+        *bytes = outbox->kept.bytes;
+    return kept_events(&outbox->kept);
+}
+
+static int pending_recover(struct outbox *outbox, const struct seglog_record *record,
+                           struct casebus_error *err)
+{
+    return record->kind == RECORD_EVENT ? event_recover(outbox, record, err) : 0;
+}
+
+int outbox_lost(struct outbox *outbox, uint64_t size, uint64_t *first, uint64_t *count,
+                struct casebus_error *err)
+{
+    uint64_t record;
+    *count = 0;
+    if (kept_take_lost(&outbox->kept, size, first, &record)) {
+        *count = outbox->answered + 1 - *first;
+        outbox->answered = outbox->last = *first - 1;
+        outbox->pending_bytes = 0;
+        outbox->trim_record = record; /* they must not be trimmed any more */
+        if (outbox_sync(outbox, err) != 0 || log_walk(outbox, pending_recover, err) != 0)
+            return -1;
+    }
+    outbox->last_end = 0;
+    outbox->secured = 0;
+    return outbox_restream(outbox, err);
 }

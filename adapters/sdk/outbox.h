@@ -18,6 +18,7 @@ struct outbox;
 struct outbox_options {
     const char *dir;
     uint64_t max_bytes;                /* of events that are not answered */
+    uint64_t keep_max_bytes;           /* of answered ones that are kept until there is a second copy */
     const struct enrolment *enrolment; /* signs the batches; outlives the outbox */
     struct crypter *crypter;           /* of the thread that uses the outbox; outlives it */
 };
@@ -85,7 +86,21 @@ struct outbox_batch *outbox_awaited(struct outbox *outbox);
 /* Reads the @index-th event of a sent @batch into @event (reset first). */
 int outbox_read(struct outbox *outbox, const struct outbox_batch *batch, uint32_t index, struct buffer *event,
                 struct casebus_error *err);
-/* The awaited batch is answered and leaves; it is freed. */
-int outbox_answered(struct outbox *outbox, struct casebus_error *err);
+/* The awaited batch is answered; it is freed. @end: size that the hub's ledger has to have to hold all of it;
+ * 0: it is not in the ledger. Its events leave, or stay behind until a second copy of the ledger has them. */
+int outbox_answered(struct outbox *outbox, uint64_t end, struct casebus_error *err);
+
+/* The hub's ledger has a second copy up to @size: what is in it may go. 0: none is kept, nothing is waited
+ * for.
+ */
+int outbox_set_secured(struct outbox *outbox, uint64_t size, struct casebus_error *err);
+/* True: more was kept than the bound allows, and events *first to *last went. */
+bool outbox_let_go(struct outbox *outbox, uint64_t *first, uint64_t *last);
+/* How many events are kept, and bytes of them (may be NULL). */
+uint64_t outbox_kept(const struct outbox *outbox, uint64_t *bytes);
+/* The hub was restored and holds only what lay in the first @size entries: events beyond them are unanswered
+ * again, as far as they were kept: *count of them from number *first on. Opens a new stream in any case. */
+int outbox_lost(struct outbox *outbox, uint64_t size, uint64_t *first, uint64_t *count,
+                struct casebus_error *err);
 
 #endif

@@ -79,12 +79,22 @@ static const struct outbox_batch *answer_match(struct session *session, uint64_t
 }
 
 /* The awaited batch leaves the outbox. */
-static int batch_done(struct session *session, struct casebus_error *err)
+static int batch_done(struct session *session, uint64_t end, struct casebus_error *err)
 {
+    uint64_t first, last;
     session->in_flight_bytes -= outbox_awaited(session->parts.outbox)->frame_size;
     session->in_flight_batches--;
     session->delay_ms = 0;
-    return outbox_answered(session->parts.outbox, err);
+    if (outbox_answered(session->parts.outbox, end, err) != 0)
+        return -1;
+    if (outbox_let_go(session->parts.outbox, &first, &last))
+        log_warning(
+            session->parts.log, "OUTBOX-LET-GO",
+            _("events %" PRIu64 " to %" PRIu64
+              " are acknowledged but not in any backup of the hub yet; they are not kept here any more, "
+              "because the outbox keeps no more than it may (outbox_keep_mb)"),
+            first, last);
+    return 0;
 }
 
 static void outcome_tell(struct session *session, const struct outbox_batch *batch, uint32_t index,
@@ -140,7 +150,7 @@ int publishing_on_accepted(struct session *session, const Casebus__V1__Accepted 
     for (uint32_t i = 0; i < receipt.n && r == 0; i++)
         r = member_tell(session, batch, i, &receipt.members[i], &bytes, err);
     buffer_deinit(&bytes);
-    return r == 0 ? batch_done(session, err) : -1;
+    return r == 0 ? batch_done(session, receipt.end, err) : -1;
 }
 
 /* Every member of the batch is refused with the same words. The hub's count of this stream did not move, so
@@ -154,7 +164,7 @@ static int batch_refused(struct session *session, const struct outbox_batch *bat
     for (uint32_t i = 0; i < batch->count && r == 0; i++)
         r = refusal_tell(session, batch, i, refused->code, refused->sentence, refused->hint, &bytes, err);
     buffer_deinit(&bytes);
-    if (r != 0 || batch_done(session, err) != 0)
+    if (r != 0 || batch_done(session, 0, err) != 0)
         return -1;
     return outbox_restream(session->parts.outbox, err);
 }

@@ -49,9 +49,7 @@ int witness_save(struct witness *witness, struct casebus_error *err)
     return 0;
 }
 
-/* Joins hashes from outside; false when one of them is no hash or there are too many. */
-static bool hashes_join(uint8_t out[TREE_PROOF_MAX + 1][DIGEST_SIZE], const ProtobufCBinaryData *hashes,
-                        size_t n)
+bool hashes_join(uint8_t out[TREE_PROOF_MAX + 1][DIGEST_SIZE], const ProtobufCBinaryData *hashes, size_t n)
 {
     if (n > TREE_PROOF_MAX + 1)
         return false;
@@ -87,8 +85,8 @@ static int behind(const struct checkpoint *old, const struct checkpoint *new, st
                       _("the hub was restored from an old copy; its operator has to open a new generation"));
 }
 
-static bool grown_from(struct crypter *crypter, const struct checkpoint *old, const struct checkpoint *new,
-                       const Casebus__V1__SignedCheckpoint *sent)
+bool checkpoint_grown(struct crypter *crypter, const struct checkpoint *old, const struct checkpoint *new,
+                      const Casebus__V1__SignedCheckpoint *sent)
 {
     uint8_t proof[TREE_PROOF_MAX + 1][DIGEST_SIZE];
     if (old->size == 0)
@@ -112,7 +110,7 @@ int witness_advance(struct witness *witness, const Casebus__V1__SignedCheckpoint
         return -1;
     if (next.size < newest->size)
         return behind(newest, &next, err);
-    if (!grown_from(witness->crypter, newest, &next, sent))
+    if (!checkpoint_grown(witness->crypter, newest, &next, sent))
         return inconsistent(newest, &next, err);
     if (next.size > newest->size) {
         witness->newest = next;
@@ -234,6 +232,7 @@ static int positions_fill(struct receipt *receipt, uint64_t tree_size, struct ca
     for (uint32_t i = 0; i < receipt->n; i++)
         if (receipt->members[i].kind == CASEBUS_ACCEPTED)
             receipt->members[i].position = ++position;
+    receipt->end = position + 1;
     return position < tree_size ? 0 : untrue(_("the tree ends before its events"), err);
 }
 

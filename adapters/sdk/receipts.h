@@ -9,6 +9,7 @@
 #include "adapters/sdk/outbox.h"
 #include "casebus/node.h"
 #include "proto/casebus/v1/session.pb-c.h"
+#include "proto/merkle/tree.h"
 
 #include <limits.h>
 
@@ -32,8 +33,15 @@ int witness_save(struct witness *witness, struct casebus_error *err);
 int witness_advance(struct witness *witness, const Casebus__V1__SignedCheckpoint *checkpoint,
                     struct casebus_error *err);
 
+/* Joins hashes from outside; false when one of them is no hash or there are too many. */
+bool hashes_join(uint8_t out[TREE_PROOF_MAX + 1][DIGEST_SIZE], const ProtobufCBinaryData *hashes, size_t n);
+/* Whether @sent proves that the tree of @new has grown from that of @old. */
+bool checkpoint_grown(struct crypter *crypter, const struct checkpoint *old, const struct checkpoint *new,
+                      const Casebus__V1__SignedCheckpoint *sent);
+
 struct receipt {
     uint64_t seal_position;
+    uint64_t end; /* size of the ledger that has all of the batch */
     uint32_t n;
     struct receipt_member {
         enum casebus_outcome_kind kind;

@@ -24,7 +24,7 @@ static struct arena arena;
 static struct arena scratch; /* of publish */
 static struct outbox *outbox;
 static char dir[PATH_MAX];
-static uint64_t max_bytes;
+static uint64_t max_bytes, keep_max_bytes;
 
 #define OK(call)                                                                                             \
     do {                                                                                                     \
@@ -35,7 +35,8 @@ static uint64_t max_bytes;
 static void reopen(const char *path)
 {
     outbox = outbox_close(outbox);
-    OK(outbox_open(&outbox, &(struct outbox_options){path, max_bytes, &enrolment, crypter}, &err));
+    OK(outbox_open(&outbox, &(struct outbox_options){path, max_bytes, keep_max_bytes, &enrolment, crypter},
+                   &err));
 }
 
 static int open_all(void **state)
@@ -47,7 +48,7 @@ static int open_all(void **state)
     arena_init(&arena, 65536, 64 << 20);
     arena_init(&scratch, 65536, 1 << 20);
     testbed_path(&bed, "outbox", dir);
-    max_bytes = 1 << 30;
+    max_bytes = keep_max_bytes = 1 << 30;
     reopen(dir);
     return 0;
 }
@@ -105,7 +106,7 @@ static struct bytes send_one(void)
 static void answer_one(void)
 {
     assert_non_null(outbox_awaited(outbox));
-    OK(outbox_answered(outbox, &err));
+    OK(outbox_answered(outbox, 0, &err));
 }
 
 static void test_numbers_and_marks_go_on_after_reopening(void **state)
@@ -431,7 +432,9 @@ static void test_torn_end_is_cut_at_every_place(void **state)
         testbed_copy(copy, torn);
         tear(torn, offset);
         outbox = outbox_close(outbox);
-        if (outbox_open(&outbox, &(struct outbox_options){torn, max_bytes, &enrolment, crypter}, &err) != 0) {
+        if (outbox_open(&outbox,
+                        &(struct outbox_options){torn, max_bytes, keep_max_bytes, &enrolment, crypter},
+                        &err) != 0) {
             /* A synced record may be missed and named, never passed over in silence. */
             assert_int_equal(err.code, CASEBUS_DAMAGED);
             continue;
@@ -443,6 +446,133 @@ static void test_torn_end_is_cut_at_every_place(void **state)
             answer_one();
     }
     assert_int_equal(best, 4);
+}
+
+/* ---- kept until there is a second copy ---- */
+
+/* @n events, one batch each; the ledger is @step entries longer after each. */
+static void answer_each(int n, uint64_t *end, uint64_t step)
+{
+    for (int i = 0; i < n; i++) {
+        publish(1, 60000); /* too large to be kept as one with its neighbour */
+        send_one();
+        OK(outbox_answered(outbox, *end += step, &err));
+    }
+}
+
+static void test_without_a_second_copy_nothing_is_kept(void **state)
+{
+    uint64_t end = 100, first, count;
+    (void)state;
+    answer_each(5, &end, 2);
+    assert_int_equal(outbox_kept(outbox, NULL), 0);
+    OK(outbox_lost(outbox, 100, &first, &count, &err));
+    assert_int_equal(count, 0);
+    assert_int_equal(outbox_pending(outbox), 0);
+}
+
+static void test_what_is_not_secured_is_kept_over_a_restart_and_goes_when_it_is(void **state)
+{
+    uint64_t end = 100;
+    (void)state;
+    OK(outbox_set_secured(outbox, 50, &err));
+    answer_each(5, &end, 2); /* ends at 102 .. 110 */
+    assert_int_equal(outbox_kept(outbox, NULL), 5);
+    reopen(dir);
+    assert_int_equal(outbox_kept(outbox, NULL), 5);
+    OK(outbox_set_secured(outbox, 105, &err));
+    assert_int_equal(outbox_kept(outbox, NULL), 3);
+    OK(outbox_set_secured(outbox, 110, &err));
+    assert_int_equal(outbox_kept(outbox, NULL), 0);
+    assert_int_equal(outbox_pending(outbox), 0);
+}
+
+static void test_what_a_restored_hub_has_lost_is_unanswered_again(void **state)
+{
+    uint64_t end = 100, first, count, stream = outbox_stream(outbox);
+    (void)state;
+    OK(outbox_set_secured(outbox, 50, &err));
+    answer_each(5, &end, 2);
+    publish(2, 10);
+    uint64_t mark = outbox_last_mark(outbox), waiting = outbox_pending_bytes(outbox);
+    for (int round = 0; round < 2; round++) { /* said twice, it is the same */
+        OK(outbox_lost(outbox, 104, &first, &count, &err));
+        assert_int_equal(count, round ? 0 : 3);
+        assert_int_equal(outbox_pending(outbox), 5);
+        assert_int_not_equal(outbox_stream(outbox), stream);
+        assert_int_equal(outbox_last_mark(outbox), mark);
+        assert_true(outbox_pending_bytes(outbox) > waiting + 170000);
+        reopen(dir);
+    }
+    assert_int_equal(first, 3);
+    assert_int_equal(outbox_pending(outbox), 5);
+    OK(outbox_set_secured(outbox, 104, &err));
+    for (int i = 0; outbox_pending(outbox) > 0; i++) {
+        send_one();
+        struct outbox_batch *batch = outbox_awaited(outbox);
+        assert_non_null(batch);
+        if (i == 0) {
+            assert_int_equal(batch->first, 1); /* of the new stream */
+            assert_int_equal(batch->first_number, 3);
+            assert_int_equal(batch->marks[0], 3);
+        }
+        OK(outbox_answered(outbox, end += 2, &err));
+    }
+    assert_int_equal(outbox_pending_bytes(outbox), 0);
+    assert_int_equal(outbox_kept(outbox, NULL), 5); /* of the new answers; the first two are secured */
+    reopen(dir);
+    OK(outbox_set_secured(outbox, 104, &err));
+    assert_int_equal(outbox_kept(outbox, NULL), 5);
+    assert_int_equal(outbox_pending(outbox), 0);
+}
+
+static void test_past_the_bound_the_oldest_go_and_their_numbers_are_told(void **state)
+{
+    uint64_t end = 100, first = 0, last = 0, bytes, count;
+    (void)state;
+    keep_max_bytes = 200000;
+    reopen(dir);
+    OK(outbox_set_secured(outbox, 50, &err));
+    answer_each(3, &end, 2);
+    assert_false(outbox_let_go(outbox, &first, &last));
+    answer_each(2, &end, 2);
+    assert_true(outbox_let_go(outbox, &first, &last));
+    assert_int_equal(first, 1);
+    assert_int_equal(last, 2);
+    assert_int_equal(outbox_kept(outbox, &bytes), 3);
+    assert_true(bytes <= keep_max_bytes);
+    OK(outbox_lost(outbox, 50, &first, &count, &err));
+    assert_int_equal(first, 3);
+    assert_int_equal(count, 3);
+}
+
+static unsigned segment_count(void)
+{
+    unsigned n = 0;
+    DIR *list = opendir(dir);
+    for (const struct dirent *entry; list && (entry = readdir(list));)
+        n += strstr(entry->d_name, ".seg") != NULL;
+    if (list)
+        closedir(list);
+    return n;
+}
+
+static void test_segments_of_what_is_secured_are_used_again(void **state)
+{
+    uint64_t end = 100;
+    unsigned files;
+    (void)state;
+    OK(outbox_set_secured(outbox, 1, &err));
+    answer_each(300, &end, 2);
+    OK(outbox_sync(outbox, &err));
+    files = segment_count();
+    assert_true(files > 3);
+    for (int i = 0; i < 10; i++) {
+        OK(outbox_set_secured(outbox, end, &err));
+        answer_each(50, &end, 2);
+        OK(outbox_sync(outbox, &err));
+    }
+    assert_true(segment_count() <= files);
 }
 
 int main(void)
@@ -463,6 +593,11 @@ int main(void)
         TEST(test_another_key_signs_new_batches),
         TEST(test_each_moment_of_a_life_can_be_gone_on_from),
         TEST(test_torn_end_is_cut_at_every_place),
+        TEST(test_without_a_second_copy_nothing_is_kept),
+        TEST(test_what_is_not_secured_is_kept_over_a_restart_and_goes_when_it_is),
+        TEST(test_what_a_restored_hub_has_lost_is_unanswered_again),
+        TEST(test_past_the_bound_the_oldest_go_and_their_numbers_are_told),
+        TEST(test_segments_of_what_is_secured_are_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

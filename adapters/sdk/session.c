@@ -12,6 +12,8 @@
  * hub says in Welcome decides whether this outbox is still the one that the hub knows. */
 #include "adapters/sdk/session.h"
 
+#include "adapters/sdk/generation.h"
+
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
@@ -319,6 +321,38 @@ static void limits_take(struct session *session, const Casebus__V1__Welcome *wel
     limits->ping_interval_ms = within(ping, PING_MIN_MS, PING_MAX_MS);
 }
 
+/* The hub was restored and proves how it goes on: this node goes with it, and everything that the hub has
+ * lost and that is kept here is unanswered again. The outbox is changed first: if this is cut short, the hub
+ * says the same again. */
+static int generation_follow(struct session *session, const Casebus__V1__Welcome *welcome,
+                             struct casebus_error *err)
+{
+    const struct session_parts *parts = &session->parts;
+    struct generation generation;
+    uint64_t held = parts->witness->newest.size, first = 0, count = 0;
+    if (generation_check(&generation, welcome, parts->enrolment, parts->witness, &session->arena, err) != 0 ||
+        outbox_lost(parts->outbox, generation.position, &first, &count, err) != 0 ||
+        inbox_cut(parts->inbox, generation.position, err) != 0 ||
+        generation_adopt(&generation, parts->enrolment, parts->dir, parts->witness, parts->confirmed, err) !=
+            0)
+        return -1;
+    log_warning(parts->log, "HUB-GENERATION",
+                _("the hub was restored and goes on as '%s': entries from %" PRIu64
+                  " on are not those that were there before"),
+                generation.origin, generation.position);
+    if (held > generation.shown.size && held > generation.position)
+        log_warning(parts->log, "GENERATION-LACKS",
+                    _("the hub names %" PRIu64
+                      " entries as the most that anybody had seen, but had shown %" PRIu64
+                      " to this node; the signed checkpoint is kept in '%s/evidence'"),
+                    generation.shown.size, held, parts->dir);
+    if (count > 0)
+        log_notice(parts->log, "SENT-AGAIN",
+                   _("%" PRIu64 " events from number %" PRIu64 " on were lost by the hub and are sent again"),
+                   count, first);
+    return 0;
+}
+
 static int identity_check(struct session *session, const Casebus__V1__Welcome *welcome,
                           struct casebus_error *err)
 {
@@ -326,6 +360,8 @@ static int identity_check(struct session *session, const Casebus__V1__Welcome *w
     if (welcome->version != 1)
         return error_set(err, CASEBUS_BAD_VERSION, _("the hub speaks casebus/%u, this node casebus/1"),
                          welcome->version);
+    if (strcmp(welcome->origin, origin) != 0 && welcome->generation)
+        return generation_follow(session, welcome, err);
     if (strcmp(welcome->origin, origin) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY, _("the hub is '%s', this node belongs to '%s'"),
                          welcome->origin, origin);
@@ -400,7 +436,8 @@ static int welcome_take(struct session *session, const Casebus__V1__Welcome *wel
         return error_set(err, CASEBUS_MALFORMED, _("the hub has sent a second Welcome"));
     if (identity_check(session, welcome, err) != 0 ||
         witness_advance(session->parts.witness, welcome->checkpoint, err) != 0 ||
-        stream_compare(session, welcome, err) != 0)
+        stream_compare(session, welcome, err) != 0 ||
+        outbox_set_secured(session->parts.outbox, welcome->secured_up_to_size, err) != 0)
         return -1;
     limits_take(session, welcome);
     session_move(session, SESSION_READY);
@@ -428,7 +465,7 @@ static int pong_take(struct session *session, const Casebus__V1__Pong *pong, str
         confirmed_take(session->parts.confirmed, session->parts.witness, pong->cosigned, err) != 0)
         return -1;
     confirmed_look(session->parts.confirmed, session->parts.witness);
-    return 0;
+    return outbox_set_secured(session->parts.outbox, pong->secured_up_to_size, err);
 }
 
 static void bye_take(struct session *session, const Casebus__V1__Bye *bye)

@@ -23,7 +23,8 @@ struct session_parts {
     uv_loop_t *loop;
     void *context; /* of ZeroMQ */
     const char *endpoint;
-    const struct enrolment *enrolment;
+    const char *dir; /* of the node */
+    struct enrolment *enrolment;
     struct crypter *crypter;
     struct outbox *outbox;
     struct witness *witness;

@@ -31,7 +31,9 @@ static void send_welcome(struct bus *bus, struct session *session, const struct 
     welcome.n_stream = job->n_streams;
     welcome.stream = list;
     welcome.checkpoint = receipts_checkpoint(bus, session, &err);
-    if (!welcome.checkpoint) {
+    if (session->generation)
+        welcome.generation = generation_show(bus, session, &err);
+    if (!welcome.checkpoint || (session->generation && !welcome.generation)) {
         log_error(bus->options.log, "CHECKPOINT", "%s", err.text);
         session_bye_error(bus, session, &err);
         return;

@@ -70,6 +70,7 @@ struct session {
     uint64_t last_heard_ns;
     int64_t last_seen_us;
     uint64_t known_size; /* of the newest checkpoint that the peer has */
+    size_t generation;   /* that it has to be told of; 0: none */
     uint64_t batches, deliveries;
     unsigned cosigned_serial; /* of the cosigned checkpoint that it was sent last */
     bool confirm_under_way, confirm_waits;
@@ -198,6 +199,18 @@ int receipts_leaf(struct bus *bus, uint64_t position, struct bytes *leaf, struct
 /* Compares a checkpoint that this hub is said to have signed with what it has. 1: it fits; 0: the hub is
  * behind or forked, *size is what it signed. */
 int receipts_fits(struct bus *bus, struct bytes note, uint64_t *size, struct casebus_error *err);
+
+int receipts_root_is(struct bus *bus, uint64_t size, const uint8_t root[DIGEST_SIZE],
+                     struct casebus_error *err);
+
+/* generation.c: measures what Hello shows against this hub, whatever generation it is of. 1: it fits;
+ * session->known_size and session->generation are set; 0: the hub is behind or forked, *size is what it
+ * signed. */
+int generation_meet(struct bus *bus, struct session *session, const Casebus__V1__Hello *hello, uint64_t *size,
+                    struct casebus_error *err);
+/* What session->generation has to be told of; its memory is in bus->arena. NULL with @err. */
+Casebus__V1__Generation *generation_show(struct bus *bus, const struct session *session,
+                                         struct casebus_error *err);
 
 /* delivery.c */
 void delivery_subscribe(struct bus *bus, struct session *session, const Casebus__V1__Subscribe *subscribe);

@@ -196,17 +196,23 @@ int receipts_leaf(struct bus *bus, uint64_t position, struct bytes *leaf, struct
     return ledger_view_leaf(bus->ledger_view, position, leaf, err);
 }
 
+int receipts_root_is(struct bus *bus, uint64_t size, const uint8_t root[DIGEST_SIZE],
+                     struct casebus_error *err)
+{
+    uint8_t made[DIGEST_SIZE];
+    if (tree_root_at(bus->crypter, size, read_hash, bus, made, err))
+        return -1;
+    return memcmp(made, root, DIGEST_SIZE) == 0;
+}
+
 int receipts_fits(struct bus *bus, struct bytes note, uint64_t *size, struct casebus_error *err)
 {
     struct checkpoint seen;
     struct casebus_error ignored;
-    uint8_t root[DIGEST_SIZE];
     if (checkpoint_check(&seen, note, &bus->verifier, &ignored))
         return 1; /* not ours: says nothing about this hub */
     *size = seen.size;
     if (seen.size > bus->size)
         return 0;
-    if (tree_root_at(bus->crypter, seen.size, read_hash, bus, root, err))
-        return -1;
-    return memcmp(root, seen.root, DIGEST_SIZE) == 0;
+    return receipts_root_is(bus, seen.size, seen.root, err);
 }

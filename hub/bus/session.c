@@ -33,15 +33,11 @@ static void bye_busy(struct bus *bus, struct session *session)
 
 /* A node that holds a checkpoint which this hub signed and cannot meet: the hub was restored from an old
  * copy, or its ledger was changed. It must not sign anything more (architecture §5). */
-static bool hello_proves_behind(struct bus *bus, const struct session *session,
-                                const Casebus__V1__Hello *hello)
+static bool hello_proves_behind(struct bus *bus, struct session *session, const Casebus__V1__Hello *hello)
 {
     struct casebus_error err;
     uint64_t size = 0;
-    if (!hello->checkpoint_note.len)
-        return false;
-    int fits =
-        receipts_fits(bus, bytes_of(hello->checkpoint_note.data, hello->checkpoint_note.len), &size, &err);
+    int fits = generation_meet(bus, session, hello, &size, &err);
     if (fits < 0)
         log_error(bus->options.log, "CHECKPOINT", "%s", err.text);
     if (fits != 0)
@@ -104,7 +100,6 @@ static void on_hello(struct bus *bus, struct session *session, const Casebus__V1
     snprintf(session->software, sizeof(session->software), "%s", hello->software);
     utf8_cut(session->software);
     memcpy(session->key_id, node->key_id, KEY_ID_SIZE);
-    session->known_size = hello->checkpoint_size <= bus->size ? hello->checkpoint_size : 0;
     session->state = SESSION_ASKED;
     if (!submit(bus, session, hello_job(session, hello, registry, node)))
         bye_busy(bus, session);

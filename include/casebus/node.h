@@ -84,9 +84,11 @@ struct casebus_node_options {
     const char *endpoint;   /* NULL: the one in enrolment.json */
     struct uv_loop_s *loop; /* NULL: a loop of its own */
     const struct casebus_node_handlers *handlers;
-    void *self;                    /* passed to the handlers */
-    uint64_t outbox_max_bytes;     /* 0: 1 GiB; publish answers CASEBUS_BUSY past it */
-    int subscribe;                 /* non-zero: receive deliveries */
+    void *self;                /* passed to the handlers */
+    uint64_t outbox_max_bytes; /* 0: 1 GiB; publish answers CASEBUS_BUSY past it */
+    uint64_t
+        outbox_keep_bytes; /* of acknowledged events that the hub has no second copy of yet; 0: 512 MiB */
+    int subscribe;         /* non-zero: receive deliveries */
     uint32_t receive_window_bytes; /* asked for; 0: 4 MiB. A hub may send less (docs/protocol.md) */
     /* A policy file (C2SP tlog-policy): whose cosignatures show that the hub shows everybody the same record.
      * A contradiction stops the node (CASEBUS_CONSISTENCY); no confirmation for longer than the patience is
@@ -134,6 +136,7 @@ struct casebus_node_status {
     uint64_t stream;
     uint64_t published, accepted, duplicate, refused; /* since open */
     uint64_t pending, pending_bytes;
+    uint64_t kept, kept_bytes; /* acknowledged, and kept until the hub has a second copy */
     uint64_t delivered, confirmed;
     uint64_t checkpoint_size;
     uint64_t confirmed_size;   /* of the newest checkpoint that witnesses confirmed; 0: none */

@@ -146,7 +146,7 @@ class Copying(Base):
         self.assertIn("holds no backup", self.check(expect=1).err)
 
 
-class Restoring(Base):
+class Restores(Base):
     def restore(self, *words, expect=0, hub="restored", dest=None):
         """From the backup into a new directory; the keys are those that were kept apart."""
         new = self.world.hub(hub)
@@ -164,6 +164,9 @@ class Restoring(Base):
     def size(self):
         return self.hub.settle().ask("status")["ledger_size"]
 
+
+
+class Restoring(Restores):
     def test_what_was_shown_to_others_and_is_missing_is_said(self):
         office, late = self.office("office"), self.office("late")
         self.publish(office, 200)
@@ -274,6 +277,132 @@ class Restoring(Base):
         self.assertIn("made under another key", self.said)
         shutil.rmtree(self.world.path / "restored")
         self.assertEqual(len(self.restore().start().events()), 100)
+
+
+class Following(Restores):
+    """Nodes go with the restored hub, and bring what it has lost."""
+
+    def lose(self, *checkpoints):
+        """The hub is gone with all its directory; a new one is made from the backup, at the same address."""
+        self.hub.kill9()
+        shutil.move(self.hub.dir, self.world.path / "gone")
+        self.hub = self.restore(*[word for path in checkpoints for word in ("--checkpoint", path)])
+        return self.hub
+
+    def records(self):
+        return sorted((event["node"], event["header"]["record_id"]) for event in self.hub.events())
+
+    def expected(self, *offices):
+        return sorted((office.name, f"{office.name}-{i % 7}#{i}") for office in offices for i in range(office.rows))
+
+    def test_everything_that_was_acknowledged_is_there_again(self):
+        offices = [self.office(f"office-{i}") for i in range(3)]
+        for office in offices:
+            self.publish(office, 100)
+        self.backup()  # from now on the nodes keep what comes
+        for round in range(2, 5):
+            for office in offices:
+                self.publish(office, 100 * round)
+            if round == 2:
+                self.backup()
+        whole = self.records()
+        self.assertEqual(whole, self.expected(*offices))
+        self.lose(*[office.dir / "checkpoint" for office in offices])
+        self.assertIn("are missing", self.said)
+        self.hub.start()
+        self.assertLess(len(self.records()), len(whole))
+        for office in offices:
+            self.publish(office, 401)  # one more row each makes them come
+            log = office.process.log()
+            self.assertIn("HUB-GENERATION", log)
+            self.assertIn("SENT-AGAIN", log)
+            self.assertTrue((office.dir / "evidence" / "checkpoint-generation-1").exists())
+            self.assertIn("exchange/2", (office.dir / "checkpoint").read_text())
+        self.assertEqual(self.records(), self.expected(*offices))
+        self.assertEqual(self.hub.verify()["events"], len(self.expected(*offices)))
+        before = self.hub.stop().dump("--cases")
+        self.hub.rebuild()
+        self.assertTrue(self.hub.dump("--cases") == before)
+
+    def test_a_receiver_goes_on_and_gets_every_record(self):
+        office = self.office("office")
+        supervisor = self.office("supervisor", receive=True)
+        supervisor.launch()
+        self.publish(office, 150)
+        supervisor.wait_received(150)
+        self.backup()
+        self.publish(office, 220)
+        supervisor.wait_received(220)
+        self.assertEqual(supervisor.process.stop(), 0)
+        self.lose(office.dir / "checkpoint", supervisor.dir / "checkpoint")
+        self.hub.start()
+        supervisor.launch()
+        self.publish(office, 250)
+        wait = lambda: {line["record_id"] for line in supervisor.received()} == {f"office-{i % 7}#{i}" for i in range(250)}
+        harness.wait_until("the receiver has every record", wait)
+        origins = {line["origin"] for line in supervisor.received()}
+        self.assertEqual(origins, {"e2e.example/exchange/1", "e2e.example/exchange/2"})
+        first = [line["record_id"] for line in supervisor.received() if line["origin"].endswith("/1")]
+        self.assertEqual(len(first), 220)
+        again = [line["record_id"] for line in supervisor.received() if line["origin"].endswith("/2")]
+        self.assertEqual(len(again), len(set(again)))
+        self.assertEqual(len(again), 100)  # 70 that were lost, and 30 new ones
+        self.assertEqual(supervisor.process.stop(), 0)
+        supervisor.launch()
+        self.publish(office, 260)
+        harness.wait_until("it goes on after a restart", lambda: len(supervisor.received()) == 330)
+
+    def test_a_node_that_saw_more_than_the_hub_admits_says_so_and_keeps_the_proof(self):
+        office, other = self.office("office"), self.office("other")
+        self.publish(office, 50)
+        self.publish(other, 50)
+        self.backup()
+        self.publish(other, 60)
+        self.publish(office, 120)
+        self.lose(other.dir / "checkpoint")  # the newest one, the office's, is not given
+        self.hub.start()
+        self.publish(office, 121)
+        self.assertIn("GENERATION-LACKS", office.process.log())
+        self.publish(other, 61)
+        self.assertNotIn("GENERATION-LACKS", other.process.log())
+        self.assertEqual(self.records(), self.expected(office, other))
+
+    def test_a_running_program_goes_with_the_hub(self):
+        office = self.office("office")
+        self.publish(office, 20)
+        self.backup()
+        drip = harness.Drip(self.world, office)
+        drip.process.wait_for("state ready")
+        for i in range(10):
+            drip.publish(f"before-{i}", "case-a")
+        drip.process.wait_for("accepted ", times=10)
+        self.lose()
+        self.hub.start()
+        drip.process.wait_for("HUB-GENERATION")
+        drip.publish("after", "case-a").process.wait_for("accepted ", times=21)
+        self.assertEqual(drip.end(), 0)
+        found = [record for _, record in self.records() if not record.startswith("office")]
+        self.assertEqual(sorted(found), sorted([f"before-{i}" for i in range(10)] + ["after"]))
+
+    def test_a_second_loss_is_followed_too(self):
+        office, quiet = self.office("office"), self.office("quiet")
+        self.publish(office, 50)
+        self.publish(quiet, 50)
+        self.backup()
+        self.publish(office, 80)
+        self.publish(quiet, 70)
+        self.lose(office.dir / "checkpoint").start()
+        self.publish(office, 81)
+        self.backup()
+        self.publish(office, 90)
+        self.hub.kill9()
+        shutil.move(self.hub.dir, self.world.path / "gone-too")
+        self.hub = self.restore("--checkpoint", office.dir / "checkpoint").start()
+        self.publish(office, 91)
+        self.publish(quiet, 71)  # knows only the first generation
+        self.assertEqual(self.hub.ask("status")["origin"], "e2e.example/exchange/3")
+        self.assertEqual(self.records(), self.expected(office, quiet))
+        self.hub.verify()
 
 
 if __name__ == "__main__":
