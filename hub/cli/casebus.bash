@@ -46,6 +46,18 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
+    --open)
+        mapfile -t COMPREPLY < <(compgen -W "identity contact form opinion other" -- "$cur")
+        return
+        ;;
+    --case)
+        mapfile -t COMPREPLY < <(compgen -W "$(_casebus_cases "$cur")" -- "$cur")
+        return
+        ;;
+    --trust | -t | --witness | -w)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
     --parts)
         [[ ${words[1]-} == add ]] &&
             mapfile -t COMPREPLY < <(compgen -W "all identity contact form opinion other" -- "$cur") && return
@@ -59,10 +71,10 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --quorum) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node case event ledger state witness version help" ;;
+    " ") options="status node case event prove verify ledger state witness version help" ;;
     "node ") options="add list show" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
@@ -77,6 +89,11 @@ _casebus() {
     "event show") options="--parts" ;;
     "ledger verify") options="--no-bodies --log-key" ;;
     "ledger dump") options="--from --limit" ;;
+    "prove "*) options="--case --event --position --out --open --sealed" ;;
+    "verify "*)
+        options="--trust --witness --quorum"
+        [[ $cur != -* ]] && mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return
+        ;;
     "state dump") options="--cases --all" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $([[ $cur == -* ]] && echo "$common")" -- "$cur")

@@ -46,7 +46,7 @@ static int records_prove(struct proof *proof, struct case_record *records, size_
 
 static int case_prove(struct proof *proof, const char *number, struct casebus_error *err)
 {
-    struct bytes case_id, value;
+    struct bytes case_id = {0}, value = {0};
     struct case_row row;
     struct case_record *records = calloc(CASE_RECORDS_MAX, sizeof *records);
     int r = records ? case_find_number(proof->reader, number, &case_id, &value, err)
@@ -59,21 +59,28 @@ static int case_prove(struct proof *proof, const char *number, struct casebus_er
     return r;
 }
 
+/* An entry that is there has to be an event. */
+static int event_entry_check(struct proof *proof, uint64_t position, struct casebus_error *err)
+{
+    struct reader_entry read = {0};
+    if (position >= reader_size(proof->reader))
+        return 0; /* proof_entry says it */
+    if (reader_leaf(proof->reader, position, &read, err))
+        return -1;
+    if (read.entry && read.entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+        return 0;
+    return error_set(err, CASEBUS_NOT_FOUND, _("entry %llu of the ledger is no event"),
+                     (unsigned long long)position);
+}
+
 static int event_prove(struct call *call, struct proof *proof, const char *name, struct casebus_error *err)
 {
     struct event_place place;
-    struct reader_entry read;
     if (event_find(proof->reader, call->request, name, &place, err))
         return -1;
     if (place.no_entry)
         return proof_outcome(proof, place.seal_position, place.index, err);
-    if (place.position < reader_size(proof->reader) && reader_leaf(proof->reader, place.position, &read, err))
-        return -1;
-    if (place.position < reader_size(proof->reader) &&
-        read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
-        return error_set(err, CASEBUS_NOT_FOUND, _("entry %llu of the ledger is no event"),
-                         (unsigned long long)place.position);
-    return proof_entry(proof, place.position, err);
+    return event_entry_check(proof, place.position, err) ? -1 : proof_entry(proof, place.position, err);
 }
 
 static int asked_prove(struct call *call, struct proof *proof, struct casebus_error *err)
