@@ -10,7 +10,7 @@ packages_build=(
 # What quickstart itself uses.
 packages_run=(gzip jq)
 packages_test=(
-    libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy shellcheck curl procps util-linux
+    libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy shellcheck curl procps util-linux openssl
     python3 python3-cryptography python3-protobuf protobuf-compiler
 )
 

@@ -122,6 +122,21 @@ static int hub_enrol(void *self, struct bytes statement, struct bytes signature,
     return r;
 }
 
+/* To the world, what the witnesses of the policy have confirmed. */
+static int hub_checkpoint(void *self, struct ledger_view *view, struct buffer *note,
+                          struct casebus_error *err)
+{
+    struct hub *hub = self;
+    char text[NOTE_MAX + 1];
+    uint64_t size;
+    (void)view;
+    size_t n = cosigning_newest(hub->witnessing.cosigning, text, &size);
+    if (!n)
+        return error_set(err, CASEBUS_NOT_FOUND, _("witnesses have not confirmed any checkpoint yet"));
+    return buffer_append(note, text, n) ? 0
+                                        : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a checkpoint"));
+}
+
 static void status_peers(struct hub *hub, struct hub_status *status)
 {
     struct bus_peer *peers = calloc(HUB_PEERS_MAX, sizeof(*peers));
@@ -241,6 +256,7 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .vault = hub->stores.vault,
         .notary = hub->witnessing.notary,
         .cosigning = hub->witnessing.cosigning,
+        .stamping = hub->witnessing.stamping,
         .content_key = hub->stores.keys.content,
         .registry = hub_registry,
         .barrier = hub_barrier,
@@ -248,6 +264,8 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .secured = hub_secured,
         .status = hub_status_fill,
     };
+    if (hub->witnessing.policy && hub->witnessing.policy->demands)
+        console.checkpoint = hub_checkpoint;
     if (path_join(path, sizeof(path), hub->dir, "hub.sock"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), hub->dir);
     if (strcmp(monitor, MONITOR_OFF) != 0 && monitor_start(&hub->monitor, &console, monitor, hub->log, err))
@@ -344,7 +362,7 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     bus_set_secured(hub->bus, hub->stores.secured);
     tell_bus(hub);
     if (start_pipeline(hub, &replayed, err) || bus_start(hub->bus, hub->pipeline, err) ||
-        witnessing_start(&hub->witnessing, err) || start_console(hub, err))
+        witnessing_start(&hub->witnessing, &hub->stores, hub->dir, hub->log, err) || start_console(hub, err))
         return -1;
     log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);

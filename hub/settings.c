@@ -80,9 +80,23 @@ static const char *check_log_level(const char *value)
     return N_("debug, info, notice, warning or error");
 }
 
-static const char *check_witnesses(const char *value)
+static const char *check_file(const char *value)
 {
     return value[0] ? NULL : N_("the name of a file");
+}
+
+static const char *check_timestamp(const char *value)
+{
+    bool url = strncmp(value, "http://", 7) == 0 || strncmp(value, "https://", 8) == 0;
+    return url || strcmp(value, TIMESTAMP_NONE) == 0
+               ? NULL
+               : N_("none, or an address that begins with http:// or https://");
+}
+
+static const char *check_minutes(const char *value)
+{
+    bool digits = value[0] >= '1' && value[0] <= '9' && strspn(value, "0123456789") == strlen(value);
+    return digits && strlen(value) <= 5 && atoi(value) <= 10080 ? NULL : N_("a number from 1 to 10080");
 }
 
 static const struct setting table[] = {
@@ -99,9 +113,15 @@ static const struct setting table[] = {
      "Threads that verify and seal. auto: one for each processor that is left beside writer and bus."},
     {"log_level", SETTING_TEXT, "info", offsetof(struct settings, log_level), 16, check_log_level,
      "Least severity that is logged: debug, info, notice, warning, error."},
-    {"witnesses", SETTING_TEXT, WITNESSES_PRESET, offsetof(struct settings, witnesses), 256, check_witnesses,
+    {"witnesses", SETTING_TEXT, WITNESSES_PRESET, offsetof(struct settings, witnesses), 256, check_file,
      "Policy file (C2SP tlog-policy) that names who cosigns this hub's checkpoints, beside this file. No "
      "file: nobody."},
+    {"timestamp", SETTING_TEXT, TIMESTAMP_NONE, offsetof(struct settings, timestamp), 256, check_timestamp,
+     "Time-stamping authority (RFC 3161) that stamps checkpoints: none, or its address, http://..."},
+    {"timestamp_ca", SETTING_TEXT, "timestamp.pem", offsetof(struct settings, timestamp_ca), 256, check_file,
+     "File with the certificates (PEM) that vouch for the authority, beside this file."},
+    {"timestamp_minutes", SETTING_COUNT, "60", offsetof(struct settings, timestamp_minutes), sizeof(unsigned),
+     check_minutes, "Minutes from one time stamp to the next, when there is something new."},
 };
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
 

@@ -7,6 +7,7 @@
 #include "proto/base/error.h"
 
 #define WITNESSES_PRESET "witness.policy"
+#define TIMESTAMP_NONE   "none"
 
 struct settings {
     char origin[256];
@@ -16,6 +17,9 @@ struct settings {
     unsigned workers;
     char log_level[16];
     char witnesses[256];
+    char timestamp[256]; /* TIMESTAMP_NONE, or the authority's URL */
+    char timestamp_ca[256];
+    unsigned timestamp_minutes;
 };
 
 /* What a setting's value should have been (in the language of the process), or NULL when it is fine. */

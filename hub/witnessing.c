@@ -20,15 +20,23 @@ static int notary_begin(struct witnessing *witnessing, const struct stores *stor
     return notary_open(&witnessing->notary, &options, err);
 }
 
+/* @name beside the hub's files, unless it says where it is. */
+static int file_beside(char path[PATH_MAX], const char *dir, const char *name, struct casebus_error *err)
+{
+    if (name[0] == '/' ? (size_t)snprintf(path, PATH_MAX, "%s", name) >= PATH_MAX
+                       : path_join(path, PATH_MAX, dir, name) != 0)
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    return 0;
+}
+
 /* The file of the preset's name may be missing; one that was named must be there. */
 static int policy_begin(struct witnessing *witnessing, const struct stores *stores, const char *dir,
                         struct casebus_error *err)
 {
     char path[PATH_MAX];
     const char *name = stores->settings.witnesses;
-    if (name[0] == '/' ? snprintf(path, sizeof(path), "%s", name) < 0
-                       : path_join(path, sizeof(path), dir, name) != 0)
-        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    if (file_beside(path, dir, name, err))
+        return -1;
     if (strcmp(name, WITNESSES_PRESET) == 0 && access(path, F_OK) && errno == ENOENT)
         return 0;
     return policy_read(&witnessing->policy, path, err);
@@ -74,13 +82,42 @@ int witnessing_open(struct witnessing *witnessing, const struct stores *stores, 
     return witnessing->policy ? cosigning_begin(witnessing, stores, dir, events, log, err) : 0;
 }
 
-int witnessing_start(struct witnessing *witnessing, struct casebus_error *err)
+static int stamping_begin(struct witnessing *witnessing, const struct stores *stores, const char *dir,
+                          const struct log *log, struct casebus_error *err)
 {
-    return witnessing->cosigning ? cosigning_start(witnessing->cosigning, err) : 0;
+    const struct stamping_options options = {
+        .dir = dir,
+        .url = stores->settings.timestamp,
+        .ca_path = witnessing->ca_path,
+        .minutes = stores->settings.timestamp_minutes,
+        .ledger = stores->ledger,
+        .cosigning = witnessing->cosigning,
+        .log = log,
+    };
+    if (strcmp(options.url, TIMESTAMP_NONE) == 0)
+        return 0;
+    if (file_beside(witnessing->ca_path, dir, stores->settings.timestamp_ca, err))
+        return -1;
+    if (access(witnessing->ca_path, R_OK)) {
+        error_set_errno(err, errno, "%s", witnessing->ca_path);
+        return error_hint(err,
+                          _("put the certificates of the time-stamping authority there, or name their file "
+                            "with `timestamp_ca:` in hub.yaml"));
+    }
+    return stamping_start(&witnessing->stamping, &options, err);
+}
+
+int witnessing_start(struct witnessing *witnessing, const struct stores *stores, const char *dir,
+                     const struct log *log, struct casebus_error *err)
+{
+    if (witnessing->cosigning && cosigning_start(witnessing->cosigning, err))
+        return -1;
+    return stamping_begin(witnessing, stores, dir, log, err);
 }
 
 void witnessing_close(struct witnessing *witnessing)
 {
+    witnessing->stamping = stamping_stop(witnessing->stamping);
     witnessing->cosigning = cosigning_close(witnessing->cosigning);
     witnessing->policy = policy_free(witnessing->policy);
     witnessing->notary = notary_close(witnessing->notary);

@@ -6,13 +6,16 @@
 #include "hub/stores.h"
 #include "hub/witness/cosigning.h"
 #include "hub/witness/notary.h"
+#include "hub/witness/stamping.h"
 
 struct witnessing {
     struct signing_key *key; /* of this hub as a witness */
     struct notary *notary;
     struct policy *policy;       /* NULL: nobody witnesses this hub */
     struct cosigning *cosigning; /* NULL likewise */
-    bool behind;                 /* this hub has less than its witnesses know */
+    struct stamping *stamping;   /* NULL: no time stamps */
+    char ca_path[4096];
+    bool behind; /* this hub has less than its witnesses know */
     struct casebus_error behind_why;
 };
 
@@ -26,7 +29,8 @@ struct witnessing_events {
  * been replayed, and nobody is served yet. To be closed whatever comes of it. */
 int witnessing_open(struct witnessing *witnessing, const struct stores *stores, const char *dir,
                     const struct witnessing_events *events, const struct log *log, struct casebus_error *err);
-int witnessing_start(struct witnessing *witnessing, struct casebus_error *err);
+int witnessing_start(struct witnessing *witnessing, const struct stores *stores, const char *dir,
+                     const struct log *log, struct casebus_error *err);
 void witnessing_close(struct witnessing *witnessing); /* fine on a zeroed one */
 
 #endif

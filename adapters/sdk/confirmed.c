@@ -225,19 +225,24 @@ int confirmed_take(struct confirmed *confirmed, const struct witness *witness,
 
 static void tell(struct confirmed *confirmed)
 {
-    char since[40], last[40] = "";
-    time_t at = (time_t)(confirmed->unconfirmed_since_us / 1000000), at_last = (time_t)confirmed->newest_at_s;
+    char since[40], at[40], last[160];
+    time_t since_s = (time_t)(confirmed->unconfirmed_since_us / 1000000),
+           at_s = (time_t)confirmed->newest_at_s;
     struct tm parts;
 
-    strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", localtime_r(&at, &parts));
+    strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", localtime_r(&since_s, &parts));
+    strftime(at, sizeof at, "%Y-%m-%d %H:%M:%S", localtime_r(&at_s, &parts));
     if (confirmed->newest.size)
-        strftime(last, sizeof last, "%Y-%m-%d %H:%M:%S", localtime_r(&at_last, &parts));
+        snprintf(last, sizeof last, _("the last confirmation was given at %s for %" PRIu64 " entries"), at,
+                 confirmed->newest.size);
+    else
+        snprintf(last, sizeof last, "%s", _("there was none before"));
     log_warning(
         confirmed->lines, "UNWITNESSED",
-        _("no witness has confirmed this hub's ledger since %s (last confirmation: %s, up to entry %" PRIu64
-          "): whether others are shown the same record as this node is not known; events go on, and "
-          "the hub's operator should look at `casebus witness show`"),
-        since, last[0] ? last : _("none"), confirmed->newest.size);
+        _("no witness has confirmed this hub's ledger since %s (%s): whether others are shown the same "
+          "record as this node is not known; events go on, and the hub's operator should look at "
+          "`casebus witness show`"),
+        since, last);
 }
 
 void confirmed_look(struct confirmed *confirmed, const struct witness *witness)

@@ -49,11 +49,29 @@ void bus_post_persisted(struct bus *bus, uint64_t size)
     wake(bus);
 }
 
+/* What witnesses say; the lock is held. */
+static void take_witnesses_word(struct bus *bus)
+{
+    if (bus->posted_behind && !bus->behind) {
+        bus->behind = true;
+        log_error(bus->options.log, "HUB-BEHIND",
+                  _("%s: the hub signs nothing until an operator has looked%s%s"), bus->behind_why.text,
+                  bus->behind_why.hint[0] ? "; " : "", bus->behind_why.hint);
+    }
+    if (bus->posted_cosigned_serial == bus->cosigned_serial)
+        return;
+    bus->cosigned_serial = bus->posted_cosigned_serial;
+    bus->cosigned_size = bus->posted_cosigned_size;
+    memcpy(bus->cosigned, bus->posted_cosigned, sizeof(bus->cosigned));
+}
+
 void bus_post_behind(struct bus *bus, const struct casebus_error *err)
 {
     pthread_mutex_lock(&bus->lock);
     bus->posted_behind = true;
     bus->behind_why = *err;
+    if (!bus->running)
+        take_witnesses_word(bus); /* before anybody could be answered */
     pthread_mutex_unlock(&bus->lock);
     wake(bus);
 }
@@ -98,22 +116,6 @@ static void on_group(struct bus *bus, struct group *group)
     }
     for (const struct job *job = group->jobs; job; job = job->next)
         session_on_job(bus, group, job);
-}
-
-/* What witnesses say; the lock is held. */
-static void take_witnesses_word(struct bus *bus)
-{
-    if (bus->posted_behind && !bus->behind) {
-        bus->behind = true;
-        log_error(bus->options.log, "HUB-BEHIND",
-                  _("%s: the hub signs nothing until an operator has looked%s%s"), bus->behind_why.text,
-                  bus->behind_why.hint[0] ? "; " : "", bus->behind_why.hint);
-    }
-    if (bus->posted_cosigned_serial == bus->cosigned_serial)
-        return;
-    bus->cosigned_serial = bus->posted_cosigned_serial;
-    bus->cosigned_size = bus->posted_cosigned_size;
-    memcpy(bus->cosigned, bus->posted_cosigned, sizeof(bus->cosigned));
 }
 
 /* Takes what was posted: groups are answered; what is on disk is let go of. */

@@ -22,6 +22,8 @@ const struct cli_command cli_commands[] = {
     {"prove", NULL, prove_main, N_("Write an evidence file about a case, an event or an entry")},
     {"verify", NULL, verify_main, N_("Check an evidence file, without any hub")},
     {"ledger", "verify", ledger_verify_main, N_("Check the ledger from its first entry to its last")},
+    {"ledger", "timestamps", ledger_timestamps_main,
+     N_("List the time stamps of checkpoints, and check each")},
     {"ledger", "dump", ledger_dump_main, N_("Print entries of the ledger as JSON lines")},
     {"state", "dump", state_dump_main, N_("Print the state in canonical form, for comparisons")},
     {"witness", "show", witness_show_main, N_("Show who witnesses this hub, and whom it witnesses")},

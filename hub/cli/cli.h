@@ -68,6 +68,7 @@ int verify_main(struct cli *cli, int argc, char **argv);
 int ledger_verify_main(struct cli *cli, int argc, char **argv);
 int ledger_dump_main(struct cli *cli, int argc, char **argv);
 int state_dump_main(struct cli *cli, int argc, char **argv);
+int ledger_timestamps_main(struct cli *cli, int argc, char **argv);
 int witness_show_main(struct cli *cli, int argc, char **argv);
 
 #endif

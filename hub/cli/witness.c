@@ -49,6 +49,20 @@ static void logs_print(const struct cli *cli, const json_t *list)
     table_free(table);
 }
 
+static void timestamps_print(const struct cli *cli, const json_t *stamps)
+{
+    char text[PEOPLE_TEXT], words[400];
+    unsigned long long size = get_number(stamps, "size");
+    snprintf(words, sizeof words, _("%llu entries, at %s"), size,
+             time_zone_text(text, get_time(stamps, "stamped_at_us"), false));
+    cli_field(cli, _("time stamp"), WIDTH, size ? words : _("nothing yet"));
+    if (!get_time(stamps, "silent_since_us"))
+        return;
+    snprintf(words, sizeof words, _("%s since %s: %s"), get_text(stamps, "url"),
+             time_zone_text(text, get_time(stamps, "silent_since_us"), false), get_text(stamps, "trouble"));
+    cli_field(cli, _("no time stamp"), WIDTH, words);
+}
+
 static void show(const struct cli *cli, const json_t *answer)
 {
     char text[PEOPLE_TEXT], words[200];
@@ -66,6 +80,8 @@ static void show(const struct cli *cli, const json_t *answer)
                       _("witnesses know more of this hub than it has: it signs nothing"));
         witnesses_print(cli, json_object_get(answer, "witnesses"));
     }
+    if (json_object_get(answer, "timestamps"))
+        timestamps_print(cli, json_object_get(answer, "timestamps"));
     logs_print(cli, json_object_get(answer, "logs"));
 }
 

@@ -13,6 +13,7 @@
 #include "hub/vault/vault.h"
 #include "hub/witness/cosigning.h"
 #include "hub/witness/notary.h"
+#include "hub/witness/stamping.h"
 #include "proto/base/log.h"
 #include "proto/casebus/v1/ledger.pb-c.h"
 #include "proto/crypto/keys.h"
@@ -77,6 +78,7 @@ struct console_hub {
     struct vault *vault;
     struct notary *notary;                    /* NULL when the hub does not run */
     struct cosigning *cosigning;              /* NULL: likewise, or nobody witnesses it */
+    struct stamping *stamping;                /* NULL: likewise, or nobody stamps its checkpoints */
     const uint8_t *content_key;               /* KEY_SIZE; NULL: nothing can be looked up by its number */
     struct registry *(*registry)(void *self); /* a new reference */
     /* Returns when all that was committed so far is in ledger and state on disk. May be NULL. */

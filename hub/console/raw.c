@@ -18,6 +18,7 @@ static const struct raw_route raw_routes[] = {
     {"GET", "/checkpoint", false, 0, raw_checkpoint},
     {"GET", "/tile/entries/*", true, 0, raw_entries},
     {"GET", "/tile/*", false, 0, raw_tile},
+    {"POST", "/add-checkpoint", false, SUBMISSION_MAX, raw_add_checkpoint},
 };
 #define N_RAW_ROUTES (sizeof raw_routes / sizeof raw_routes[0])
 

@@ -29,6 +29,6 @@ void raw_nothing(const char *path, struct server_reply *reply);
 
 /* ---- handlers ---- */
 
-raw_handler_fn raw_checkpoint, raw_tile, raw_entries;
+raw_handler_fn raw_checkpoint, raw_tile, raw_entries, raw_add_checkpoint;
 
 #endif

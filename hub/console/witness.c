@@ -59,6 +59,19 @@ static int logs_json(struct notary *notary, json_t *answer, struct casebus_error
     return 0;
 }
 
+static json_t *stamping_json(struct stamping *stamping)
+{
+    struct stamping_status status;
+    json_t *json = json_object();
+    stamping_get_status(stamping, &status);
+    set_text(json, "url", status.url);
+    set_number(json, "size", status.size);
+    set_time(json, "stamped_at_us", status.stamped_at_s * 1000000);
+    set_time(json, "silent_since_us", status.silent_since_us);
+    set_text(json, "trouble", status.trouble);
+    return json;
+}
+
 int handle_witness(struct call *call, struct casebus_error *err)
 {
     const struct console_hub *hub = call->hub;
@@ -71,5 +84,7 @@ int handle_witness(struct call *call, struct casebus_error *err)
     set_bool(call->answer, "witnessed", hub->cosigning != NULL);
     if (hub->cosigning && witnesses_json(hub->cosigning, call->answer, err))
         return -1;
+    if (hub->stamping)
+        json_object_set_new(call->answer, "timestamps", stamping_json(hub->stamping));
     return logs_json(hub->notary, call->answer, err);
 }

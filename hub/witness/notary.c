@@ -6,6 +6,7 @@
 #include "proto/base/texts.h"
 #include "proto/merkle/tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -208,29 +209,52 @@ static int seen_save(const struct notary *notary, struct known *known, const str
     return 0;
 }
 
+/* How much evidence there is already; enough when it cannot be counted. */
+static unsigned evidence_count(const struct notary *notary)
+{
+    DIR *dir = opendir(notary->evidence_dir);
+    unsigned n = 0;
+
+    if (!dir)
+        return EVIDENCE_FILES;
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        n += strstr(entry->d_name, ".fork") != NULL;
+    closedir(dir);
+    return n;
+}
+
+static bool evidence_write(struct buffer *text, const struct known *known,
+                           const struct submission *submission)
+{
+    char hash[NOTE_HASH_SIZE + 1];
+    bool ok = buffer_printf(text, "%s\n%.*s\nold %" PRIu64 "\n", known->note, (int)submission->note.size,
+                            (const char *)submission->note.data, submission->old_size);
+
+    for (size_t i = 0; ok && i < submission->n_proof; i++) {
+        note_hash_format(hash, submission->proof[i]);
+        ok = buffer_printf(text, "%s\n", hash);
+    }
+    return ok;
+}
+
 /* Two checkpoints that one log signed and that cannot both be true, in one file, with the proof that does not
- * lead from one to the other. Bounded: a log that lies once may lie a thousand times. */
+ * lead from one to the other. Once for each false tree, and bounded: a log that lies once may lie a thousand
+ * times. */
 static void evidence_keep(const struct notary *notary, const struct known *known,
                           const struct submission *submission, const struct checkpoint *checkpoint)
 {
-    char path[PATH_MAX], ending[40], hash[NOTE_HASH_SIZE + 1];
+    char path[PATH_MAX], ending[60], root[17];
     struct buffer text;
     struct casebus_error err;
-    bool kept = false;
 
+    snprintf(ending, sizeof ending, ".%" PRIu64 "-%s.fork", checkpoint->size,
+             hex_encode(root, checkpoint->root, 8));
+    if (file_of(notary, notary->evidence_dir, known->verifier.name, ending, path, &err) ||
+        access(path, F_OK) == 0)
+        return;
     buffer_init(&text, 4 * NOTE_MAX + SUBMISSION_MAX);
-    bool ok = buffer_printf(&text, "%s\n%.*s\nold %" PRIu64 "\n", known->note, (int)submission->note.size,
-                            (const char *)submission->note.data, submission->old_size);
-    for (size_t i = 0; ok && i < submission->n_proof; i++) {
-        note_hash_format(hash, submission->proof[i]);
-        ok = buffer_printf(&text, "%s\n", hash);
-    }
-    for (int i = 0; ok && !kept && i < EVIDENCE_FILES; i++) {
-        snprintf(ending, sizeof ending, ".%d.fork", i);
-        if (file_of(notary, notary->evidence_dir, known->verifier.name, ending, path, &err))
-            break;
-        kept = access(path, F_OK) != 0 && file_write(path, bytes_of(text.data, text.size), 0600, &err) == 0;
-    }
+    bool kept = evidence_count(notary) < EVIDENCE_FILES && evidence_write(&text, known, submission) &&
+                file_write(path, bytes_of(text.data, text.size), 0600, &err) == 0;
     buffer_deinit(&text);
     log_error(notary->options.log, "LOG-FORKED",
               _("the log '%s' has signed a tree of %" PRIu64

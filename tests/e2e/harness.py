@@ -201,6 +201,13 @@ class Hub:
             raise AssertionError(f"casebus-hub init: {done.said}")
         return self
 
+    def set(self, name, value):
+        """A setting; before it starts."""
+        path = self.dir / "hub.yaml"
+        lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{name}:")]
+        path.write_text("\n".join(lines + [f"{name}: {value}", ""]))
+        return self
+
     def launch(self, **more):
         """Starts it without waiting."""
         self.process = self.world.start(self.log_path, "casebus-hub", "run", self.dir, **more)

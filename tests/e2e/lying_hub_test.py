@@ -1,0 +1,241 @@
+"""A hub that lies, with all its own keys in hand: what it does, who catches it, and in which words.
+
+Three hubs' worth of parts: the hub whose operator lies, a third hub that witnesses it, and offices. The lies are made by
+liar.c, which edits a ledger and signs it again; `rebuild` makes the hub believe them."""
+import http.client
+import json
+import shutil
+import unittest
+
+import harness
+
+
+class LyingHub(unittest.TestCase):
+    def setUp(self):
+        self.world = harness.World(self)
+        self.third = self.world.hub("third").init()
+        self.third.port = self.world.free_port()
+        self.hub = self.world.hub().init()
+        self.hub.port = self.world.free_port()
+        for hub in (self.third, self.hub):
+            hub.set("monitor", f"127.0.0.1:{hub.port}")
+        self.third.start()
+        self.third.vkey = self.third.ask("witness", "show")["vkey"]
+        self.hub.start()
+        self.office = self.world.office(self.hub, "office", publish=True)
+        self.other = self.world.office(self.hub, "other", publish=True)
+        self.hub.stop()
+        self.hub.vkey = json.loads((self.office.dir / "enrolment.json").read_text())["log_key"]
+        (self.third.dir / "witness.logs").write_text(f"# the liar\n{self.hub.vkey}\n")
+        self.policy = self.world.path / "policy"
+        self.policy.write_text(f"log {self.hub.vkey}\nwitness third {self.third.vkey} http://127.0.0.1:{self.third.port}\n"
+                               "quorum third\n")
+        shutil.copy(self.policy, self.hub.dir / "witness.policy")
+        self.hub.start()
+        self.publish(self.office, 20)
+        self.publish(self.other, 10)
+        self.confirmed = self.cosigned()
+        self.old = self.world.path / "old"
+
+    # ---- verbs ----
+
+    def publish(self, office, n, **more):
+        office.write_rows([(f"case-{i % 5}", i, "step") for i in range(n)])
+        return office.publish(**more)
+
+    def cosigned(self, hub=None):
+        """Waits until all that the hub has is confirmed; its size."""
+        hub = hub or self.hub
+        hub.settle()
+
+        def level():
+            witness = hub.ask("witness", "show")
+            return witness["cosigned_size"] == hub.ask("status")["ledger_size"] and witness["cosigned_size"]
+        return harness.wait_until("the ledger is confirmed", level)
+
+    def lie(self, *words):
+        """To a hub that is stopped. The journal has nothing that the ledger has not."""
+        done = self.world.run(str(harness.HELPERS / "liar"), words[0], self.hub.dir, *words[1:])
+        self.assertEqual(done.code, 0, done.said)
+        shutil.rmtree(self.hub.dir / "journal")
+        shutil.rmtree(self.hub.dir / "state")
+        self.hub.rebuild()
+        return done.out.strip()
+
+    def no_policy(self, hub=None):
+        """The liar asks no witness any more."""
+        ((hub or self.hub).dir / "witness.policy").unlink()
+        return hub or self.hub
+
+    def http(self, hub, method, target, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=harness.PATIENCE_S)
+        try:
+            connection.request(method, target, body and body.encode())
+            answer = connection.getresponse()
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        finally:
+            connection.close()
+
+    def show_to_witness(self, note, old):
+        """What anybody can do who was shown a checkpoint."""
+        return self.http(self.third, "POST", "/add-checkpoint", f"old {old}\n\n{note}")
+
+    def stops_at_start(self, words):
+        self.hub.start()
+        self.hub.process.wait_for(" HUB-BEHIND ")
+        log = self.hub.process.log()
+        self.assertIn(words, log)
+        self.assertIn("the hub signs nothing until an operator has looked", log)
+        self.assertTrue(self.hub.ask("witness", "show")["behind"])
+        result = self.publish(self.office, 40, expect=3)
+        self.assertEqual(result["accepted"], 0)
+        self.assertIn("CB-BEHIND", self.office.process.log())
+        self.assertLess(log.index(" HUB-BEHIND "), self.hub.process.log().index("HUB-READY"))
+
+    # ---- the truth ----
+
+    def test_witness_confirms_and_the_offices_see_it(self):
+        self.office.settings = ["--set", f"witnesses={self.policy}"]
+        self.publish(self.office, 30)
+        self.cosigned()
+        self.publish(self.office, 31)  # hears of it when it connects
+        self.assertGreaterEqual(int((self.office.dir / "cosigned").read_text().splitlines()[1]), self.confirmed)
+        status, _, note = self.http(self.hub, "GET", "/checkpoint")
+        self.assertEqual(status, 200)
+        self.assertIn(f"\n\u2014 {self.hub.origin}/witness ", note)
+        self.assertIn(self.hub.origin, self.third.casebus("witness", "show").out)
+        self.assertNotIn("WITNESS-SILENT", self.hub.process.log())
+
+    def test_witness_that_is_away_is_a_dated_state_and_stops_nothing(self):
+        self.third.stop()
+        self.publish(self.office, 30)
+        self.hub.process.wait_for("witness 'third' does not cosign")
+        self.assertIn(" WITNESS-SILENT ", self.hub.process.log())
+        witness = self.hub.ask("witness", "show")["witnesses"][0]
+        self.assertGreater(witness["silent_since_us"], 0)
+        self.assertEqual(witness["cosigned_size"], self.confirmed)
+        self.assertEqual(int(self.http(self.hub, "GET", "/checkpoint")[2].splitlines()[1]), self.confirmed)
+        self.third.start()
+        self.hub.process.wait_for(" WITNESS-BACK ")
+        self.cosigned()
+
+    # ---- lies ----
+
+    def test_rewritten_entry_is_caught_by_the_witness_and_by_the_offices(self):
+        self.hub.stop()
+        self.lie("rewrite")
+        self.stops_at_start("witnesses have cosigned another tree")
+        (self.hub.dir / "witness" / "cosigned").unlink()  # what the hub knows itself it can forget; the witness does not
+        self.hub.stop()
+        self.stops_at_start("witness 'third' has cosigned another tree of")
+        self.third.process.wait_for(" LOG-FORKED ")
+        self.assertIn("it shows different records to different people, or has changed its record", self.third.process.log())
+        self.assertEqual(len(list((self.third.dir / "witness" / "evidence").iterdir())), 1)
+        self.hub.stop()
+        self.no_policy().start()  # without witnesses, each office is one
+        self.publish(self.office, 40, expect=3)
+        self.assertRegex(self.office.process.log(), "CB-BEHIND|CB-CONSISTENCY")
+
+    def test_whoever_was_shown_a_rewritten_tree_can_show_it_to_the_witness(self):
+        self.hub.stop()
+        self.lie("rewrite")
+        self.no_policy().start()
+        _, _, note = self.http(self.hub, "GET", "/checkpoint")
+        status, kind, body = self.show_to_witness(note, self.confirmed)
+        self.assertEqual((status, kind, body), (409, "text/x.tlog.size", f"{self.confirmed}\n"))
+        self.third.process.wait_for(" LOG-FORKED ")
+        evidence = next((self.third.dir / "witness" / "evidence").iterdir()).read_text()
+        self.assertEqual(evidence.count(f"{self.hub.origin}\n{self.confirmed}\n"), 2)
+
+    def test_dropped_tail_is_caught_by_the_witness(self):
+        self.hub.stop()
+        self.lie("drop", "7")
+        (self.hub.dir / "witness" / "cosigned").unlink()
+        self.stops_at_start(f"witness 'third' has cosigned a tree of {self.confirmed} entries of this hub, which has "
+                            f"published only {self.confirmed - 7}")
+
+    def test_restored_backup_is_caught_before_anybody_is_served(self):
+        self.hub.stop()
+        harness.copy(self.hub.dir, self.old)
+        self.hub.start()
+        self.publish(self.office, 60)
+        size = self.cosigned()
+        self.hub.stop()
+        harness.copy(self.old, self.hub.dir)
+        self.stops_at_start(f"witness 'third' has cosigned a tree of {size} entries of this hub")
+
+    def test_restored_backup_is_caught_when_the_witness_comes_back(self):
+        self.hub.stop()
+        harness.copy(self.hub.dir, self.old)
+        self.hub.start()
+        self.publish(self.office, 60)
+        size = self.cosigned()
+        self.hub.stop()
+        harness.copy(self.old, self.hub.dir)
+        self.third.stop()
+        self.hub.start()
+        self.publish(self.other, 15)  # nobody who comes knows better
+        self.hub.process.wait_for(" WITNESS-SILENT ")
+        self.third.start()
+        self.hub.process.wait_for(f"witness 'third' has cosigned a tree of {size} entries of this hub")
+        self.hub.process.wait_for(" HUB-BEHIND ")
+        self.publish(self.other, 25, expect=3)
+        self.assertIn("CB-BEHIND", self.other.process.log())
+
+    def test_forked_view_is_not_confirmed_and_the_office_says_so(self):
+        """Two copies of one hub, one office on each. The witness can confirm only one of them."""
+        self.hub.stop()
+        fork = harness.Hub(self.world, "fork", f"tcp://127.0.0.1:{self.world.free_port()}")
+        harness.copy(self.hub.dir, fork.dir)
+        fork.port = self.world.free_port()
+        fork.set("listen", fork.endpoint)
+        fork.set("monitor", f"127.0.0.1:{fork.port}")
+        self.hub.start()
+        self.publish(self.office, 40)
+        self.cosigned()
+        self.no_policy(fork).start()  # an honest copy stops itself at the witness's first word; this one does not ask
+        self.other.settings = ["--set", f"endpoint={fork.endpoint}", "--set", f"witnesses={self.policy}",
+                               "--set", "witness_patience=1"]
+        self.publish(self.other, 30)
+        self.other.write_rows([(f"case-{i % 5}", i, "step") for i in range(31)])
+        self.other.launch()
+        self.other.process.wait_for("no witness has confirmed this hub's ledger since ")
+        self.assertIn(" UNWITNESSED ", self.other.process.log())
+        self.assertIn("whether others are shown the same record as this node is not known", self.other.process.log())
+        self.other.process.stop()
+        # What the fork signed, shown to the witness by anybody, is the proof.
+        fork.settle()
+        harness.wait_until("the fork publishes", lambda: int(self.http(fork, "GET", "/checkpoint")[2].splitlines()[1]) > self.confirmed)
+        self.grow_beyond(fork)
+        # An office that knows one of the two is not served by the other.
+        self.office.settings = ["--set", f"endpoint={fork.endpoint}"]
+        self.publish(self.office, 50, expect=3)
+        self.assertRegex(self.office.process.log(), "CB-BEHIND|CB-CONSISTENCY")
+        fork.stop()
+        shutil.copy(self.policy, fork.dir / "witness.policy")
+        fork.start()
+        self.assertRegex(fork.process.log(), " HUB-BEHIND .*witness 'third'")
+
+    def grow_beyond(self, fork):
+        """The fork's checkpoint at the size that the witness knows, or past it, is not a continuation."""
+        known = self.third.ask("witness", "show")["logs"][0]["size"]
+        note = self.http(fork, "GET", "/checkpoint")[2]
+        size = int(note.splitlines()[1])
+        if size < known:
+            self.assertEqual(self.show_to_witness(note, size)[0], 409)
+        else:
+            self.assertIn(self.show_to_witness(note, known)[0], (409, 422))
+            self.third.process.wait_for(" LOG-FORKED ")
+
+    def test_minted_key_is_named_by_whoever_reads_the_ledger(self):
+        self.hub.stop()
+        position = self.lie("mint", "office")
+        self.hub.start()  # the tree has only grown: a witness of trees sees nothing in it
+        done = self.hub.casebus("ledger", "verify")
+        self.assertEqual(done.code, 1)
+        self.assertIn(position, done.said)
+        self.assertIn("node 'office' gets another key, and the key before did not sign that", done.said)
+
+
+if __name__ == "__main__":
+    harness.main()
