@@ -277,6 +277,27 @@ static void time_add(json_t *line, int64_t unix_us)
     json_object_set_new(line, "hub_time", json_string(text));
 }
 
+/* What has to be destroyed, named as the lines that brought it. */
+static void erasure_add(json_t *line, const struct casebus_erasure *erasure)
+{
+    json_t *json = json_object(), *items = json_array();
+    json_object_set_new(line, "erasure", json);
+    json_object_set_new(json, "reason", json_string(erasure->retention ? "retention" : "order"));
+    json_object_set_new(json, "destroy", items);
+    for (size_t i = 0; i < erasure->n_items; i++) {
+        const struct casebus_erased *erased = &erasure->items[i];
+        json_t *item = json_object(), *parts = json_array();
+        json_array_append_new(items, item);
+        json_object_set_new(item, "position", json_integer((json_int_t)erased->id.position));
+        json_object_set_new(item, "ordinal", json_integer((json_int_t)erased->id.ordinal));
+        json_object_set_new(item, "event_id", json_string(erased->event_id));
+        json_object_set_new(item, "all", json_boolean(erased->header));
+        for (size_t k = 0; k < erased->n_parts; k++)
+            json_array_append_new(parts, json_integer((json_int_t)erased->parts[k]));
+        json_object_set_new(item, "parts", parts);
+    }
+}
+
 static json_t *line_make(const struct jsonl *jsonl, const struct casebus_delivery *delivery)
 {
     json_t *line = json_object();
@@ -286,10 +307,18 @@ static json_t *line_make(const struct jsonl *jsonl, const struct casebus_deliver
     json_object_set_new(line, "position", json_integer((json_int_t)delivery->id.position));
     json_object_set_new(line, "ordinal", json_integer((json_int_t)delivery->id.ordinal));
     time_add(line, delivery->hub_time_us);
+    if (delivery->erasure) {
+        json_object_set_new(line, "case_id", json_string(delivery->case_id));
+        json_object_set_new(line, "event_id", json_string(delivery->event_id));
+        erasure_add(line, delivery->erasure);
+        return line;
+    }
     json_object_set_new(line, "node", json_string(delivery->node));
     json_object_set_new(line, "number", json_integer((json_int_t)delivery->number));
     json_object_set_new(line, "case_id", json_string(delivery->case_id));
     json_object_set_new(line, "event_id", json_string(delivery->event_id));
+    if (delivery->erased)
+        json_object_set_new(line, "erased", json_true());
     if (delivery->event) {
         casebus_event_visit(delivery->event, field_add, line);
         parts_add(line, delivery->event);

@@ -7,7 +7,9 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
+#include "proto/codec/entry.h"
 #include "proto/codec/statement.h"
+#include "proto/merkle/tree.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -215,6 +217,84 @@ static int delivery_read(struct session *session, const Casebus__V1__Delivery *s
     return 0;
 }
 
+static int erased_read(struct arena *arena, const Casebus__V1__ErasedDelivery *sent,
+                       struct casebus_erased *erased, struct casebus_error *err)
+{
+    if (!sent->id || sent->event_hash.len != DIGEST_SIZE || sent->n_part > PARTS_MAX)
+        return malformed(_("the hub has sent an order to destroy that does not say what"), err);
+    *erased = (struct casebus_erased){
+        .id = {sent->id->position, sent->id->ordinal}, .header = sent->header != 0, .n_parts = sent->n_part};
+    hex_encode(erased->event_id, sent->event_hash.data, DIGEST_SIZE);
+    erased->parts = arena_copy(arena, sent->part, sent->n_part * sizeof sent->part[0]);
+    return erased->parts || !sent->n_part ? 0
+                                          : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a delivery"));
+}
+
+/* An order to destroy. What stands for the event hash is the hash of the order's entry as a leaf, so that
+ * confirming it is bound to the very entry that the ledger has. */
+static int erasure_read(struct session *session, const Casebus__V1__Erasure *sent,
+                        struct casebus_delivery *delivery, struct casebus_erasure *erasure,
+                        uint8_t hash[DIGEST_SIZE], struct casebus_error *err)
+{
+    struct bytes leaf = bytes_of(sent->entry.data, sent->entry.len);
+    Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &session->arena, err);
+    if (!entry)
+        return -1;
+    if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
+        entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED)
+        return malformed(_("the hub has sent an order to destroy whose entry is none"), err);
+    const Casebus__V1__ErasureOrdered *ordered = entry->act->erasure_ordered;
+    if (sent->n_delivery > ordered->n_content)
+        return malformed(_("the hub has sent an order to destroy that lists more than its entry"), err);
+    struct casebus_erased *items = arena_alloc(&session->arena, (sent->n_delivery + 1) * sizeof *items);
+    if (!items)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a delivery"));
+    for (size_t i = 0; i < sent->n_delivery; i++)
+        if (erased_read(&session->arena, sent->delivery[i], &items[i], err) != 0)
+            return -1;
+    *erasure = (struct casebus_erasure){.retention = ordered->reason ==
+                                                     CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION,
+                                        .items = items,
+                                        .n_items = sent->n_delivery};
+    tree_leaf_hash(session->parts.crypter, leaf, hash);
+    delivery->erasure = erasure;
+    delivery->node = "";
+    if (ordered->case_id.len == CASE_ID_SIZE)
+        hex_encode(delivery->case_id, ordered->case_id.data, CASE_ID_SIZE);
+    return 0;
+}
+
+static int gone_read(const Casebus__V1__Delivery *sent, struct casebus_delivery *delivery,
+                     uint8_t hash[DIGEST_SIZE], struct casebus_error *err)
+{
+    if (sent->event_hash.len != DIGEST_SIZE || sent->case_id.len != CASE_ID_SIZE || sent->n_part > 0)
+        return malformed(_("the hub has sent a delivery without content that does not say of what"), err);
+    memcpy(hash, sent->event_hash.data, DIGEST_SIZE);
+    delivery->erased = 1;
+    delivery->node = sent->node;
+    delivery->number = sent->number;
+    hex_encode(delivery->case_id, sent->case_id.data, CASE_ID_SIZE);
+    return 0;
+}
+
+/* Of any kind. */
+static int any_read(struct session *session, const Casebus__V1__Delivery *sent,
+                    struct casebus_delivery *delivery, struct casebus_erasure *erasure,
+                    uint8_t hash[DIGEST_SIZE], struct casebus_error *err)
+{
+    if (!sent->erasure && sent->header.len > 0)
+        return delivery_read(session, sent, delivery, hash, err);
+    arena_reset(&session->arena);
+    delivery->id = (struct casebus_delivery_id){sent->id->position, sent->id->ordinal};
+    delivery->hub_time_us = sent->hub_time_us;
+    int r = sent->erasure ? erasure_read(session, sent->erasure, delivery, erasure, hash, err)
+                          : gone_read(sent, delivery, hash, err);
+    if (r != 0)
+        return error_context(err, _("delivery %" PRIu64 ".%" PRIu32), sent->id->position, sent->id->ordinal);
+    hex_encode(delivery->event_id, hash, DIGEST_SIZE);
+    return 0;
+}
+
 static int hole_found(struct session *session, const Casebus__V1__Delivery *sent, struct casebus_error *err)
 {
     const struct inbox_mark *last = &session->parts.inbox->last;
@@ -232,9 +312,10 @@ static int delivery_hand_over(struct session *session, const Casebus__V1__Delive
 {
     struct inbox *inbox = session->parts.inbox;
     struct casebus_delivery delivery = {0};
+    struct casebus_erasure erasure = {0};
     struct inbox_mark before = inbox->last;
     uint8_t hash[DIGEST_SIZE];
-    if (delivery_read(session, sent, &delivery, hash, err) != 0 ||
+    if (any_read(session, sent, &delivery, &erasure, hash, err) != 0 ||
         inbox_take(inbox, delivery.id, hash, err) != 0)
         return -1;
     if (session->parts.events->on_delivery(session->parts.self, &delivery) == 0)

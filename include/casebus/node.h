@@ -21,6 +21,8 @@
 #include <casebus/error.h>
 #include <casebus/event.h>
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -54,14 +56,34 @@ struct casebus_delivery_id {
     uint32_t ordinal;
 };
 
+/* What an order to destroy is about: something that was delivered before. */
+struct casebus_erased {
+    struct casebus_delivery_id id;
+    char event_id[65];     /* as that delivery had it */
+    int header;            /* non-zero: all of the event; else only the parts below */
+    const uint32_t *parts; /* their indexes in the event */
+    size_t n_parts;
+};
+
+/* An order to destroy what this node was delivered, with all that was made of it. Confirming the delivery
+ * says that it was done. */
+struct casebus_erasure {
+    int retention; /* non-zero: a rule of retention ran out; else somebody entitled ordered it */
+    const struct casebus_erased *items;
+    size_t n_items;
+};
+
 struct casebus_delivery {
     struct casebus_delivery_id id;
     int64_t hub_time_us;
-    const char *node;                  /* who published it */
-    uint64_t number;                   /* in the publisher's stream */
-    char case_id[33];                  /* hex; the hub's name for the case */
-    char event_id[65];                 /* hex of the event hash */
-    const struct casebus_event *event; /* valid during the call */
+    const char *node;                      /* who published it */
+    uint64_t number;                       /* in the publisher's stream */
+    char case_id[33];                      /* hex; the hub's name for the case */
+    char event_id[65];                     /* hex of the event hash */
+    const struct casebus_event *event;     /* valid during the call; NULL with one of the following */
+    const struct casebus_erasure *erasure; /* an order to destroy; valid during the call. event_id is the hash
+                                              of the order's entry, node is empty */
+    int erased; /* non-zero: the event's content was destroyed before it was delivered */
 };
 
 /* All are optional and are called from inside casebus_node_run (or the loop), never from another thread. They

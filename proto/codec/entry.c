@@ -452,6 +452,8 @@ int body_emptied(const Casebus__V1__SealedBody *body, const Casebus__V1__EventSk
     left.slot = 0;
     left.wrapped_key = (ProtobufCBinaryData){0, NULL};
     left.skeleton = (Casebus__V1__EventSkeleton *)(uintptr_t)skeleton;
+    if (!skeleton) /* it tells a resent record; this will not be one */
+        left.content_digest = (ProtobufCBinaryData){0, NULL};
     *out = codec_pack(&left, arena);
     return out->data ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to pack a sealed body"));
 }
