@@ -1,5 +1,6 @@
-/* Bodies that were overwritten at the hub since the last run, found by the acts that say so. The body as the
- * hub has it now takes the place of the one that was copied then. */
+/* Bodies that were overwritten at the hub since the last run, found by the acts that say so. Where an order
+ * kept something of a case, all bodies of it were sealed anew under another slot, since the old one is gone.
+ * The body as the hub has it now takes the place of the one that was copied then. */
 #include "hub/backup/backup.h"
 #include "proto/base/texts.h"
 #include "proto/codec/entry.h"
@@ -40,6 +41,24 @@ static int body_replace(struct erased *erased, uint64_t position, struct casebus
     return 0;
 }
 
+/* Every entry about the case before the order: its id begins with the position at which it was opened. */
+static int kept_follow(struct erased *erased, uint64_t position, const Casebus__V1__ErasureOrdered *ordered,
+                       struct casebus_error *err)
+{
+    uint8_t case_id[CASE_ID_SIZE];
+    if (ordered->case_id.len != CASE_ID_SIZE)
+        return 0;
+    memcpy(case_id, ordered->case_id.data, CASE_ID_SIZE);
+    for (uint64_t at = get_u64be(case_id); at < position && at < erased->copied; at++) {
+        struct bytes leaf;
+        if (ledger_view_leaf(erased->view, at, &leaf, err))
+            return -1;
+        if (memmem(leaf.data, leaf.size, case_id, CASE_ID_SIZE) && body_replace(erased, at, err))
+            return -1;
+    }
+    return 0;
+}
+
 static int order_follow(struct erased *erased, uint64_t position, struct casebus_error *err)
 {
     const Casebus__V1__ActEntry *act = act_at(erased, position, &erased->ordered, err);
@@ -52,7 +71,7 @@ static int order_follow(struct erased *erased, uint64_t position, struct casebus
     for (size_t i = 0; i < ordered->n_content; i++)
         if (body_replace(erased, ordered->content[i]->position, err))
             return -1;
-    return 0;
+    return ordered->kept_slot ? kept_follow(erased, position, ordered, err) : 0;
 }
 
 static int entry_look(struct erased *erased, uint64_t position, struct casebus_error *err)

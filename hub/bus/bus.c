@@ -114,6 +114,10 @@ static void on_group(struct bus *bus, struct group *group)
         bus_fatal(bus, &err);
         return;
     }
+    if (group->n_erasures && erasures_on_group(bus, group, &err)) {
+        bus_fatal(bus, &err);
+        return;
+    }
     for (const struct job *job = group->jobs; job; job = job->next)
         session_on_job(bus, group, job);
 }
@@ -313,7 +317,7 @@ int bus_new(struct bus **busp, const struct bus_options *options, struct casebus
         bus_free(bus);
         return -1;
     }
-    if (receipts_open(bus, err)) {
+    if (receipts_open(bus, err) || erasures_open(bus, err)) {
         bus_free(bus);
         return -1;
     }
@@ -412,6 +416,7 @@ struct bus *bus_free(struct bus *bus)
         group_unref(group);
     }
     free(bus->peers);
+    erasures_close(bus);
     receipts_close(bus);
     arena_deinit(&bus->arena);
     crypter_free(bus->crypter);

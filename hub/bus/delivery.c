@@ -13,7 +13,8 @@
 #define DISK_BATCH     64 /* deliveries in one page of the inbox */
 #define ROUND_PAGES    4  /* of one receiver in one round, so that the others wait for a bounded piece only */
 #define ROUND_FRAMES   4
-#define DELIVERIES_MAX 512 /* in one frame */
+#define ERASURE_BYTES  (100 * 1024) /* of an order with its list, at most about */
+#define DELIVERIES_MAX 512          /* in one frame */
 
 /* ---- one frame being filled ---- */
 
@@ -121,6 +122,10 @@ static Casebus__V1__Delivery *delivery_of_event(struct bus *bus, const struct gr
     delivery->stream = event->stream;
     delivery->number = event->number;
     delivery->case_id = (ProtobufCBinaryData){CASE_ID_SIZE, (uint8_t *)event->case_id};
+    if (erasures_withhold(bus, event->position, &part_mask)) {
+        delivery->event_hash = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)event->member->event.event_hash};
+        return delivery;
+    }
     delivery->header = wire->header;
     delivery->part = list;
     for (size_t i = 0; i < wire->n_part; i++) {
@@ -167,6 +172,31 @@ static bool work_event(struct filling *filling, const struct group *group, const
     return true;
 }
 
+/* Adds the orders to destroy that the group brings this node. */
+static bool work_erasures(struct filling *filling, const struct group *group, const char *name)
+{
+    struct receiver *receiver = receiver_of(filling);
+    struct casebus_error err;
+    for (size_t i = 0; i < group->n_erasures; i++) {
+        uint64_t position = group->erasures[i];
+        uint32_t ordinal;
+        if (position < receiver->scan || (position == receiver->scan && receiver->scan_ordinal > 0))
+            continue;
+        if (!filling_ready(filling, ERASURE_BYTES))
+            return false;
+        int told = erasures_ordinal(filling->bus, group, i, name, &ordinal, &err);
+        Casebus__V1__Delivery *delivery =
+            told > 0 ? erasures_delivery(filling->bus, position, ordinal, &err) : NULL;
+        if (told < 0 || (told > 0 && (!delivery || !filling_add(filling, delivery, position, ordinal)))) {
+            filling->done = true;
+            return false;
+        }
+        receiver->scan = position;
+        receiver->scan_ordinal = told ? ordinal + 1 : 1;
+    }
+    return true;
+}
+
 /* Walks the events of one group. False: the receiver has to wait, or is gone. The receivers' names lie in the
  * group's registry, so one search tells which pointer to look for. */
 static bool work_group(struct filling *filling, const struct group *group)
@@ -177,6 +207,8 @@ static bool work_group(struct filling *filling, const struct group *group)
         if (group->events[i].position >= receiver->scan &&
             !work_event(filling, group, &group->events[i], node->info.node))
             return false;
+    if (node && group->n_erasures && !work_erasures(filling, group, node->info.node))
+        return false;
     receiver->scan = group->tree_size;
     receiver->scan_ordinal = 0;
     return true;
@@ -219,7 +251,7 @@ static bool open_parts(struct bus *bus, uint64_t position, const Casebus__V1__Ev
     delivery->part = list;
     for (size_t i = 0; i + 1 < body->n_item && i < PARTS_MAX; i++) {
         struct bytes plain;
-        if (!(part_mask & 1u << i))
+        if (!(part_mask & 1u << i) || body_item_erased(body, i + 1))
             continue;
         if (!open_part(bus, position, entry, body, key, i + 1, &plain, err) || plain.size < SALT_SIZE)
             return false;
@@ -233,35 +265,75 @@ static bool open_parts(struct bus *bus, uint64_t position, const Casebus__V1__Ev
     return true;
 }
 
-/* The delivery of the entry at @position to its @ordinal-th receiver; NULL with @err. */
-static Casebus__V1__Delivery *delivery_from_disk(struct bus *bus, uint64_t position, uint32_t ordinal,
-                                                 struct casebus_error *err)
+/* Opens what the receiver may see of the event. */
+static bool event_open(struct bus *bus, uint64_t position, const Casebus__V1__EventEntry *entry,
+                       const Casebus__V1__SealedBody *body, uint32_t part_mask,
+                       Casebus__V1__Delivery *delivery, struct casebus_error *err)
 {
-    struct bytes leaf, sealed, header;
     uint8_t key[KEY_SIZE];
-    Casebus__V1__Delivery *delivery = arena_alloc(&bus->arena, sizeof(*delivery));
-    if (!delivery || ledger_view_leaf(bus->ledger_view, position, &leaf, err) ||
-        ledger_view_body(bus->ledger_view, position, &sealed, err))
-        return NULL;
-    Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &bus->arena, err);
-    Casebus__V1__SealedBody *body = entry ? body_decode(sealed, &bus->arena, err) : NULL;
-    if (!body || entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT ||
-        ordinal >= entry->event->n_receiver || vault_key(bus->options.vault, body->slot, key, err))
-        return NULL;
-    casebus__v1__delivery__init(delivery);
-    bool opened = open_part(bus, position, entry->event, body, key, 0, &header, err) &&
-                  open_parts(bus, position, entry->event, body, key,
-                             entry->event->receiver[ordinal]->part_mask, delivery, err);
+    struct bytes header;
+    if (vault_key(bus->options.vault, body->slot, key, err))
+        return false;
+    bool opened = open_part(bus, position, entry, body, key, 0, &header, err) &&
+                  open_parts(bus, position, entry, body, key, part_mask, delivery, err);
     secret_clear(key, sizeof(key));
-    if (!opened)
+    if (opened)
+        delivery->header = (ProtobufCBinaryData){header.size, (uint8_t *)header.data};
+    return opened;
+}
+
+/* An event whose content was destroyed is delivered without it: a receiver sees no hole, and every hub chain
+ * goes on. */
+static Casebus__V1__Delivery *event_from_disk(struct bus *bus, uint64_t position,
+                                              const Casebus__V1__LedgerEntry *entry, uint32_t ordinal,
+                                              struct casebus_error *err)
+{
+    struct bytes sealed;
+    Casebus__V1__Delivery *delivery = arena_alloc(&bus->arena, sizeof(*delivery));
+    if (!delivery || ledger_view_body(bus->ledger_view, position, &sealed, err))
+        return NULL;
+    Casebus__V1__SealedBody *body = body_decode(sealed, &bus->arena, err);
+    if (!body || ordinal >= entry->event->n_receiver)
+        return NULL;
+    uint32_t part_mask = entry->event->receiver[ordinal]->part_mask;
+    casebus__v1__delivery__init(delivery);
+    if (erasures_withhold(bus, position, &part_mask) || body_item_erased(body, 0))
+        delivery->event_hash = entry->event->event_hash;
+    else if (!event_open(bus, position, entry->event, body, part_mask, delivery, err))
         return NULL;
     delivery->hub_time_us = entry->hub_time_us;
     delivery->node = entry->event->node;
     delivery->stream = entry->event->stream;
     delivery->number = entry->event->number;
     delivery->case_id = entry->event->case_id;
-    delivery->header = (ProtobufCBinaryData){header.size, (uint8_t *)header.data};
     return delivery;
+}
+
+/* The delivery of the entry at @position to its @ordinal-th receiver; NULL with @err. */
+static Casebus__V1__Delivery *delivery_from_disk(struct bus *bus, uint64_t position, uint32_t ordinal,
+                                                 struct casebus_error *err)
+{
+    struct bytes leaf;
+    if (ledger_view_leaf(bus->ledger_view, position, &leaf, err))
+        return NULL;
+    const Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &bus->arena, err);
+    if (!entry)
+        return NULL;
+    return entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT
+               ? event_from_disk(bus, position, entry, ordinal, err)
+               : erasures_delivery(bus, position, ordinal, err);
+}
+
+/* A snapshot from before an erasure shows bodies whose key is gone by now: a fresh one shows what is left. */
+static Casebus__V1__Delivery *delivery_read(struct bus *bus, uint64_t position, uint32_t ordinal,
+                                            struct casebus_error *err)
+{
+    Casebus__V1__Delivery *delivery = delivery_from_disk(bus, position, ordinal, err);
+    if (delivery || err->code != CASEBUS_NOT_FOUND)
+        return delivery;
+    if (ledger_view_renew(bus->ledger_view, err) || state_view_renew(bus->state_view, err))
+        return NULL;
+    return delivery_from_disk(bus, position, ordinal, err);
 }
 
 static int inbox_read(struct filling *filling, struct inbox_page *page, struct casebus_error *err)
@@ -293,7 +365,7 @@ static bool work_inbox_row(struct filling *filling, uint64_t position, uint32_t 
     struct receiver *receiver = receiver_of(filling);
     if (!filling_ready(filling, 1024))
         return false;
-    Casebus__V1__Delivery *delivery = delivery_from_disk(filling->bus, position, ordinal, &err);
+    Casebus__V1__Delivery *delivery = delivery_read(filling->bus, position, ordinal, &err);
     if (delivery ? !filling_add(filling, delivery, position, ordinal)
                  : !work_unreadable(filling, position, &err))
         return false;

@@ -117,6 +117,7 @@ struct bus {
 
     struct group **tail; /* durable, not yet in ledger and state; oldest first */
     size_t n_tail, tail_capacity;
+    struct withheld_set *withheld; /* content that was ordered to be destroyed, and may still be there */
     struct hash_window window;
     uint64_t size; /* of the tree that is durable */
     uint8_t root[DIGEST_SIZE];
@@ -219,6 +220,22 @@ void delivery_credit(struct session *session, const Casebus__V1__Credit *credit)
 void delivery_work_all(struct bus *bus);
 /* Whether some receiver could be sent more at once. */
 bool delivery_waiting(const struct bus *bus);
+
+/* erasures.c */
+/* Reads which orders are not done. */
+int erasures_open(struct bus *bus, struct casebus_error *err);
+void erasures_close(struct bus *bus);
+/* Takes note of the orders in the group, and of those that are done. */
+int erasures_on_group(struct bus *bus, const struct group *group, struct casebus_error *err);
+/* Takes out of @part_mask what may not be delivered any more of the entry at @position. True: nothing may,
+ * the header neither. */
+bool erasures_withhold(const struct bus *bus, uint64_t position, uint32_t *part_mask);
+/* The delivery of the order at @position; its memory is in bus->arena. NULL with @err. */
+Casebus__V1__Delivery *erasures_delivery(struct bus *bus, uint64_t position, uint32_t ordinal,
+                                         struct casebus_error *err);
+/* Whether @node is told of the group's erasure @index. 1 / 0 / -1 */
+int erasures_ordinal(struct bus *bus, const struct group *group, size_t index, const char *node,
+                     uint32_t *ordinal, struct casebus_error *err);
 
 /* bus.c */
 void bus_fatal(struct bus *bus, const struct casebus_error *err);

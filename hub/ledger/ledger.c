@@ -545,6 +545,39 @@ int ledger_replace_body(struct ledger *ledger, uint64_t position, struct bytes b
     return environment_commit(&ledger->env, txn, err);
 }
 
+/* In @txn. */
+static int body_rewrite(struct ledger *ledger, MDB_txn *txn, uint64_t position, ledger_rewrite_fn *rewrite,
+                        void *self, struct casebus_error *err)
+{
+    MDB_val key = {sizeof position, &position}, leaf, body;
+    struct bytes left;
+    int rc = mdb_get(txn, ledger->env.tables[LEAVES], &key, &leaf);
+    if (!rc)
+        rc = mdb_get(txn, ledger->env.tables[BODIES], &key, &body);
+    if (rc)
+        return environment_error(&ledger->env, rc, err);
+    int r = rewrite(self, position, bytes_of_value(leaf), bytes_of_value(body), &left, err);
+    if (r <= 0)
+        return r;
+    body = value_of(left);
+    rc = mdb_put(txn, ledger->env.tables[BODIES], &key, &body, 0);
+    return rc ? environment_error(&ledger->env, rc, err) : 0;
+}
+
+int ledger_rewrite_bodies(struct ledger *ledger, const uint64_t *positions, size_t n,
+                          ledger_rewrite_fn *rewrite, void *self, struct casebus_error *err)
+{
+    MDB_txn *txn;
+    if (environment_begin(&ledger->env, 0, &txn, err) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (body_rewrite(ledger, txn, positions[i], rewrite, self, err)) {
+            mdb_txn_abort(txn);
+            return -1;
+        }
+    return environment_commit(&ledger->env, txn, err);
+}
+
 int ledger_publish(struct ledger *ledger, uint64_t size, struct bytes note, struct casebus_error *err)
 {
     MDB_txn *txn;

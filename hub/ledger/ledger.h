@@ -62,6 +62,13 @@ int ledger_append(struct ledger *ledger, uint64_t first, const struct ledger_row
  * erasure may do that. Same thread as ledger_append. */
 int ledger_replace_body(struct ledger *ledger, uint64_t position, struct bytes body,
                         struct casebus_error *err);
+/* Rewrites bodies of the entries at @positions (rising) in one synced transaction; whoever appends waits.
+ * @rewrite: 1 with @left, which takes the body's place; 0 when it stays as it is; -1, then nothing is
+ * changed. What it is given is valid until it returns. Any thread. */
+typedef int ledger_rewrite_fn(void *self, uint64_t position, struct bytes leaf, struct bytes body,
+                              struct bytes *left, struct casebus_error *err);
+int ledger_rewrite_bodies(struct ledger *ledger, const uint64_t *positions, size_t n,
+                          ledger_rewrite_fn *rewrite, void *self, struct casebus_error *err);
 /* Adds a published checkpoint (size of the tree, signed note). One above the ledger's size waits and rides in
  * the transaction of the ledger_append that reaches it (a newer one that waits takes its place); otherwise it
  * makes its own. Same thread as ledger_append. */

@@ -41,6 +41,7 @@ struct group *group_unref(struct group *group)
     free(group->hash_counts);
     free(group->hashes);
     free(group->events);
+    free(group->erasures);
     free(group);
     return NULL;
 }
@@ -78,6 +79,15 @@ struct group_event *group_add_event(struct group *group)
     if (!grow((void **)&group->events, &group->events_capacity, group->n_events, sizeof(*group->events)))
         return NULL;
     return &group->events[group->n_events++];
+}
+
+bool group_add_erasure(struct group *group)
+{
+    if (!grow((void **)&group->erasures, &group->erasures_capacity, group->n_erasures,
+              sizeof(*group->erasures)))
+        return false;
+    group->erasures[group->n_erasures++] = group->first_position + group->n_entries;
+    return true;
 }
 
 bool group_reserve_hashes(struct group *group, size_t n)

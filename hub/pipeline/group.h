@@ -40,6 +40,9 @@ struct group {
     struct group_event *events;
     size_t n_events, events_capacity;
 
+    uint64_t *erasures; /* positions of ErasureOrdered and ErasureDone; behind all of @events */
+    size_t n_erasures, erasures_capacity;
+
     struct job *jobs;          /* in the order of their arrival */
     struct registry *registry; /* names in @events point into it */
     size_t bytes;              /* memory it holds, about */
@@ -53,6 +56,8 @@ struct group *group_unref(struct group *group);
 /* Room for one more entry (leaf and body filled in by the caller). NULL without memory. */
 struct journal_entry *group_add_entry(struct group *group);
 struct group_event *group_add_event(struct group *group);
+/* Notes that the entry that is added next is about an erasure. False without memory. */
+bool group_add_erasure(struct group *group);
 /* Makes room for the hashes of @n more leaves. False without memory. */
 bool group_reserve_hashes(struct group *group, size_t n);
 /* A tree_store_fn; self is the group. */

@@ -29,6 +29,19 @@ struct enrolment {
     struct enrolment *next;
 };
 
+/* Anything else that a thread outside has the writer put into a group; it waits, so it owns the memory. */
+struct asked {
+    /* Adds entries to @group. -1: the hub cannot go on. To refuse, it sets result and err, and adds nothing.
+     */
+    int (*write)(struct pipeline *pipeline, struct group *group, struct asked *asked,
+                 struct casebus_error *err);
+    void *self;
+    struct casebus_error err;
+    int result;
+    bool done;
+    struct asked *next;
+};
+
 struct enrolled {
     char node[NODE_NAME_MAX];
     struct bytes message; /* serialised NodeEnrolled, as the registry is built from */
@@ -88,12 +101,14 @@ struct pipeline {
     unsigned n_workers;
     struct writer writer;
     struct keeper keeper;
+    struct eraser *eraser;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     struct registry *registry;
     struct enrolled_list enrolled;
     struct enrolment *enrolments;
+    struct asked *asked;
     struct pipeline_counters counters;
     bool flush_wanted;
     bool failed;   /* nothing more can be made durable */
@@ -101,6 +116,8 @@ struct pipeline {
 };
 
 struct enrolment *enrolment_free(struct enrolment *enrolment);
+/* Has the writer do it, and returns when its group is durable, with what it said. */
+int writer_ask(struct pipeline *pipeline, struct asked *asked, struct casebus_error *err);
 void *worker_main(void *pipeline);
 int writer_init(struct pipeline *pipeline, struct casebus_error *err);
 void writer_deinit(struct pipeline *pipeline);

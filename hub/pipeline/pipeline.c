@@ -1,6 +1,7 @@
 #include "hub/pipeline/pipeline.h"
 
 #include "hub/exchange/tables.h"
+#include "hub/pipeline/eraser.h"
 #include "hub/pipeline/internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
@@ -127,6 +128,8 @@ void pipeline_fail(struct pipeline *pipeline, const struct casebus_error *err)
     bool first = !pipeline->failed;
     pipeline->failed = true;
     pthread_cond_broadcast(&pipeline->changed);
+    if (pipeline->eraser)
+        pthread_cond_signal(&pipeline->eraser->posted);
     pthread_mutex_unlock(&pipeline->lock);
     if (first && pipeline->options.on_fatal)
         pipeline->options.on_fatal(pipeline->options.self, err);
@@ -169,6 +172,10 @@ static int start_threads(struct pipeline *pipeline, struct casebus_error *err)
         r = pthread_create(&pipeline->workers[i], NULL, worker_main, pipeline);
         pipeline->n_workers += !r;
     }
+    if (!r) {
+        r = pthread_create(&pipeline->eraser->thread, NULL, eraser_main, pipeline);
+        pipeline->eraser->started = !r;
+    }
     return r ? error_set_errno(err, r, _("cannot start a thread")) : 0;
 }
 
@@ -193,7 +200,8 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     pthread_condattr_destroy(&attributes);
     pthread_cond_init(&pipeline->keeper.posted, NULL);
     queue_init(&pipeline->queue);
-    if (load_registry(pipeline, err) || writer_init(pipeline, err) || start_threads(pipeline, err)) {
+    if (load_registry(pipeline, err) || writer_init(pipeline, err) || eraser_init(pipeline, err) ||
+        start_threads(pipeline, err)) {
         pipeline_stop(pipeline);
         pipeline_free(pipeline);
         return -1;
@@ -221,9 +229,24 @@ static void join_keeper(struct pipeline *pipeline)
     pipeline->keeper.started = false;
 }
 
+/* While the writer still answers it. What it has ordered and not destroyed, it does at the next start. */
+static void join_eraser(struct pipeline *pipeline)
+{
+    struct eraser *eraser = pipeline->eraser;
+    if (!eraser || !eraser->started)
+        return;
+    pthread_mutex_lock(&pipeline->lock);
+    eraser->stop = true;
+    pthread_cond_signal(&eraser->posted);
+    pthread_mutex_unlock(&pipeline->lock);
+    pthread_join(eraser->thread, NULL);
+    eraser->started = false;
+}
+
 void pipeline_stop(struct pipeline *pipeline)
 {
     pipeline_stopping(pipeline);
+    join_eraser(pipeline);
     queue_close(&pipeline->queue);
     while (pipeline->n_workers)
         pthread_join(pipeline->workers[--pipeline->n_workers], NULL);
@@ -244,6 +267,7 @@ struct pipeline *pipeline_free(struct pipeline *pipeline)
         job_free(job);
     }
     writer_deinit(pipeline);
+    eraser_deinit(pipeline);
     for (size_t i = 0; i < pipeline->enrolled.n; i++)
         free((void *)pipeline->enrolled.items[i].message.data);
     free(pipeline->enrolled.items);

@@ -13,6 +13,7 @@
 
 #include "hub/journal/journal.h"
 #include "hub/ledger/ledger.h"
+#include "hub/pipeline/erasure.h"
 #include "hub/pipeline/group.h"
 #include "hub/state/state.h"
 #include "hub/vault/vault.h"

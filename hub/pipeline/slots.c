@@ -44,3 +44,10 @@ int slots_key(struct pipeline *pipeline, struct slot_key *slot, struct casebus_e
     *cached(pipeline, slot->slot) = *slot;
     return 0;
 }
+
+void slots_forget(struct pipeline *pipeline, uint64_t slot)
+{
+    struct slot_key *known = cached(pipeline, slot);
+    if (known->slot == slot)
+        secret_clear(known, sizeof(*known));
+}

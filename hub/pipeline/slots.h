@@ -15,5 +15,7 @@ struct slot_key {
 int slots_take(struct pipeline *pipeline, struct slot_key *slot, struct casebus_error *err);
 /* Fills in the key of slot->slot. */
 int slots_key(struct pipeline *pipeline, struct slot_key *slot, struct casebus_error *err);
+/* The slot is about to be destroyed: its key is wiped from the cache. */
+void slots_forget(struct pipeline *pipeline, uint64_t slot);
 
 #endif

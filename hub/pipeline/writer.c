@@ -155,6 +155,72 @@ static void enrolments_answer(struct pipeline *pipeline, struct enrolment *list,
     pthread_mutex_unlock(&pipeline->lock);
 }
 
+/* ---- whatever else is asked for ---- */
+
+static struct asked *asked_take(struct pipeline *pipeline)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    struct asked *list = pipeline->asked;
+    pipeline->asked = NULL;
+    pthread_mutex_unlock(&pipeline->lock);
+    return list;
+}
+
+/* @r: whether the group is durable. */
+static void asked_answer(struct pipeline *pipeline, struct asked *list, int r,
+                         const struct casebus_error *err)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    while (list) {
+        struct asked *asked = list;
+        list = asked->next; /* once it is done, it is gone */
+        if (r && !asked->result) {
+            asked->result = r;
+            asked->err = *err;
+        }
+        asked->done = true;
+    }
+    pthread_cond_broadcast(&pipeline->changed);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+/* With the lock held: takes it back, unless the writer has it already and will answer. */
+static bool asked_withdraw(struct pipeline *pipeline, const struct asked *asked)
+{
+    for (struct asked **at = &pipeline->asked; *at; at = &(*at)->next)
+        if (*at == asked) {
+            *at = asked->next;
+            return true;
+        }
+    return false;
+}
+
+int writer_ask(struct pipeline *pipeline, struct asked *asked, struct casebus_error *err)
+{
+    asked->next = NULL;
+    pthread_mutex_lock(&pipeline->lock);
+    struct asked **at = &pipeline->asked;
+    while (*at)
+        at = &(*at)->next;
+    *at = asked;
+    pthread_mutex_unlock(&pipeline->lock);
+    queue_nudge(&pipeline->queue);
+
+    pthread_mutex_lock(&pipeline->lock);
+    bool given_up = false;
+    while (!asked->done && !given_up) {
+        given_up = pipeline->failed && asked_withdraw(pipeline, asked);
+        if (!given_up)
+            pthread_cond_wait(&pipeline->changed, &pipeline->lock);
+    }
+    pthread_mutex_unlock(&pipeline->lock);
+    if (given_up)
+        return error_set(err, CASEBUS_CLOSED, _("the hub is stopping"));
+    if (asked->result)
+        *err = asked->err;
+    return asked->result ? -1 : 0;
+}
+
 /* ---- a group ---- */
 
 static int open_ledger_entry(struct pipeline *pipeline, struct group *group, struct casebus_error *err)
@@ -290,7 +356,8 @@ static int decide_jobs(struct pipeline *pipeline, struct group *group, struct jo
 
 /* Decides @job (NULL: none), those behind it and whatever else is due. */
 static int fill_group(struct pipeline *pipeline, struct group *group, struct job *job,
-                      struct enrolment *enrolments, bool confirms_due, struct casebus_error *err)
+                      struct enrolment *enrolments, struct asked *asked, bool confirms_due,
+                      struct casebus_error *err)
 {
     int r = 0;
     if (pipeline->writer.tree.size == 0)
@@ -301,6 +368,8 @@ static int fill_group(struct pipeline *pipeline, struct group *group, struct job
         r = decide_jobs(pipeline, group, job, err);
     for (struct enrolment *e = enrolments; e && !r; e = e->next)
         r = enrol_one(pipeline, group, e, err);
+    for (; asked && !r; asked = asked->next)
+        r = asked->write(pipeline, group, asked, err);
     if (!r && confirms_due)
         r = confirms_write(pipeline, group, err);
     return r;
@@ -316,7 +385,8 @@ static int write_group(struct pipeline *pipeline, struct job *job, bool confirms
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a group of entries"));
     }
     struct enrolment *enrolments = enrolments_take(pipeline);
-    int r = fill_group(pipeline, group, job, enrolments, confirms_due, err);
+    struct asked *asked = asked_take(pipeline);
+    int r = fill_group(pipeline, group, job, enrolments, asked, confirms_due, err);
     if (!r)
         r = grow_tree(pipeline, group, err);
     if (!r && group->n_entries)
@@ -328,6 +398,7 @@ static int write_group(struct pipeline *pipeline, struct job *job, bool confirms
         pipeline->options.on_group(pipeline->options.self, group);
     }
     enrolments_answer(pipeline, enrolments, r, err);
+    asked_answer(pipeline, asked, r, err);
     group_unref(group);
     return r;
 }
@@ -397,7 +468,7 @@ static bool something_due(struct pipeline *pipeline, bool ending, bool *confirms
     struct writer *writer = &pipeline->writer;
     *confirms_due = writer->confirms && (ending || clock_monotonic_ns() >= writer->confirms_due_ns);
     pthread_mutex_lock(&pipeline->lock);
-    bool enrolments = pipeline->enrolments != NULL;
+    bool enrolments = pipeline->enrolments != NULL || pipeline->asked != NULL;
     pthread_mutex_unlock(&pipeline->lock);
     return *confirms_due || enrolments || writer->tree.size == 0;
 }

@@ -18,7 +18,9 @@ struct opening {
 /* 1: at hand; 0: it was erased; -1. */
 static int key_get(struct scanner *scanner, uint64_t slot, struct casebus_error *err)
 {
-    if (slot != 0 && scanner->slot == slot)
+    if (slot == 0)
+        return 0; /* nothing is left that had a key */
+    if (scanner->slot == slot)
         return 1;
     scanner->slot = 0;
     if (vault_key(scanner->verify->options->vault, slot, scanner->slot_key, err)) {

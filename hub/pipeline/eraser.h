@@ -1,0 +1,117 @@
+/* The eraser's own rooms. Private to the pipeline. */
+#ifndef PIPELINE_ERASER_H
+#define PIPELINE_ERASER_H
+
+#include "hub/pipeline/internal.h"
+#include "proto/codec/entry.h"
+#include "proto/codec/event.h"
+
+#define ERASER_SLOTS_MAX 64 /* that the bodies of one case lie under */
+
+/* What one entry loses. */
+struct erased_item {
+    uint64_t position;
+    uint32_t part_mask;
+    bool header;
+};
+
+/* What one case loses, or one thing in quarantine. */
+struct erasure_plan {
+    uint8_t case_id[CASE_ID_SIZE];
+    bool quarantine;
+    bool keeps;                /* something of the case stays readable */
+    struct erased_item *items; /* in the order of positions */
+    size_t n_items, capacity;
+    char receivers[RECEIVERS_MAX][NODE_NAME_MAX]; /* who received any of it */
+    size_t n_receivers;
+    uint64_t slots[ERASER_SLOTS_MAX];
+    size_t n_slots;
+    uint64_t scanned; /* entries that were looked at */
+    /* the writer's answer */
+    uint64_t ordered[16];
+    size_t n_ordered;
+};
+
+struct eraser {
+    pthread_t thread;
+    bool started, stop;
+    pthread_cond_t posted;
+    struct erasure_request *requests[ERASURE_TICKETS]; /* ring of those that wait */
+    uint64_t first, last;                              /* tickets: waiting are (first, last] */
+    struct erasure_progress tickets[ERASURE_TICKETS];  /* ticket t is at t % ERASURE_TICKETS */
+
+    /* the thread's own */
+    struct crypter *crypter;
+    struct arena arena; /* of the entry looked at */
+    struct ledger_view *ledger;
+    struct state_view *state;
+    uint64_t views_ns;
+    uint64_t slot; /* whose key is at hand; 0: none */
+    uint8_t slot_key[KEY_SIZE];
+    struct erasure_progress now;
+};
+
+/* eraser.c */
+int eraser_init(struct pipeline *pipeline, struct casebus_error *err);
+void eraser_deinit(struct pipeline *pipeline);
+void *eraser_main(void *pipeline);
+/* Views that are old are renewed; CASEBUS_CLOSED when the hub is about to stop. */
+int eraser_breathe(struct pipeline *pipeline, struct casebus_error *err);
+int eraser_renew(struct pipeline *pipeline, struct casebus_error *err);
+/* Gives the views back; eraser_renew takes new ones. */
+void eraser_rest(struct pipeline *pipeline);
+/* Until ledger and state on disk have everything that is durable now; then views of it. */
+int eraser_catch_up(struct pipeline *pipeline, struct casebus_error *err);
+/* Shows how far the request got. */
+void eraser_show(struct pipeline *pipeline);
+/* Orders, destroys and says done. */
+int eraser_carry_out(struct pipeline *pipeline, struct erasure_plan *plan,
+                     const struct erasure_request *request, struct casebus_error *err);
+
+/* erasure_plan.c */
+void plan_deinit(struct erasure_plan *plan);
+struct person {
+    const char *id_type, *id_number;
+};
+/* What the case loses. @person (may be NULL): see ERASE_PERSON. */
+int plan_case(struct pipeline *pipeline, const uint8_t case_id[CASE_ID_SIZE], uint32_t part_kinds,
+              const struct person *person, struct erasure_plan *plan, struct casebus_error *err);
+int plan_quarantine(struct pipeline *pipeline, uint64_t position, struct erasure_plan *plan,
+                    struct casebus_error *err);
+/* Opens the header of an event, whose body is @body. 1: here it is; 0: it was destroyed; -1. */
+int plan_header(struct pipeline *pipeline, uint64_t position, const Casebus__V1__EventEntry *entry,
+                const Casebus__V1__SealedBody *body, Casebus__V1__EventHeader **headerp,
+                struct bytes *header_bytes, struct casebus_error *err);
+/* Whether one of the event's identity parts names @person; @other: whether one names somebody else. */
+int plan_names(struct pipeline *pipeline, uint64_t position, const Casebus__V1__EventEntry *entry,
+               const Casebus__V1__SealedBody *body, const Casebus__V1__EventHeader *header,
+               const struct person *person, bool *names, bool *other, struct casebus_error *err);
+/* Whether the leaf can be an entry about the case. */
+bool leaf_names_case(struct bytes leaf, const uint8_t case_id[CASE_ID_SIZE]);
+/* The position at which the case was opened: its id says so. */
+static inline uint64_t case_opened_at(const uint8_t case_id[CASE_ID_SIZE])
+{
+    return get_u64be(case_id);
+}
+
+/* erasure_find.c: cases to look at. */
+struct case_set {
+    uint8_t (*ids)[CASE_ID_SIZE];
+    size_t n, capacity;
+};
+void case_set_deinit(struct case_set *set);
+int find_person(struct pipeline *pipeline, const struct person *person, struct case_set *set,
+                struct casebus_error *err);
+int find_retention(struct pipeline *pipeline, const struct erasure_rule *rules, size_t n_rules,
+                   int64_t now_us, struct case_set *set, struct casebus_error *err);
+
+/* erasure_destroy.c: overwrites what the orders that are not done name, then the slots. @done gets their
+ * positions (at most @max); returns how many, or -1. */
+int destroy_pending(struct pipeline *pipeline, uint64_t *done, size_t max, struct casebus_error *err);
+
+/* erasure_order.c: asks of the writer, which wait for its answer. */
+int order_submit(struct pipeline *pipeline, struct erasure_plan *plan, Casebus__V1__ErasureReason reason,
+                 const char *words, struct casebus_error *err);
+int done_submit(struct pipeline *pipeline, const uint64_t *ordered, size_t n, struct casebus_error *err);
+
+#endif

@@ -1,0 +1,199 @@
+/* Which cases a request is about, when it names none: those of a person, and those that are old enough. Of a
+ * person every identity part of the ledger is opened: there is no index of persons to keep secret. */
+#include "hub/pipeline/eraser.h"
+#include "proto/base/texts.h"
+
+#include <stdlib.h>
+
+#define LEAVES_A_LOOK 1024
+#define DAY_US        INT64_C(86400000000)
+
+void case_set_deinit(struct case_set *set)
+{
+    free(set->ids);
+    *set = (struct case_set){0};
+}
+
+static int case_set_add(struct case_set *set, const uint8_t id[CASE_ID_SIZE], struct casebus_error *err)
+{
+    for (size_t i = set->n; i-- > 0;)
+        if (memcmp(set->ids[i], id, CASE_ID_SIZE) == 0)
+            return 0;
+    if (set->n == set->capacity) {
+        size_t capacity = set->capacity ? 2 * set->capacity : 16;
+        void *ids = realloc(set->ids, capacity * CASE_ID_SIZE);
+        if (!ids)
+            return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the cases that were found"));
+        set->ids = ids;
+        set->capacity = capacity;
+    }
+    memcpy(set->ids[set->n++], id, CASE_ID_SIZE);
+    return 0;
+}
+
+/* ---- of a person ---- */
+
+struct searching {
+    struct pipeline *pipeline;
+    const struct person *person;
+    struct case_set *set;
+    struct casebus_error *err;
+};
+
+static int event_search(struct searching *searching, uint64_t position, const Casebus__V1__EventEntry *entry)
+{
+    struct eraser *eraser = searching->pipeline->eraser;
+    struct bytes sealed, bytes;
+    Casebus__V1__EventHeader *header;
+    bool names = false, other = false;
+    if (ledger_view_body(eraser->ledger, position, &sealed, searching->err))
+        return -1;
+    const Casebus__V1__SealedBody *body = body_decode(sealed, &eraser->arena, searching->err);
+    if (!body)
+        return -1;
+    int r = plan_header(searching->pipeline, position, entry, body, &header, &bytes, searching->err);
+    if (r <= 0)
+        return r;
+    if (plan_names(searching->pipeline, position, entry, body, header, searching->person, &names, &other,
+                   searching->err))
+        return -1;
+    return names ? case_set_add(searching->set, entry->case_id.data, searching->err) : 0;
+}
+
+static int on_leaf(void *self, uint64_t position, struct bytes leaf)
+{
+    struct searching *searching = self;
+    arena_reset(&searching->pipeline->eraser->arena);
+    const Casebus__V1__LedgerEntry *entry =
+        entry_decode(leaf, &searching->pipeline->eraser->arena, searching->err);
+    if (!entry)
+        return -1;
+    return entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT
+               ? event_search(searching, position, entry->event)
+               : 0;
+}
+
+int find_person(struct pipeline *pipeline, const struct person *person, struct case_set *set,
+                struct casebus_error *err)
+{
+    struct searching searching = {pipeline, person, set, err};
+    struct eraser *eraser = pipeline->eraser;
+    if (eraser_catch_up(pipeline, err))
+        return -1;
+    for (uint64_t position = 0;;) {
+        if (eraser_breathe(pipeline, err))
+            return -1;
+        uint64_t size = ledger_view_size(eraser->ledger), left = size - position;
+        size_t n = left < LEAVES_A_LOOK ? (size_t)left : LEAVES_A_LOOK;
+        eraser->now.searched = position;
+        eraser->now.to_search = size;
+        eraser_show(pipeline);
+        if (n == 0)
+            return 0;
+        if (ledger_view_leaves(eraser->ledger, position, n, on_leaf, &searching, err))
+            return -1;
+        position += n;
+    }
+}
+
+/* ---- old enough ---- */
+
+struct aging {
+    struct pipeline *pipeline;
+    const struct erasure_rule *rules;
+    size_t n_rules;
+    int64_t now_us;
+    struct case_set *set;
+    uint8_t last[CASE_ID_SIZE];
+    bool begun, failed;
+    struct casebus_error *err;
+};
+
+/* The days that the rules give to @item; 0: they say nothing. */
+static uint32_t days_of(const struct aging *aging, const char *item)
+{
+    uint32_t days = 0;
+    size_t longest = 0;
+    for (size_t i = 0; i < aging->n_rules; i++) {
+        size_t size = strlen(aging->rules[i].item);
+        if (strncmp(item, aging->rules[i].item, size) == 0 && (size >= longest || !days)) {
+            days = aging->rules[i].days;
+            longest = size;
+        }
+    }
+    return days;
+}
+
+/* The item that the newest header of the case says. 1; 0: there is nothing left of it; -1. */
+static int case_item(struct aging *aging, uint64_t position, char item[64])
+{
+    struct eraser *eraser = aging->pipeline->eraser;
+    struct bytes leaf, sealed, bytes;
+    Casebus__V1__EventHeader *header;
+    arena_reset(&eraser->arena);
+    if (ledger_view_leaf(eraser->ledger, position, &leaf, aging->err) ||
+        ledger_view_body(eraser->ledger, position, &sealed, aging->err))
+        return -1;
+    const Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &eraser->arena, aging->err);
+    const Casebus__V1__SealedBody *body = entry ? body_decode(sealed, &eraser->arena, aging->err) : NULL;
+    if (!body)
+        return -1;
+    if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+        return error_set(aging->err, CASEBUS_DAMAGED, _("the newest entry of a case is no event"));
+    int r = plan_header(aging->pipeline, position, entry->event, body, &header, &bytes, aging->err);
+    if (r > 0)
+        snprintf(item, 64, "%s", header->item);
+    return r;
+}
+
+static int case_age(struct aging *aging, struct bytes id, struct bytes value)
+{
+    struct case_row row;
+    char item[64] = "";
+    if (id.size != CASE_ID_SIZE || case_row_decode(value, &row, NULL, 0, aging->err))
+        return -1;
+    memcpy(aging->last, id.data, CASE_ID_SIZE);
+    aging->begun = true;
+    int64_t ended =
+        row.state.finished_at_us > row.state.last_at_us ? row.state.finished_at_us : row.state.last_at_us;
+    if (!row.state.finished_at_us || row.position >= ledger_view_size(aging->pipeline->eraser->ledger))
+        return 0;
+    int r = case_item(aging, row.position, item);
+    if (r <= 0)
+        return r;
+    uint32_t days = days_of(aging, item);
+    if (!days || ended > aging->now_us - (int64_t)days * DAY_US)
+        return 0;
+    return case_set_add(aging->set, id.data, aging->err);
+}
+
+static int on_case(void *self, struct bytes id, struct bytes value)
+{
+    struct aging *aging = self;
+    if (aging->begun && bytes_equal(id, bytes_of(aging->last, CASE_ID_SIZE)))
+        return 0;
+    aging->failed = case_age(aging, id, value) != 0;
+    aging->pipeline->eraser->now.searched++;
+    if (aging->failed)
+        return 1;
+    return aging->pipeline->eraser->now.searched % LEAVES_A_LOOK == 0; /* to breathe */
+}
+
+int find_retention(struct pipeline *pipeline, const struct erasure_rule *rules, size_t n_rules,
+                   int64_t now_us, struct case_set *set, struct casebus_error *err)
+{
+    struct aging aging = {
+        .pipeline = pipeline, .rules = rules, .n_rules = n_rules, .now_us = now_us, .set = set, .err = err};
+    int r;
+    if (eraser_catch_up(pipeline, err))
+        return -1;
+    pipeline->eraser->now.to_search = state_view_count(pipeline->eraser->state, TABLE_CASES);
+    do {
+        if (eraser_breathe(pipeline, err))
+            return -1;
+        eraser_show(pipeline);
+        r = state_view_walk(pipeline->eraser->state, TABLE_CASES,
+                            bytes_of(aging.last, aging.begun ? CASE_ID_SIZE : 0), on_case, &aging, err);
+    } while (r == 1 && !aging.failed);
+    return aging.failed ? -1 : r;
+}
