@@ -3,6 +3,7 @@
 #include "hub/bus/bus.h"
 #include "hub/console/console.h"
 #include "hub/console/monitor.h"
+#include "hub/retention.h"
 #include "hub/stores.h"
 #include "hub/witnessing.h"
 #include "proto/base/clock.h"
@@ -137,6 +138,27 @@ static int hub_checkpoint(void *self, struct ledger_view *view, struct buffer *n
                                         : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a checkpoint"));
 }
 
+static int hub_erase(void *self, const struct erasure_request *request, uint64_t *ticket,
+                     struct casebus_error *err)
+{
+    struct hub *hub = self;
+    struct erasure_request whole = *request;
+    if (bus_behind(hub->bus))
+        return error_set(err, CASEBUS_BEHIND,
+                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (request->what == ERASE_RETENTION &&
+        retention_read(hub->dir, whole.rules, &whole.n_rules, ERASURE_RULES_MAX, err))
+        return -1;
+    int r = pipeline_erase(hub->pipeline, &whole, ticket, err);
+    secret_clear(&whole, sizeof whole);
+    return r;
+}
+
+static bool hub_erasure(void *self, uint64_t ticket, struct erasure_progress *progress)
+{
+    return pipeline_erasure(((struct hub *)self)->pipeline, ticket, progress);
+}
+
 static void status_peers(struct hub *hub, struct hub_status *status)
 {
     struct bus_peer *peers = calloc(HUB_PEERS_MAX, sizeof(*peers));
@@ -262,6 +284,9 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .barrier = hub_barrier,
         .enrol = hub_enrol,
         .secured = hub_secured,
+        .erase = hub_erase,
+        .erasure = hub_erasure,
+        .erasure_days = hub->stores.settings.erasure_days,
         .status = hub_status_fill,
     };
     if (hub->witnessing.policy && hub->witnessing.policy->demands)

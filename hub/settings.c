@@ -99,6 +99,13 @@ static const char *check_minutes(const char *value)
     return digits && strlen(value) <= 5 && atoi(value) <= 10080 ? NULL : N_("a number from 1 to 10080");
 }
 
+static const char *check_days(const char *value)
+{
+    size_t size = strlen(value);
+    bool digits = size > 0 && size <= 4 && strspn(value, "0123456789") == size;
+    return digits && strtoul(value, NULL, 10) > 0 ? NULL : N_("a number of days, from 1 to 9999");
+}
+
 static const struct setting table[] = {
     {"origin", SETTING_TEXT, NULL, offsetof(struct settings, origin), 256, check_origin,
      "Name of the exchange with its generation. Fixed: it is part of every signature."},
@@ -122,6 +129,11 @@ static const struct setting table[] = {
      "File with the certificates (PEM) that vouch for the authority, beside this file."},
     {"timestamp_minutes", SETTING_COUNT, "60", offsetof(struct settings, timestamp_minutes), sizeof(unsigned),
      check_minutes, "Minutes from one time stamp to the next, when there is something new."},
+    {"erasure_days", SETTING_COUNT, "10", offsetof(struct settings, erasure_days), sizeof(unsigned),
+     check_days,
+     "Days within which a receiver has to confirm that it destroyed what it was ordered to; then status "
+     "calls it "
+     "overdue."},
 };
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
 

@@ -20,6 +20,7 @@ struct settings {
     char timestamp[256]; /* TIMESTAMP_NONE, or the authority's URL */
     char timestamp_ca[256];
     unsigned timestamp_minutes;
+    unsigned erasure_days;
 };
 
 /* What a setting's value should have been (in the language of the process), or NULL when it is fine. */

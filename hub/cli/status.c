@@ -57,6 +57,12 @@ static void stores_print(const struct cli *cli, const json_t *status)
                get_text(checkpoint, "root"));
     fieldf(cli, _("state"), _("%llu entries applied; %llu cases, %llu records"), n(status, "state_applied"),
            n(status, "cases"), n(status, "records"));
+    const json_t *erasures = json_object_get(status, "erasures");
+    if (n(erasures, "ordered") > 0)
+        fieldf(cli, _("erasures"),
+               _("%llu ordered, %llu under way; receivers have not confirmed %llu, overdue %llu"),
+               n(erasures, "ordered"), n(erasures, "pending"), n(erasures, "unconfirmed"),
+               n(erasures, "overdue"));
     fieldf(cli, _("nodes"), _("%llu enrolled, %llu connected"), n(status, "nodes"), n(status, "connected"));
 }
 

@@ -21,6 +21,9 @@ json_t *part_kinds_json(uint32_t kinds);
 /* One peer of status; @status may be NULL. NULL when it is not known. */
 const struct hub_peer *hub_peer_find(const struct hub_status *status, const char *node);
 
+/* How many orders to destroy content there are, and what of them waits. */
+int erasures_status(struct reader *reader, json_t *json, struct casebus_error *err);
+
 /* Sets a time, or null for "never". */
 void set_time(json_t *object, const char *name, int64_t us);
 void set_number(json_t *object, const char *name, uint64_t number);

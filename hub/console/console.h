@@ -9,6 +9,7 @@
 
 #include "hub/gate/registry.h"
 #include "hub/ledger/ledger.h"
+#include "hub/pipeline/erasure.h"
 #include "hub/state/state.h"
 #include "hub/vault/vault.h"
 #include "hub/witness/cosigning.h"
@@ -20,9 +21,10 @@
 
 #include <jansson.h>
 
-#define HUB_PEERS_MAX      256 /* that status tells of */
-#define CONSOLE_TARGET_MAX 2048
-#define CONSOLE_BODY_MAX   (64 * 1024)
+#define HUB_PEERS_MAX       256 /* that status tells of */
+#define ERASURE_DAYS_PRESET 10
+#define CONSOLE_TARGET_MAX  2048
+#define CONSOLE_BODY_MAX    (64 * 1024)
 
 /* One node as the bus sees it. */
 struct hub_peer {
@@ -88,6 +90,11 @@ struct console_hub {
                  const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err);
     /* Keeps that a second copy of the ledger exists up to @size, and tells the nodes. May be NULL. */
     int (*secured)(void *self, uint64_t size, struct casebus_error *err);
+    /* Takes an order to destroy content, and tells how far it is. NULL when the hub does not run. */
+    int (*erase)(void *self, const struct erasure_request *request, uint64_t *ticket,
+                 struct casebus_error *err);
+    bool (*erasure)(void *self, uint64_t ticket, struct erasure_progress *progress);
+    unsigned erasure_days; /* after which a receiver has to have confirmed an order; 0: as preset */
     void (*status)(void *self, struct hub_status *status); /* @status is zeroed. May be NULL. */
     /* Appends to @note the checkpoint to be shown to the world. NULL: the newest published one of @view. */
     int (*checkpoint)(void *self, struct ledger_view *view, struct buffer *note, struct casebus_error *err);

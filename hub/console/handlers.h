@@ -16,6 +16,7 @@ struct call {
 
 typedef int handler_fn(struct call *call, struct casebus_error *err);
 
+handler_fn handle_erase, handle_erasure_ticket, handle_erasures, handle_erasure;
 handler_fn handle_status, handle_barrier, handle_secured;
 handler_fn handle_nodes, handle_node, handle_enrol;
 handler_fn handle_cases, handle_case;

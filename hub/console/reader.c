@@ -153,6 +153,28 @@ int reader_part(struct reader *reader, const struct reader_entry *event, size_t 
     return 0;
 }
 
+int reader_words(struct reader *reader, const struct reader_entry *read, char **words,
+                 struct casebus_error *err)
+{
+    const Casebus__V1__ErasureOrdered *ordered = read->entry->act->erasure_ordered;
+    struct bytes sealed, plain;
+    enum body_fate fate;
+    *words = NULL;
+    if (ledger_view_body(reader->ledger, read->position, &sealed, err))
+        return -1;
+    Casebus__V1__SealedBody *body = sealed.size ? body_decode(sealed, &reader->arena, err) : NULL;
+    if (!body)
+        return sealed.size ? -1 : 0;
+    int r = body_item_erased(body, 0) ? 0 : slot_key(reader, body->slot, &fate, err);
+    if (r <= 0)
+        return r;
+    if (body_open_item(reader->crypter, ledger_origin_at(reader->hub->ledger, read->position),
+                       ordered->subject.data, body, reader->slot_key, 0, &reader->arena, &plain, err))
+        return -1;
+    *words = arena_printf(&reader->arena, "%.*s", (int)plain.size, (const char *)plain.data);
+    return *words ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
+}
+
 bool reader_part_erased(const struct reader_entry *event, size_t index)
 {
     return body_item_erased(event->body, index + 1);

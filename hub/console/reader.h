@@ -58,6 +58,10 @@ int reader_event(struct reader *reader, uint64_t position, struct reader_entry *
 int reader_part(struct reader *reader, const struct reader_entry *event, size_t index, struct bytes *content,
                 struct casebus_error *err);
 
+/* Opens the words that are sealed beside the order @read: *words lives as long as the entry; NULL when there
+ * are none or they cannot be opened. */
+int reader_words(struct reader *reader, const struct reader_entry *read, char **words,
+                 struct casebus_error *err);
 /* Whether part @index of what reader_event read was destroyed. */
 bool reader_part_erased(const struct reader_entry *event, size_t index);
 

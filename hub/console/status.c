@@ -88,6 +88,8 @@ static int stores_json(const struct console_hub *hub, json_t *json, struct caseb
         set_number(json, "cases", state_view_count(reader.state, TABLE_CASES));
         set_number(json, "records", state_view_count(reader.state, TABLE_RECORDS));
         r = checkpoint_json(&reader, json, err);
+        if (r == 0)
+            r = erasures_status(&reader, json, err);
     }
     reader_deinit(&reader);
     return r;
