@@ -17,8 +17,12 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define HASHES_PER_ROW  32
+#define AHEAD_BYTES     ((uintptr_t)4 << 20)
+#define AHEAD_PAGE      65536 /* a page of memory, or some: it need not be more exact */
+#define AHEAD_EVERY     256   /* leaves */
 #define ORIGIN_MAX      256
 #define GENERATIONS_MAX 64
 #define GENERATION_HEAD 12
@@ -48,6 +52,7 @@ struct ledger_view {
     struct ledger *ledger;
     MDB_txn *txn;
     uint64_t size;
+    uintptr_t ahead; /* up to this address the file was asked for */
 };
 
 uint64_t stored_hash_count(uint64_t size)
@@ -714,8 +719,19 @@ static uint64_t number_of_key(MDB_val key)
     return number;
 }
 
+/* The environment is opened without read-ahead, for whoever looks here and there. A walk goes through the
+ * file nearly in its order, as it was written; so it asks for the stretch that it comes to next. */
+static void ask_ahead(struct ledger_view *view, const void *at)
+{
+    uintptr_t page = (uintptr_t)at & ~(uintptr_t)(AHEAD_PAGE - 1);
+    if (page + AHEAD_BYTES / 2 < view->ahead && page + AHEAD_BYTES >= view->ahead)
+        return;
+    view->ahead = page + AHEAD_BYTES;
+    madvise((void *)page, AHEAD_BYTES, MADV_WILLNEED); /* a wish; the map is larger than the file */
+}
+
 /* From the cursor's place on, as long as positions follow each other. */
-static int leaves_walk(MDB_cursor *cursor, uint64_t first, size_t n,
+static int leaves_walk(struct ledger_view *view, MDB_cursor *cursor, uint64_t first, size_t n,
                        int (*visit)(void *self, uint64_t position, struct bytes leaf), void *self, int *r)
 {
     MDB_val key = {sizeof first, &first};
@@ -724,6 +740,8 @@ static int leaves_walk(MDB_cursor *cursor, uint64_t first, size_t n,
     for (size_t i = 0; i < n && rc == 0; i++) {
         if (number_of_key(key) != first + i || value.mv_size > CONTENT_MAX)
             return MDB_CORRUPTED;
+        if (i % AHEAD_EVERY == 0)
+            ask_ahead(view, value.mv_data);
         *r = visit(self, first + i, bytes_of_value(value));
         if (*r != 0)
             return 0;
@@ -746,7 +764,7 @@ int ledger_view_leaves(struct ledger_view *view, uint64_t first, size_t n,
     int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[LEAVES], &cursor);
     if (rc)
         return environment_error(&view->ledger->env, rc, err);
-    rc = leaves_walk(cursor, first, n, visit, self, &r);
+    rc = leaves_walk(view, cursor, first, n, visit, self, &r);
     mdb_cursor_close(cursor);
     return rc ? environment_error(&view->ledger->env, rc, err) : r;
 }
