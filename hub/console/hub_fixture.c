@@ -41,7 +41,7 @@ static size_t add(struct hub_fixture *fixture, Casebus__V1__LedgerEntry *entry, 
     return position;
 }
 
-static size_t add_act(struct hub_fixture *fixture, Casebus__V1__ActEntry *act, struct bytes body)
+size_t hub_fixture_act(struct hub_fixture *fixture, Casebus__V1__ActEntry *act, struct bytes body)
 {
     Casebus__V1__LedgerEntry entry = CASEBUS__V1__LEDGER_ENTRY__INIT;
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT;
@@ -76,7 +76,7 @@ static void open_entry(struct hub_fixture *fixture)
     opened.software = (char *)"test";
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
     act.ledger_opened = &opened;
-    add_act(fixture, &act, bytes_of(NULL, 0));
+    hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
 }
 
 struct fixture_node *hub_fixture_node(struct hub_fixture *fixture, const char *name)
@@ -149,7 +149,7 @@ size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Ca
     enrolled.grants = (Casebus__V1__Grants *)grants;
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED;
     act.node_enrolled = &enrolled;
-    return add_act(fixture, &act, bytes_of(NULL, 0));
+    return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
 }
 
 /* ---- events ---- */
@@ -369,7 +369,7 @@ size_t hub_fixture_quarantine(struct hub_fixture *fixture, const char *node, con
     quarantined.whole_batch = true;
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED;
     act.quarantined = &quarantined;
-    return add_act(fixture, &act, seal_body(fixture, subject, &item, 1, take_slot(fixture), subject));
+    return hub_fixture_act(fixture, &act, seal_body(fixture, subject, &item, 1, take_slot(fixture), subject));
 }
 
 /* ---- confirmations ---- */
@@ -429,7 +429,7 @@ size_t hub_fixture_confirm(struct hub_fixture *fixture, const char *const *nodes
     }
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED;
     act.deliveries_confirmed = &confirmed;
-    return add_act(fixture, &act, bytes_of(NULL, 0));
+    return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
 }
 
 /* ---- writing ---- */
@@ -459,8 +459,9 @@ static struct bytes altered(struct hub_fixture *fixture, struct bytes leaf)
 void hub_fixture_write(struct hub_fixture *fixture)
 {
     struct casebus_error err;
-    struct row_hashes *memory = calloc(fixture->n_entries, sizeof *memory);
-    struct ledger_row *rows = calloc(fixture->n_entries, sizeof *rows);
+    struct row_hashes *memory = calloc(fixture->n_entries + 1, sizeof *memory);
+    struct ledger_row *rows = calloc(fixture->n_entries + 1, sizeof *rows);
+    size_t first = fixture->n_written;
     struct tree tree;
     tree_init(&tree);
     for (size_t i = 0; i < fixture->n_entries; i++) {
@@ -469,10 +470,12 @@ void hub_fixture_write(struct hub_fixture *fixture)
         tree_leaf_hash(fixture->crypter, entry->leaf, hash);
         tree_append(&tree, fixture->crypter, hash, on_store, &memory[i]);
         memory[i].hashes[0][0] ^= entry->hash_altered;
+        memory[i].hashes[memory[i].n - 1][0] ^= entry->top_altered;
         rows[i] = (struct ledger_row){entry->shown_altered ? altered(fixture, entry->leaf) : entry->leaf,
                                       entry->body, memory[i].hashes[0], memory[i].n};
     }
-    must(ledger_append(fixture->ledger, 0, rows, fixture->n_entries, &err), &err);
+    must(ledger_append(fixture->ledger, first, rows + first, fixture->n_entries - first, &err), &err);
+    fixture->n_written = fixture->n_entries;
     free(memory);
     free(rows);
 }

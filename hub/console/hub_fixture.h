@@ -35,6 +35,7 @@ struct fixture_entry {
     struct bytes body;
     bool shown_altered; /* its leaf is changed after the tree was made */
     bool hash_altered;  /* the stored hash of the leaf is */
+    bool top_altered;   /* the stored hash of the largest subtree that it completes is */
 };
 
 /* One member of a batch; zero means what is usual. */
@@ -62,6 +63,7 @@ struct hub_fixture {
     size_t n_nodes;
     struct fixture_entry entries[FIXTURE_ENTRIES];
     size_t n_entries;
+    size_t n_written; /* that the ledger has */
     int64_t hub_time_us;
     struct {
         char number[32];
@@ -85,6 +87,7 @@ size_t hub_fixture_batch(struct hub_fixture *fixture, const char *node, const st
 size_t hub_fixture_quarantine(struct hub_fixture *fixture, const char *node, const char *content);
 /* Each of @nodes confirms what was delivered to it by entries before @end. */
 size_t hub_fixture_confirm(struct hub_fixture *fixture, const char *const *nodes, size_t n, size_t end);
+size_t hub_fixture_act(struct hub_fixture *fixture, Casebus__V1__ActEntry *act, struct bytes body);
 struct fixture_node *hub_fixture_node(struct hub_fixture *fixture, const char *name);
 
 /* An entry as a message; change it, then put it back. */
@@ -92,7 +95,7 @@ Casebus__V1__LedgerEntry *hub_fixture_edit(struct hub_fixture *fixture, size_t p
 void hub_fixture_put(struct hub_fixture *fixture, size_t position, const Casebus__V1__LedgerEntry *entry);
 void hub_fixture_remove(struct hub_fixture *fixture, size_t position);
 
-/* Writes all entries with their tree hashes into the ledger. */
+/* Writes all entries that the ledger has not, with their tree hashes. */
 void hub_fixture_write(struct hub_fixture *fixture);
 /* Publishes a checkpoint of @size entries signed by @key (NULL: the log's), with the true root or another. */
 void hub_fixture_publish(struct hub_fixture *fixture, uint64_t size, const struct signing_key *key,

@@ -24,17 +24,12 @@ static int key_get(struct scanner *scanner, uint64_t slot, struct casebus_error 
         return 1;
     scanner->slot = 0;
     if (vault_key(scanner->verify->options->vault, slot, scanner->slot_key, err)) {
-        if (err->code == CASEBUS_NOT_FOUND)
+        if (err->code == CASEBUS_NOT_FOUND || err->code == CASEBUS_ERASED)
             return 0;
         return error_context(err, _("the key of its content"));
     }
     scanner->slot = slot;
     return 1;
-}
-
-static bool item_gone(const struct opening *opening, size_t index)
-{
-    return index < opening->body->n_item && opening->body->item[index].len == 0;
 }
 
 static int item_open(const struct opening *opening, size_t index, struct bytes *plain,
@@ -65,16 +60,6 @@ static int part_check(const struct opening *opening, const Casebus__V1__PartComm
     return 0;
 }
 
-/* What is left of a body whose header is gone: parts that nothing can be compared with still have to open. */
-static int parts_alone(const struct opening *opening, struct casebus_error *err)
-{
-    struct bytes plain;
-    for (size_t i = 1; i < opening->body->n_item; i++)
-        if (!item_gone(opening, i) && item_open(opening, i, &plain, err))
-            return -1;
-    return 0;
-}
-
 static int parts_check(const struct opening *opening, struct casebus_error *err)
 {
     struct bytes plain;
@@ -92,7 +77,7 @@ static int parts_check(const struct opening *opening, struct casebus_error *err)
         return error_set(err, CASEBUS_DAMAGED, _("its content has %zu parts; the header commits to %zu"),
                          opening->body->n_item - 1, header->n_commitment);
     for (size_t i = 0; i < header->n_commitment; i++)
-        if (!item_gone(opening, i + 1) && part_check(opening, header->commitment[i], i, err))
+        if (!body_item_erased(opening->body, i + 1) && part_check(opening, header->commitment[i], i, err))
             return -1;
     return 0;
 }
@@ -118,16 +103,15 @@ static int single_check(const struct opening *opening, const Casebus__V1__Quaran
     return 0;
 }
 
-/* The state is made again from a skeleton, so there has to be one exactly where the header is gone. */
+/* The state is made again from a skeleton, so there is one exactly where an event's header is gone. */
 static int skeleton_check(const struct opening *opening, bool event, struct casebus_error *err)
 {
-    const Casebus__V1__SealedBody *body = opening->body;
-    bool gone = item_gone(opening, 0);
-    if (body->skeleton && (!gone || !event))
-        return error_set(err, CASEBUS_DAMAGED, _("it has a skeleton, but its content was not destroyed"));
-    if (event && gone && !body->skeleton)
+    bool gone = body_item_erased(opening->body, 0);
+    if (event && gone && !opening->body->skeleton)
         return error_set(err, CASEBUS_DAMAGED,
                          _("its header was destroyed without leaving what the state needs"));
+    if (opening->body->skeleton && (!gone || !event))
+        return error_set(err, CASEBUS_DAMAGED, _("it has a skeleton, but its content was not destroyed"));
     return 0;
 }
 
@@ -135,27 +119,27 @@ static int skeleton_check(const struct opening *opening, bool event, struct case
 static bool missing_fill(const struct opening *opening, bool key)
 {
     struct missing *missing = opening->missing;
-    missing->slot = opening->body->slot;
-    missing->key_gone = !key;
-    missing->header = !key || item_gone(opening, 0);
-    for (size_t i = 1; i < opening->body->n_item; i++)
-        if ((!key || item_gone(opening, i)) && i <= 32)
+    missing->slot = key ? 0 : opening->body->slot;
+    missing->header = !key || body_item_erased(opening->body, 0);
+    for (size_t i = 1; i < opening->body->n_item && i <= 32; i++)
+        if (!key || body_item_erased(opening->body, i))
             missing->part_mask |= (uint32_t)1 << (i - 1);
     return missing->header || missing->part_mask;
 }
 
-static int opened_check(const struct opening *opening, const Casebus__V1__LedgerEntry *entry,
-                        struct casebus_error *err)
+static bool is_act(const Casebus__V1__LedgerEntry *entry, Casebus__V1__ActEntry__ActCase kind)
 {
-    if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT) {
-        if (item_gone(opening, 0))
-            return parts_alone(opening, err);
-        return single_check(
-            opening,
-            entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED ? entry->act->quarantined : NULL,
-            err);
-    }
-    return item_gone(opening, 0) ? parts_alone(opening, err) : parts_check(opening, err);
+    return entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT && entry->act->act_case == kind;
+}
+
+static int content_check(const struct opening *opening, const Casebus__V1__LedgerEntry *entry,
+                         struct casebus_error *err)
+{
+    if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+        return parts_check(opening, err);
+    return single_check(
+        opening, is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED) ? entry->act->quarantined : NULL,
+        err);
 }
 
 /* Subject of the entry's body; NULL when it has none. */
@@ -164,31 +148,23 @@ static const uint8_t *subject_of(const Casebus__V1__LedgerEntry *entry)
     ProtobufCBinaryData subject = {0};
     if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
         subject = entry->event->event_hash;
-    else if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
-             entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED)
+    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED))
         subject = entry->act->quarantined->subject;
-    else if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
-             entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED)
+    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED))
         subject = entry->act->erasure_ordered->subject;
     return subject.len == DIGEST_SIZE ? subject.data : NULL;
-}
-
-/* A rule of retention has no words. */
-static bool body_optional(const Casebus__V1__LedgerEntry *entry)
-{
-    return entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
-           entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
 }
 
 static int body_open(struct opening *opening, const Casebus__V1__LedgerEntry *entry,
                      struct casebus_error *err)
 {
-    int key = key_get(opening->scanner, opening->body->slot, err);
-    if (key < 0 ||
-        skeleton_check(opening, entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT, err))
+    bool event = entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT;
+    bool emptied = body_item_erased(opening->body, 0);
+    int key = emptied ? 1 : key_get(opening->scanner, opening->body->slot, err);
+    if (key < 0 || skeleton_check(opening, event, err))
         return -1;
     bool gone = missing_fill(opening, key);
-    if (key && opened_check(opening, entry, err))
+    if (!emptied && key && content_check(opening, entry, err))
         return -1;
     return !gone;
 }
@@ -202,14 +178,14 @@ int body_check(struct scanner *scanner, uint64_t position, const char *origin,
     *missing = (struct missing){.position = position};
     if (ledger_view_body(scanner->view, position, &sealed, err))
         return -1;
-    if (sealed.size == 0 && (!opening.subject || body_optional(entry)))
+    /* A rule of retention has no words. */
+    if (sealed.size == 0 && (!opening.subject || is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED)))
         return 2;
     if (!opening.subject)
         return error_set(err, CASEBUS_DAMAGED,
                          _("it has sealed content, though it is no entry of that kind"));
     if (sealed.size == 0) {
-        missing->header = true;
-        missing->part_mask = UINT32_MAX;
+        missing->header = missing->whole = true;
         return 0;
     }
     opening.body = body_decode(sealed, &scanner->arena, err);

@@ -12,7 +12,6 @@
 
 #define VIEW_NS           1000000000ull
 #define VIEW_EVERY        16 /* bodies */
-#define STORED_MAX        (2 * CHUNK_SIZE + TREE_LEVELS)
 #define CHUNK_ARENA_MAX   ((size_t)512 * 1024 * 1024)
 #define SCANNER_ARENA_MAX ((size_t)16 * 1024 * 1024)
 
@@ -23,7 +22,7 @@ int scanner_init(struct scanner *scanner, struct verify *verify, struct casebus_
     *scanner = (struct scanner){.verify = verify, .view_ns = clock_monotonic_ns()};
     arena_init(&scanner->arena, 64 * 1024, SCANNER_ARENA_MAX);
     scanner->crypter = crypter_new(suite_get(SUITE_INTL));
-    scanner->stored = malloc(STORED_MAX * sizeof *scanner->stored);
+    scanner->stored = malloc((2 * verify->chunk_size + TREE_LEVELS) * sizeof *scanner->stored);
     if (!scanner->crypter || !scanner->stored)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to verify the ledger"));
     return ledger_view_open(&scanner->view, verify->options->ledger, err);

@@ -162,7 +162,7 @@ static int keep(struct verify *verify, const struct chunk *chunk, struct casebus
     const struct verify_options *options = verify->options;
     uint64_t now = clock_monotonic_ns();
     bool due = options->resume && now - verify->saved_ns > SAVE_NS;
-    if (!options->resume_path || (chunk->n == CHUNK_SIZE && !due))
+    if (!options->resume_path || (chunk->n == verify->chunk_size && !due))
         return 0;
     if (resume_keep(verify, err))
         return -1;
@@ -176,6 +176,7 @@ static int keep(struct verify *verify, const struct chunk *chunk, struct casebus
 static int ring_follow(struct ring *ring, struct verify *verify, struct casebus_error *err)
 {
     int r = 0;
+    uint64_t stop_at = verify->options->stop_at;
     struct ring_slot *slot;
     ring->following = true;
     while (r == 0 && !ring->ended && ring->followed < ring->next &&
@@ -188,7 +189,9 @@ static int ring_follow(struct ring *ring, struct verify *verify, struct casebus_
         pthread_mutex_lock(&ring->lock);
         slot->ready = false;
         ring->followed++;
-        ring->ended = ring->ended || r != 0 || verify->fault.set;
+        if (stop_at && atomic_load(&verify->progress) > stop_at)
+            atomic_store(&verify->stopping, true);
+        ring->ended = ring->ended || r != 0 || verify->fault.set || atomic_load(&verify->stopping);
         pthread_cond_broadcast(&ring->room);
     }
     ring->following = false;
@@ -219,9 +222,10 @@ static int entries_work(struct verify *verify, struct scanner *scanner, void *se
     uint64_t number;
     while (ring_take(ring, verify, &number)) {
         struct ring_slot *slot = ring_slot(ring, number);
-        uint64_t first = ring->base + number * CHUNK_SIZE;
+        uint64_t first = ring->base + number * verify->chunk_size;
         slot->chunk.first = first;
-        slot->chunk.n = verify->size - first < CHUNK_SIZE ? (size_t)(verify->size - first) : CHUNK_SIZE;
+        uint64_t left = verify->size - first;
+        slot->chunk.n = (size_t)(left < verify->chunk_size ? left : verify->chunk_size);
         if (chunk_read(&slot->chunk, scanner, err) || ring_ready(ring, verify, slot, err)) {
             ring_end(ring);
             return -1;
@@ -233,9 +237,9 @@ static int entries_work(struct verify *verify, struct scanner *scanner, void *se
 int verify_entries(struct verify *verify)
 {
     unsigned jobs = verify->options->jobs ? verify->options->jobs : 1;
-    uint64_t base = verify->upper.size * CHUNK_SIZE;
+    uint64_t base = verify->upper.size * verify->chunk_size;
     struct ring ring = {.base = base,
-                        .n_chunks = (verify->size - base + CHUNK_SIZE - 1) / CHUNK_SIZE,
+                        .n_chunks = (verify->size - base + verify->chunk_size - 1) / verify->chunk_size,
                         .n_slots = 2 * (size_t)jobs + 1};
     ring.slots = calloc(ring.n_slots, sizeof *ring.slots);
     if (!ring.slots) {

@@ -33,6 +33,12 @@ int verify_ordered(struct verify *verify, const Casebus__V1__ErasureOrdered *ord
         if (erasure_add(verify, content, err))
             return -1;
     }
+    for (size_t i = 0; i < ordered->n_slot; i++) {
+        if (verify_grow((void **)&verify->slots, verify->n_slots, sizeof *verify->slots, err))
+            return -1;
+        verify->slots[verify->n_slots++] =
+            (struct erased_slot){.ordered = verify->position, .slot = ordered->slot[i]};
+    }
     verify->result->orders++;
     return 0;
 }
@@ -83,11 +89,11 @@ static int by_number(const void *a, const void *b)
 static void not_ordered(struct verify *verify, const struct missing *missing)
 {
     struct casebus_error err = {0};
-    if (missing->key_gone)
+    if (missing->slot)
         error_set(&err, CASEBUS_NOT_FOUND,
                   _("the key of its content in slot %llu was erased, and no entry orders that"),
                   (unsigned long long)missing->slot);
-    else if (missing->slot == 0)
+    else if (missing->whole)
         error_set(&err, CASEBUS_DAMAGED, _("its content is missing, and no entry says why"));
     else
         error_set(&err, CASEBUS_DAMAGED, _("a part of its content is missing, and no entry says why"));
@@ -103,26 +109,43 @@ static struct erasure allowed(const struct verify *verify, uint64_t position, si
     for (size_t i = *next; i < verify->n_erasures && verify->erasures[i].position == position; i++) {
         sum.header |= verify->erasures[i].header;
         sum.part_mask |= verify->erasures[i].part_mask;
-        sum.ordered = verify->erasures[i].ordered;
     }
     return sum;
 }
 
-static void missing_check(struct verify *verify)
+/* The first that no order names; NULL when there is none. */
+static const struct missing *missing_check(struct verify *verify)
 {
     size_t next = 0;
+    qsort(verify->erasures, verify->n_erasures, sizeof *verify->erasures, by_position);
+    verify->result->erased = 0;
     for (size_t i = 0; i < verify->n_missing; i++) {
         const struct missing *missing = &verify->missing[i];
         struct erasure sum = allowed(verify, missing->position, &next);
-        bool whole = missing->slot == 0; /* how many parts there were cannot be seen any more */
-        if (sum.ordered && (!missing->header || sum.header) &&
-            (whole || (missing->part_mask & ~sum.part_mask) == 0)) {
-            verify->result->erased++;
-            continue;
-        }
-        not_ordered(verify, missing);
-        return;
+        if ((missing->header && !sum.header) || (missing->part_mask & ~sum.part_mask))
+            return missing;
+        verify->result->erased++;
     }
+    return NULL;
+}
+
+/* ---- what is told to be done ---- */
+
+/* What is missing of the entry now. 1: something, 0: nothing or it cannot be told, -1. */
+static int missing_now(struct verify *verify, uint64_t position, struct missing *missing,
+                       struct casebus_error *err)
+{
+    struct bytes leaf;
+    struct scanner *scanner = &verify->scanner;
+    struct casebus_error why = {0};
+    if (scanner_refresh(scanner, err))
+        return -1;
+    arena_reset(&scanner->arena);
+    if (ledger_view_leaf(scanner->view, position, &leaf, &why))
+        return 0;
+    const Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &scanner->arena, &why);
+    return entry &&
+           body_check(scanner, position, verify_origin_at(verify, position), entry, missing, &why) == 0;
 }
 
 static const struct missing *missing_find(const struct verify *verify, uint64_t position)
@@ -139,36 +162,69 @@ static const struct missing *missing_find(const struct verify *verify, uint64_t 
                                                                                 : NULL;
 }
 
-/* The content is gone, and where the header was to go, the key of the case with it. */
-static bool destroyed(const struct erasure *erasure, const struct missing *missing)
+/* 1, 0 or -1. It may have been there when the body was read, by this run or an earlier one. */
+static int destroyed(struct verify *verify, const struct erasure *erasure, struct casebus_error *err)
 {
-    if (!missing || (erasure->part_mask & ~missing->part_mask) != 0)
-        return false;
-    return !erasure->header || (missing->header && (missing->key_gone || missing->slot == 0));
+    struct missing now;
+    const struct missing *missing = missing_find(verify, erasure->position);
+    if (!missing || (erasure->header && !missing->header) || (erasure->part_mask & ~missing->part_mask)) {
+        int r = missing_now(verify, erasure->position, &now, err);
+        if (r <= 0)
+            return r;
+        missing = &now;
+    }
+    return missing->whole ||
+           ((!erasure->header || missing->header) && (erasure->part_mask & ~missing->part_mask) == 0);
 }
 
-/* What was told to be done is not there any more. */
-static void done_check(struct verify *verify)
+static bool is_done(const struct verify *verify, uint64_t ordered)
 {
-    struct casebus_error err = {0};
-    qsort(verify->done, verify->n_done, sizeof *verify->done, by_number);
+    return bsearch(&ordered, verify->done, verify->n_done, sizeof *verify->done, by_number) != NULL;
+}
+
+static int contents_check(struct verify *verify, struct casebus_error *err)
+{
     for (size_t i = 0; i < verify->n_erasures; i++) {
         const struct erasure *erasure = &verify->erasures[i];
-        if (!bsearch(&erasure->ordered, verify->done, verify->n_done, sizeof *verify->done, by_number))
+        struct casebus_error why = {0};
+        int r = is_done(verify, erasure->ordered) ? destroyed(verify, erasure, err) : 1;
+        if (r < 0)
+            return -1;
+        if (r == 1)
             continue;
-        if (destroyed(erasure, missing_find(verify, erasure->position)))
-            continue;
-        error_set(&err, CASEBUS_DAMAGED,
-                  _("its content or its key is still there, although the erasure that entry %llu orders is "
-                    "told to be "
+        error_set(&why, CASEBUS_DAMAGED,
+                  _("its content is still there, although the erasure that entry %llu orders is told to be "
                     "done"),
                   (unsigned long long)erasure->ordered);
-        fault_note(&verify->fault, erasure->position, RANK_END, &err);
-        return; /* they are in the order of positions */
+        fault_note(&verify->fault, erasure->position, RANK_END, &why);
+        return 0; /* they are in the order of positions */
+    }
+    return 0;
+}
+
+static void slots_check(struct verify *verify)
+{
+    for (size_t i = 0; i < verify->n_slots; i++) {
+        const struct erased_slot *erased = &verify->slots[i];
+        struct casebus_error err = {0};
+        uint8_t key[KEY_SIZE];
+        if (!is_done(verify, erased->ordered))
+            continue;
+        int r = vault_key(verify->options->vault, erased->slot, key, &err);
+        secret_clear(key, sizeof key);
+        if (r && (err.code == CASEBUS_NOT_FOUND || err.code == CASEBUS_ERASED))
+            continue;
+        error_set(&err, CASEBUS_DAMAGED,
+                  _("it orders that the key in slot %llu is destroyed and is told to be done, but the vault "
+                    "does not say so"),
+                  (unsigned long long)erased->slot);
+        fault_note(&verify->fault, erased->ordered, RANK_END, &err);
     }
 }
 
-/* Behind a fault only orders are looked for: they tell which of two faults is the first. */
+/* ---- orders that the follower has not met ---- */
+
+/* What does not hold there is no matter: orders only tell which of two faults is the first. */
 static int on_leaf_behind(void *self, uint64_t position, struct bytes leaf)
 {
     struct verify *verify = self;
@@ -184,9 +240,12 @@ static int on_leaf_behind(void *self, uint64_t position, struct bytes leaf)
 
 static int orders_gather(struct verify *verify, uint64_t from, struct casebus_error *err)
 {
-    for (uint64_t at = from; at < verify->size; at += CHUNK_SIZE) {
-        struct casebus_error ignored; /* of a ledger that is known to be wrong */
-        size_t n = verify->size - at < CHUNK_SIZE ? (size_t)(verify->size - at) : CHUNK_SIZE;
+    if (ledger_view_renew(verify->scanner.view, err))
+        return -1;
+    uint64_t size = ledger_view_size(verify->scanner.view);
+    for (uint64_t at = from; at < size; at += verify->chunk_size) {
+        struct casebus_error ignored;
+        size_t n = (size_t)(size - at < verify->chunk_size ? size - at : verify->chunk_size);
         if (scanner_refresh(&verify->scanner, err))
             return -1;
         ledger_view_leaves(verify->scanner.view, at, n, on_leaf_behind, verify, &ignored);
@@ -194,21 +253,24 @@ static int orders_gather(struct verify *verify, uint64_t from, struct casebus_er
     return 0;
 }
 
-static bool fault_behind_missing(const struct verify *verify)
-{
-    return verify->fault.set && verify->n_missing && verify->missing[0].position < verify->fault.position;
-}
-
+/* An order may stand behind the fault, or behind the end that the ledger had when this run began. */
 int verify_erasures(struct verify *verify, struct casebus_error *err)
 {
     bool whole = !verify->fault.set;
+    uint64_t n_orders = verify->result->orders;
+    const struct missing *first;
     if (!verify->options->vault)
         return 0;
-    if (fault_behind_missing(verify) && orders_gather(verify, verify->fault.position + 1, err))
+    qsort(verify->done, verify->n_done, sizeof *verify->done, by_number);
+    if (missing_check(verify) &&
+        orders_gather(verify, whole ? verify->size : verify->fault.position + 1, err))
         return -1;
-    qsort(verify->erasures, verify->n_erasures, sizeof *verify->erasures, by_position);
-    missing_check(verify);
+    verify->result->orders = n_orders;
+    if ((first = missing_check(verify)))
+        not_ordered(verify, first);
+    if (whole && contents_check(verify, err))
+        return -1;
     if (whole)
-        done_check(verify);
+        slots_check(verify);
     return 0;
 }

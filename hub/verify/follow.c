@@ -46,8 +46,8 @@ static void on_above(void *self, unsigned level, uint64_t index, const uint8_t h
         (level <= above->chunk->n_above && memcmp(above->chunk->above[level - 1], hash, DIGEST_SIZE) == 0))
         return; /* the chunk's own root was compared by the scanner */
     error_set(&err, CASEBUS_DAMAGED,
-              _("the tree's hash at level %u, index %llu is not the one of the entries"), CHUNK_LEVEL + level,
-              (unsigned long long)index);
+              _("the tree's hash at level %u, index %llu is not the one of the entries"),
+              above->verify->chunk_level + level, (unsigned long long)index);
     fault_note(&above->verify->fault, above->chunk->first + above->chunk->n - 1, RANK_TREE, &err);
 }
 
@@ -57,18 +57,19 @@ static void tree_follow(struct verify *verify, const struct chunk *chunk)
     if (chunk->fault.set)
         return;
     verify->remainder = chunk->tree;
-    if (chunk->n < CHUNK_SIZE)
+    if (chunk->n < verify->chunk_size)
         return;
-    tree_append(&verify->upper, verify->scanner.crypter, chunk->tree.frontier[CHUNK_LEVEL], on_above, &above);
+    tree_append(&verify->upper, verify->scanner.crypter, chunk->tree.frontier[verify->chunk_level], on_above,
+                &above);
     tree_init(&verify->remainder);
 }
 
 void verify_tree(const struct verify *verify, struct tree *tree)
 {
     *tree = verify->remainder;
-    tree->size = verify->upper.size * CHUNK_SIZE + verify->remainder.size;
-    memcpy(tree->frontier + CHUNK_LEVEL, verify->upper.frontier,
-           (TREE_LEVELS - CHUNK_LEVEL) * sizeof tree->frontier[0]);
+    tree->size = verify->upper.size * verify->chunk_size + verify->remainder.size;
+    unsigned level = verify->chunk_level;
+    memcpy(tree->frontier + level, verify->upper.frontier, (TREE_LEVELS - level) * sizeof tree->frontier[0]);
 }
 
 /* ---- entries ---- */

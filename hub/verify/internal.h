@@ -24,8 +24,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define CHUNK_LEVEL 10
-#define CHUNK_SIZE  (1u << CHUNK_LEVEL) /* entries that a thread reads at a time: a subtree */
+#define CHUNK_LEVEL 10 /* unless told otherwise: 1024 entries, a subtree, are read at a time */
 
 /* ---- faults ---- */
 
@@ -48,17 +47,24 @@ void fault_note(struct fault *fault, uint64_t position, enum fault_rank rank,
 /* Content of an entry that cannot be read any more: it needs an order that names it. */
 struct missing {
     uint64_t position;
-    uint64_t slot; /* 0: not known, the whole body is gone */
+    uint64_t slot; /* whose key the vault says was erased; 0: none, the content itself is gone */
+    bool whole;    /* there is no body at all: how many parts it had cannot be told */
     bool header;
-    bool key_gone; /* the vault says that the slot was erased */
     uint32_t part_mask;
 };
 
+/* What one order destroys of one entry. */
 struct erasure {
     uint64_t ordered; /* position of the order */
     uint64_t position;
     bool header;
     uint32_t part_mask;
+};
+
+/* A slot of the vault that an order destroys. */
+struct erased_slot {
+    uint64_t ordered;
+    uint64_t slot;
 };
 
 /* ---- chunks ---- */
@@ -164,6 +170,8 @@ struct verify {
     const struct verify_options *options;
     struct verify_result *result;
     uint64_t size;
+    unsigned chunk_level;
+    uint64_t chunk_size; /* 2^chunk_level */
     struct fault fault;
     bool failed; /* err below: not the ledger's fault */
     struct casebus_error err;
@@ -187,6 +195,8 @@ struct verify {
     size_t n_missing;
     struct erasure *erasures;
     size_t n_erasures;
+    struct erased_slot *slots;
+    size_t n_slots;
     uint64_t *done; /* orders that are told to be done */
     size_t n_done;
     uint64_t *acts; /* positions of what resume.c reads again: openings, enrolments, erasures */
@@ -234,6 +244,8 @@ int verify_done(struct verify *verify, const Casebus__V1__ErasureDone *done, str
 /* At the end of the ledger, or at a fault: all that is missing was ordered. Notes faults. */
 int verify_erasures(struct verify *verify, struct casebus_error *err);
 
+/* The origin under which the entry lies. */
+const char *verify_origin_at(const struct verify *verify, uint64_t position);
 /* The origin under which the newest entries lie; "" before the first. */
 const char *verify_origin(const struct verify *verify);
 /* NULL with @err when no such node is enrolled so far. */

@@ -16,6 +16,14 @@ const char *verify_origin(const struct verify *verify)
     return verify->n_generations ? verify->generations[verify->n_generations - 1].origin : "";
 }
 
+const char *verify_origin_at(const struct verify *verify, uint64_t position)
+{
+    size_t i = verify->n_generations;
+    while (i > 1 && verify->generations[i - 1].position > position)
+        i--;
+    return i ? verify->generations[i - 1].origin : "";
+}
+
 static int generation_add(struct verify *verify, const Casebus__V1__LedgerOpened *opened,
                           struct casebus_error *err)
 {
@@ -25,6 +33,7 @@ static int generation_add(struct verify *verify, const Casebus__V1__LedgerOpened
     strcpy(generation.origin, opened->origin);
     strcpy(generation.log_key, opened->log_key);
     verify->generations[verify->n_generations++] = generation;
+    verify->result->generations = verify->n_generations;
     pthread_mutex_lock(&verify->lock);
     strcpy(verify->origin, opened->origin);
     pthread_mutex_unlock(&verify->lock);
@@ -46,8 +55,37 @@ static int authority_check(struct verify *verify, struct bytes authority, struct
     return 0;
 }
 
-/* A later opening follows a restore: it continues the generation before. */
-static int continues(const struct verify *verify, const Casebus__V1__LedgerOpened *opened,
+/* What the generation before has shown to others, as far as this ledger reaches: what was lost with the hub
+ * that was restored cannot be compared. The note's key is the one that the ledger named, under the name of
+ * the newest generation that anybody saw. */
+static int shown_check(struct verify *verify, const Casebus__V1__LedgerOpened *opened,
+                       struct casebus_error *err)
+{
+    struct note_verifier before = {0}, shown = {0};
+    struct checkpoint checkpoint;
+    char vkey[512];
+    uint8_t root[DIGEST_SIZE];
+    struct scanner *scanner = &verify->scanner;
+    struct bytes note = bytes_of(opened->previous_checkpoint.data, opened->previous_checkpoint.len);
+    int r = note_verifier_init(&before, verify->generations[verify->n_generations - 1].log_key, err);
+    if (r == 0 && note_vkey_format(vkey, sizeof vkey, opened->previous_origin, &before.key) < 0)
+        r = error_set(err, CASEBUS_KEY, _("the log's key"));
+    if (r == 0)
+        r = note_verifier_init(&shown, vkey, err);
+    if (r == 0)
+        r = checkpoint_check(&checkpoint, note, &shown, err);
+    if (r == 0 && checkpoint.size <= verify->position)
+        r = tree_root_at(scanner->crypter, checkpoint.size, ledger_view_hash, scanner->view, root, err);
+    if (r == 0 && checkpoint.size <= verify->position && memcmp(root, checkpoint.root, DIGEST_SIZE) != 0)
+        r = error_set(err, CASEBUS_CONSISTENCY, _("it was signed for other entries than these"));
+    note_verifier_deinit(&before);
+    note_verifier_deinit(&shown);
+    return r ? error_context(err, _("the checkpoint of the generation before")) : 0;
+}
+
+/* A later opening follows a restore: it continues the generation before. A backup may be older than that one.
+ */
+static int continues(struct verify *verify, const Casebus__V1__LedgerOpened *opened,
                      struct casebus_error *err)
 {
     if (verify->n_generations == 0 && !*opened->previous_origin)
@@ -56,21 +94,23 @@ static int continues(const struct verify *verify, const Casebus__V1__LedgerOpene
         return error_set(err, CASEBUS_DAMAGED, _("the first entry names a generation before it"));
     if (!*opened->previous_origin)
         return error_set(err, CASEBUS_DAMAGED, _("a ledger is opened for the second time"));
-    if (strcmp(opened->previous_origin, verify_origin(verify)) != 0 ||
-        strcmp(opened->origin, verify_origin(verify)) == 0)
+    if (!origin_valid(opened->previous_origin) ||
+        !origin_follows(opened->previous_origin, verify_origin(verify)) ||
+        !origin_follows(opened->origin, opened->previous_origin) ||
+        strcmp(opened->origin, opened->previous_origin) == 0)
         return error_set(err, CASEBUS_HUB_IDENTITY,
                          _("it opens '%s' as the generation after '%s', but the one before is '%s'"),
                          opened->origin, opened->previous_origin, verify_origin(verify));
-    return 0;
+    return shown_check(verify, opened, err);
 }
 
 int verify_opened(struct verify *verify, const Casebus__V1__LedgerOpened *opened, struct casebus_error *err)
 {
-    if (continues(verify, opened, err))
-        return -1;
     if (!origin_valid(opened->origin))
         return error_set(err, CASEBUS_HUB_IDENTITY, _("it opens the ledger of '%s', which is no origin"),
                          opened->origin);
+    if (continues(verify, opened, err))
+        return -1;
     if (strlen(opened->log_key) >= sizeof verify->generations->log_key)
         return error_set(err, CASEBUS_MALFORMED, _("the log's key or the authority is missing or too long"));
     if (authority_check(verify, bytes_of(opened->authority.data, opened->authority.len), err))

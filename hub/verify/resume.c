@@ -151,7 +151,7 @@ static void strip_missing(struct strip *strip, struct verify *verify)
         strip_u64(strip, &missing->position);
         strip_u64(strip, &missing->slot);
         strip_bool(strip, &missing->header);
-        strip_bool(strip, &missing->key_gone);
+        strip_bool(strip, &missing->whole);
         strip_u32(strip, &missing->part_mask);
         strip->failed = strip->failed || (i > 0 && missing->position <= verify->missing[i - 1].position);
     }
@@ -294,7 +294,7 @@ static int tree_again(struct verify *verify, const struct head *head, struct cas
     struct tree tree;
     uint8_t root[DIGEST_SIZE];
     struct scanner *scanner = &verify->scanner;
-    if (head->size % CHUNK_SIZE != 0)
+    if (head->size % verify->chunk_size != 0)
         return unusable(verify, err);
     if (head->size > verify->size)
         return other_ledger(verify, err);
@@ -303,9 +303,9 @@ static int tree_again(struct verify *verify, const struct head *head, struct cas
     tree_root(&tree, scanner->crypter, root);
     if (memcmp(root, head->root, DIGEST_SIZE) != 0)
         return other_ledger(verify, err);
-    memcpy(verify->upper.frontier, tree.frontier + CHUNK_LEVEL,
-           (TREE_LEVELS - CHUNK_LEVEL) * sizeof tree.frontier[0]);
-    verify->upper.size = head->size / CHUNK_SIZE;
+    memcpy(verify->upper.frontier, tree.frontier + verify->chunk_level,
+           (TREE_LEVELS - verify->chunk_level) * sizeof tree.frontier[0]);
+    verify->upper.size = head->size / verify->chunk_size;
     return 0;
 }
 
@@ -343,7 +343,7 @@ static void forget(struct verify *verify)
 {
     tree_init(&verify->upper);
     verify->n_generations = verify->n_nodes = verify->n_shelf = verify->n_streams = 0;
-    verify->n_missing = verify->n_erasures = verify->n_done = verify->n_acts = 0;
+    verify->n_missing = verify->n_erasures = verify->n_slots = verify->n_done = verify->n_acts = 0;
     verify->authority_size = 0;
     verify->position = 0;
     verify->checkpoints_from = 0;

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define CHUNK_LEVEL_MAX 16
+
 /* ---- beginning and end ---- */
 
 /* A first guess for the scanners; the follower finds out. */
@@ -32,6 +34,10 @@ static int verify_begin(struct verify *verify, struct casebus_error *err)
     pthread_mutex_init(&verify->lock, NULL);
     buffer_init(&verify->saved, (size_t)1 << 30);
     verify->saved_ns = clock_monotonic_ns();
+    verify->chunk_level = verify->options->chunk_level ? verify->options->chunk_level : CHUNK_LEVEL;
+    if (verify->chunk_level > CHUNK_LEVEL_MAX)
+        verify->chunk_level = CHUNK_LEVEL_MAX;
+    verify->chunk_size = UINT64_C(1) << verify->chunk_level;
     if (scanner_init(&verify->scanner, verify, err))
         return -1;
     verify->size = ledger_view_size(verify->scanner.view);
@@ -52,6 +58,7 @@ static void verify_end(struct verify *verify)
     free(verify->generations);
     free(verify->missing);
     free(verify->erasures);
+    free(verify->slots);
     free(verify->done);
     free(verify->acts);
     buffer_deinit(&verify->saved);
@@ -75,16 +82,33 @@ static int entry_wrong(struct verify *verify, struct casebus_error *err)
     return VERIFY_WRONG;
 }
 
-/* Of the newest generation: what the ledger calls itself, and the key that the hub signs with. */
+/* The ledger's own list of generations, by which contents are opened, is the one of its entries. */
+static int generations_check(const struct verify *verify, uint64_t *position, struct casebus_error *err)
+{
+    size_t n, i = 0;
+    const struct ledger_generation *listed = ledger_generations(verify->options->ledger, &n);
+    while (i < n && i < verify->n_generations && listed[i].position == verify->generations[i].position &&
+           strcmp(listed[i].origin, verify->generations[i].origin) == 0)
+        i++;
+    if (i == n && i == verify->n_generations)
+        return 0;
+    *position = i < verify->n_generations ? verify->generations[i].position : listed[i].position;
+    if (i < verify->n_generations)
+        return error_set(err, CASEBUS_HUB_IDENTITY,
+                         _("it opens the ledger of '%s', but this is the one of '%s'"),
+                         verify->generations[i].origin, listed[i < n ? i : n - 1].origin);
+    return error_set(err, CASEBUS_HUB_IDENTITY, _("it does not open the ledger of '%s', which begins there"),
+                     listed[i].origin);
+}
+
+/* Of the newest generation: the key that the hub signs with. */
 static int identity_check(const struct verify *verify, uint64_t *position, struct casebus_error *err)
 {
     const struct generation *newest = &verify->generations[verify->n_generations - 1];
     const struct verify_options *options = verify->options;
+    if (generations_check(verify, position, err))
+        return -1;
     *position = newest->position;
-    if (strcmp(newest->origin, ledger_origin(options->ledger)) != 0)
-        return error_set(err, CASEBUS_HUB_IDENTITY,
-                         _("it opens the ledger of '%s', but this is the one of '%s'"), newest->origin,
-                         ledger_origin(options->ledger));
     if (options->log_key && strcmp(newest->log_key, options->log_key) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY,
                          _("it names another key for checkpoints than keys/log.key"));

@@ -27,6 +27,7 @@ struct verify_options {
     const char *log_key;    /* the vkey that checkpoints must be signed with; NULL: the ledger's own word */
     struct bytes authority; /* DER that the first entry must name; empty: its own word */
     unsigned jobs;          /* threads; 0 is 1 */
+    unsigned chunk_level;   /* a thread takes 2^this entries at a time, up to 2^16; 0: as many as is fast */
     bool tree_only;         /* leaves and tree hashes, nothing of what they mean, and no checkpoints */
     /* The state that has to be what the ledger amounts to (needs the vault and the hub's content key), and a
      * directory for one that is made anew; NULL: it is not compared. */
@@ -41,6 +42,7 @@ struct verify_options {
     void (*progress)(void *self, enum verify_phase phase, uint64_t done, uint64_t total);
     bool (*stop)(void *self); /* true: end soon, and keep how far it got */
     void *self;
+    uint64_t stop_at; /* not 0: end behind the chunk with this entry, as if stop had said so */
 };
 
 enum verify_state { STATE_NOT_ASKED, STATE_EQUAL, STATE_DIFFERS, STATE_MOVING };
@@ -49,8 +51,9 @@ struct verify_result {
     uint64_t entries, seals, events, acts, nodes, confirms, quarantined;
     uint64_t duplicates, refused; /* members of batches that became no entry */
     uint64_t bodies;              /* opened and checked */
-    uint64_t erased;              /* entries whose content is gone, wholly or in part, by order */
-    uint64_t orders;              /* of erasure */
+    uint64_t generations;
+    uint64_t erased; /* entries whose content is gone, wholly or in part, by order */
+    uint64_t orders; /* of erasure */
     uint64_t checkpoints;
     uint8_t root[DIGEST_SIZE]; /* of the entries that were read */
     enum verify_state state;

@@ -2,6 +2,12 @@
 #include "hub/verify/verify.h"
 
 #include "hub/console/hub_fixture.h"
+#include "proto/base/clock.h"
+#include "proto/base/files.h"
+#include "proto/merkle/note.h"
+
+#include <stdlib.h>
+#include <unistd.h>
 
 static int setup(void **state)
 {
@@ -19,17 +25,69 @@ static int teardown(void **state)
     return 0;
 }
 
-static int verify_with(struct hub_fixture *fixture, struct vault *vault, struct verify_result *result)
+static struct verify_options options_of(struct hub_fixture *fixture, struct vault *vault)
+{
+    return (struct verify_options){.ledger = fixture->ledger,
+                                   .vault = vault,
+                                   .log_key = fixture->keys.log_vkey,
+                                   .authority =
+                                       bytes_of(fixture->keys.authority, fixture->keys.authority_size),
+                                   .content_key = fixture->keys.content,
+                                   .temporary = fixture->dir};
+}
+
+static int verify_once(const struct verify_options *options, struct verify_result *result)
 {
     struct casebus_error err = {0};
-    const struct verify_options options = {
-        .ledger = fixture->ledger,
-        .vault = vault,
-        .log_key = fixture->keys.log_vkey,
-        .authority = bytes_of(fixture->keys.authority, fixture->keys.authority_size)};
-    int holds = verify_ledger(&options, result, &err);
-    must(holds, &err);
-    return holds;
+    int answer = verify_ledger(options, result, &err);
+    must(answer, &err);
+    return answer;
+}
+
+static void expect_same(const struct verify_result *a, const struct verify_result *b)
+{
+    if (strcmp(a->fault.text, b->fault.text) != 0)
+        fail_msg("'%s', but '%s'", a->fault.text, b->fault.text);
+    assert_int_equal(a->fault.code, b->fault.code);
+    assert_int_equal(a->has_position, b->has_position);
+    assert_int_equal(a->position, b->position);
+    assert_memory_equal(a->root, b->root, DIGEST_SIZE);
+    assert_int_equal(a->state, b->state);
+    if (a->fault.code) /* how much was looked at behind a fault depends on the size of chunks */
+        return;
+    assert_int_equal(a->entries, b->entries);
+    assert_int_equal(a->seals, b->seals);
+    assert_int_equal(a->events, b->events);
+    assert_int_equal(a->acts, b->acts);
+    assert_int_equal(a->nodes, b->nodes);
+    assert_int_equal(a->confirms, b->confirms);
+    assert_int_equal(a->quarantined, b->quarantined);
+    assert_int_equal(a->duplicates, b->duplicates);
+    assert_int_equal(a->refused, b->refused);
+    assert_int_equal(a->bodies, b->bodies);
+    assert_int_equal(a->erased, b->erased);
+    assert_int_equal(a->orders, b->orders);
+    assert_int_equal(a->checkpoints, b->checkpoints);
+}
+
+/* Whatever a test asks is asked of 1, 2 and 4 threads, in chunks of all sizes that matter here. */
+static int verify_all_ways(struct verify_options options, struct verify_result *result)
+{
+    static const unsigned levels[] = {0, 1, 2, 3};
+    int answer = verify_once(&options, result);
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        for (options.jobs = 1; options.jobs <= 4; options.jobs *= 2) {
+            struct verify_result other;
+            options.chunk_level = levels[i];
+            assert_int_equal(verify_once(&options, &other), answer);
+            expect_same(result, &other);
+        }
+    return answer;
+}
+
+static int verify_with(struct hub_fixture *fixture, struct vault *vault, struct verify_result *result)
+{
+    return verify_all_ways(options_of(fixture, vault), result);
 }
 
 static void expect_holds(struct hub_fixture *fixture, struct verify_result *result)
@@ -347,10 +405,641 @@ static void test_verify_finds_other_bytes_in_quarantine(void **state)
     expect_wrong(fixture, 9, CASEBUS_DAMAGED);
 }
 
+static void test_verify_finds_content_where_none_belongs(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    fixture->entries[3].body = fixture->entries[4].body;
+    expect_wrong(fixture, 3, CASEBUS_DAMAGED);
+}
+
+/* ---- many entries ---- */
+
+static void publish_many(struct hub_fixture *fixture, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char *record = arena_printf(&fixture->arena, "m%zu", fixture->n_entries);
+        const struct fixture_event event = {.record = record, .number = "2026/1", .name = "王五"};
+        hub_fixture_batch(fixture, i % 2 ? "desk" : "bureau", &event, 1);
+    }
+}
+
+static void test_verify_finds_a_wrong_hash_above_a_chunk(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    publish_many(fixture, 20);
+    fixture->entries[31].top_altered = true; /* of the first 32 */
+    expect_wrong(fixture, 31, CASEBUS_DAMAGED);
+}
+
+static void test_verify_tells_the_first_of_many_lies(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    publish_many(fixture, 20);
+    for (size_t i = 17; i < fixture->n_entries; i += 3) {
+        fixture->entries[i].shown_altered = i % 2;
+        fixture->entries[i].body = bytes_of("x", 1);
+    }
+    expect_wrong(fixture, 17, CASEBUS_DAMAGED);
+}
+
+static void test_tree_alone_is_verified_without_understanding_it(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, 3);
+    entry->seal->signature.data[10] ^= 1;
+    hub_fixture_put(fixture, 3, entry);
+    publish_many(fixture, 20);
+    hub_fixture_write(fixture);
+    struct verify_options options = options_of(fixture, NULL);
+    options.tree_only = true;
+    assert_int_equal(verify_all_ways(options, &result), VERIFY_HOLDS);
+    assert_int_equal(result.entries, fixture->n_entries);
+    assert_int_equal(result.seals, 0);
+}
+
+static void test_tree_alone_finds_an_altered_leaf(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    publish_many(fixture, 20);
+    fixture->entries[22].shown_altered = true;
+    hub_fixture_write(fixture);
+    struct verify_options options = options_of(fixture, NULL);
+    options.tree_only = true;
+    assert_int_equal(verify_all_ways(options, &result), VERIFY_WRONG);
+    assert_int_equal(result.position, 22);
+}
+
+/* ---- certificates and keys ---- */
+
+static void test_verify_finds_a_batch_under_an_expired_certificate(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    const struct fixture_event event = {.record = "late", .number = "2026/1"};
+    fixture->hub_time_us += 2 * FIXTURE_VALID_S * 1000000;
+    size_t seal = hub_fixture_batch(fixture, "bureau", &event, 1);
+    expect_wrong(fixture, seal, CASEBUS_CERTIFICATE);
+}
+
+/* Enrols @name again with another key; the one before signs it when @signs. */
+static size_t enrol_again(struct hub_fixture *fixture, const char *name, bool signs)
+{
+    struct casebus_error err;
+    Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
+    struct fixture_node *node = hub_fixture_node(fixture, name);
+    struct signing_key *before = node->key;
+    uint8_t signature[SIGNATURE_SIZE];
+    must(signing_key_generate(&node->key, suite_get(SUITE_INTL), &err), &err);
+    size_t position = hub_fixture_enrol(fixture, name, &grants);
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
+    Casebus__V1__NodeEnrolled *enrolled = entry->act->node_enrolled;
+    signing_key_sign(before, bytes_of(enrolled->statement.data, enrolled->statement.len), signature);
+    if (signs)
+        enrolled->previous_signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
+    hub_fixture_put(fixture, position, entry);
+    signing_key_free(before);
+    return position;
+}
+
+static void test_verify_finds_a_key_that_the_one_before_did_not_sign(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t position = enrol_again(fixture, "desk", false);
+    expect_wrong(fixture, position, CASEBUS_SIGNATURE);
+}
+
+static void test_verify_accepts_a_key_that_the_one_before_signed(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    enrol_again(fixture, "desk", true);
+    publish_many(fixture, 10);
+    hub_fixture_write(fixture);
+    expect_holds(fixture, &result);
+    assert_int_equal(result.nodes, 2);
+}
+
+/* ---- generations ---- */
+
+#define NEXT_ORIGIN "js.example/exchange/2"
+
+/* Opens @origin behind @previous, whose newest checkpoint is of @size entries. */
+static size_t open_again(struct hub_fixture *fixture, const char *origin, const char *previous, uint64_t size,
+                         bool true_root)
+{
+    struct casebus_error err;
+    Casebus__V1__LedgerOpened opened = CASEBUS__V1__LEDGER_OPENED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    struct checkpoint checkpoint = {.size = size};
+    struct ledger_view *view;
+    char vkey[512], note[NOTE_MAX];
+    hub_fixture_write(fixture);
+    must(ledger_view_open(&view, fixture->ledger, &err), &err);
+    if (size <= fixture->n_entries)
+        must(tree_root_at(fixture->crypter, size, ledger_view_hash, view, checkpoint.root, &err), &err);
+    ledger_view_close(view);
+    checkpoint.root[3] ^= !true_root;
+    strcpy(checkpoint.origin, previous);
+    int length = checkpoint_sign(note, sizeof note, &checkpoint, previous, fixture->keys.log);
+    assert_true(length > 0);
+    assert_true(note_vkey_format(vkey, sizeof vkey, origin, signing_key_public(fixture->keys.log)) > 0);
+    opened.origin = (char *)origin;
+    opened.log_key = vkey;
+    opened.authority = (ProtobufCBinaryData){fixture->keys.authority_size, fixture->keys.authority};
+    opened.previous_origin = (char *)previous;
+    opened.previous_checkpoint = (ProtobufCBinaryData){(size_t)length, (uint8_t *)note};
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
+    act.ledger_opened = &opened;
+    size_t position = hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
+    must(ledger_begin_generation(fixture->ledger, origin, &err), &err);
+    hub_fixture_write(fixture);
+    strcpy(fixture->keys.log_vkey, vkey);
+    return position;
+}
+
+static void test_verify_follows_the_ledger_into_the_next_generation(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    hub_fixture_write(fixture);
+    hub_fixture_publish(fixture, 10, NULL, true);
+    open_again(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN, 10, true);
+    expect_holds(fixture, &result);
+    assert_int_equal(result.generations, 2);
+    assert_int_equal(result.checkpoints, 1);
+}
+
+static void test_verify_follows_a_generation_whose_end_was_lost(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    open_again(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN, 5000, true);
+    expect_holds(fixture, &result);
+}
+
+static void test_verify_finds_a_generation_that_hides_the_one_before(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t position = open_again(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN, 8, false);
+    expect_wrong(fixture, position, CASEBUS_CONSISTENCY);
+}
+
+static void test_verify_finds_a_generation_behind_another_hub(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t position = open_again(fixture, NEXT_ORIGIN, "zj.example/exchange/1", 8, true);
+    expect_wrong(fixture, position, CASEBUS_HUB_IDENTITY);
+}
+
+static void test_verify_finds_a_batch_for_the_generation_before(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    const struct fixture_event event = {.record = "r9", .number = "2026-2"};
+    open_again(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN, 10, true);
+    size_t seal = hub_fixture_batch(fixture, "bureau", &event, 1);
+    expect_wrong(fixture, seal, CASEBUS_HUB_IDENTITY);
+}
+
+/* ---- erasures ---- */
+
+static const uint8_t skeleton_key[16] = {1, 2, 3};
+
+static void empty_body(struct hub_fixture *fixture, size_t position)
+{
+    struct casebus_error err;
+    ProtobufCBinaryData key = {sizeof skeleton_key, (uint8_t *)skeleton_key};
+    Casebus__V1__EventSkeleton skeleton = CASEBUS__V1__EVENT_SKELETON__INIT;
+    skeleton.record_key = skeleton.header_digest = skeleton.case_number_key = key;
+    Casebus__V1__SealedBody *body = body_decode(fixture->entries[position].body, &fixture->arena, &err);
+    assert_non_null(body);
+    must(body_emptied(body, &skeleton, &fixture->arena, &fixture->entries[position].body, &err), &err);
+}
+
+/* Orders that what the story's second case holds (entry 6) is destroyed. */
+static size_t order_erasure(struct hub_fixture *fixture, uint64_t position, uint32_t part_mask)
+{
+    Casebus__V1__ErasureOrdered ordered = CASEBUS__V1__ERASURE_ORDERED__INIT;
+    Casebus__V1__ErasedContent content = CASEBUS__V1__ERASED_CONTENT__INIT;
+    Casebus__V1__ErasedContent *contents[] = {&content};
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    uint8_t subject[DIGEST_SIZE] = {7};
+    content.position = position;
+    content.header = true;
+    content.part_mask = part_mask;
+    ordered.reason = CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION;
+    ordered.subject = (ProtobufCBinaryData){sizeof subject, subject};
+    ordered.case_id = (ProtobufCBinaryData){16, fixture->cases[1].id};
+    ordered.content = contents;
+    ordered.n_content = 1;
+    ordered.slot = &fixture->cases[1].slot;
+    ordered.n_slot = 1;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
+    act.erasure_ordered = &ordered;
+    return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
+}
+
+static size_t say_done(struct hub_fixture *fixture, uint64_t ordered)
+{
+    Casebus__V1__ErasureDone done = CASEBUS__V1__ERASURE_DONE__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    done.ordered = &ordered;
+    done.n_ordered = 1;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE;
+    act.erasure_done = &done;
+    return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
+}
+
+static void erase_slot(struct hub_fixture *fixture, uint64_t slot)
+{
+    struct casebus_error err;
+    must(vault_erase(fixture->vault, slot, &err), &err);
+}
+
+static void test_verify_accepts_what_was_ordered_to_be_destroyed(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    empty_body(fixture, 6);
+    erase_slot(fixture, fixture->cases[1].slot);
+    publish_many(fixture, 3);
+    size_t order = order_erasure(fixture, 6, 1);
+    publish_many(fixture, 3);
+    say_done(fixture, order);
+    hub_fixture_write(fixture);
+    expect_holds(fixture, &result);
+    assert_int_equal(result.orders, 1);
+    assert_int_equal(result.erased, 1);
+}
+
+static void test_verify_accepts_an_erasure_that_is_under_way(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    erase_slot(fixture, fixture->cases[1].slot); /* the key is gone, the body not yet */
+    order_erasure(fixture, 6, 1);
+    hub_fixture_write(fixture);
+    expect_holds(fixture, &result);
+    assert_int_equal(result.erased, 1);
+}
+
+static void test_verify_finds_more_missing_than_was_ordered(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    empty_body(fixture, 6);
+    erase_slot(fixture, fixture->cases[1].slot);
+    order_erasure(fixture, 6, 0); /* the header, but not its part */
+    expect_wrong(fixture, 6, CASEBUS_DAMAGED);
+}
+
+static void test_verify_finds_content_that_was_told_to_be_destroyed(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t order = order_erasure(fixture, 6, 1);
+    say_done(fixture, order);
+    expect_wrong(fixture, 6, CASEBUS_DAMAGED);
+}
+
+static void test_verify_finds_a_key_that_was_told_to_be_destroyed(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    empty_body(fixture, 6);
+    size_t order = order_erasure(fixture, 6, 1);
+    say_done(fixture, order);
+    expect_wrong(fixture, order, CASEBUS_DAMAGED);
+}
+
+static void test_verify_finds_an_erasure_done_that_nobody_ordered(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t done = say_done(fixture, 4);
+    expect_wrong(fixture, done, CASEBUS_DAMAGED);
+}
+
+static void test_verify_finds_an_order_about_the_future(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t order = order_erasure(fixture, 12, 1);
+    publish_many(fixture, 3);
+    expect_wrong(fixture, order, CASEBUS_DAMAGED);
+}
+
+/* The order stands behind another lie; the missing content is no lie because of it. */
+static void test_verify_looks_for_orders_behind_a_fault(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    empty_body(fixture, 6);
+    erase_slot(fixture, fixture->cases[1].slot);
+    publish_many(fixture, 3);
+    fixture->entries[11].shown_altered = true;
+    order_erasure(fixture, 6, 1);
+    expect_wrong(fixture, 11, CASEBUS_DAMAGED);
+}
+
+static void test_verify_tells_missing_content_before_a_later_fault(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    empty_body(fixture, 6);
+    publish_many(fixture, 3);
+    fixture->entries[11].shown_altered = true;
+    expect_wrong(fixture, 6, CASEBUS_DAMAGED);
+}
+
+/* ---- state ---- */
+
+static int verify_state_of(struct hub_fixture *fixture, struct verify_result *result)
+{
+    struct verify_options options = options_of(fixture, fixture->vault);
+    options.state = fixture->state;
+    int answer = verify_all_ways(options, result);
+    char path[PATH_MAX];
+    folder_path(path, fixture->dir, "verify.tmp");
+    assert_int_not_equal(access(path, F_OK), 0); /* nothing is left */
+    return answer;
+}
+
+static void state_put(struct hub_fixture *fixture, enum exchange_table table, const char *key,
+                      const char *value)
+{
+    struct casebus_error err;
+    struct exchange_store store = state_store(fixture->state);
+    must(store.put(store.self, table, bytes_of_text(key), bytes_of_text(value), &err), &err);
+    assert_int_equal(state_freeze(fixture->state, fixture->n_entries), 1);
+    must(state_write(fixture->state, NULL, &err), &err);
+    state_rest(fixture->state);
+}
+
+static void test_state_is_what_the_ledger_amounts_to(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    publish_many(fixture, 10);
+    hub_fixture_write(fixture);
+    hub_fixture_apply(fixture);
+    assert_int_equal(verify_state_of(fixture, &result), VERIFY_HOLDS);
+    assert_int_equal(result.state, STATE_EQUAL);
+    assert_int_equal(result.state_applied, fixture->n_entries);
+    assert_true(result.state_rows > 20);
+}
+
+static void test_state_may_be_behind_the_ledger(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    hub_fixture_write(fixture);
+    hub_fixture_apply(fixture);
+    publish_many(fixture, 10);
+    hub_fixture_write(fixture);
+    assert_int_equal(verify_state_of(fixture, &result), VERIFY_HOLDS);
+    assert_int_equal(result.state_applied, 10);
+}
+
+static void expect_state_differs(struct hub_fixture *fixture, const char *table)
+{
+    struct verify_result result;
+    assert_int_equal(verify_state_of(fixture, &result), VERIFY_WRONG);
+    assert_int_equal(result.state, STATE_DIFFERS);
+    assert_false(result.has_position);
+    assert_non_null(strstr(result.fault.text, table));
+}
+
+static void test_verify_finds_an_altered_row_of_the_state(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    hub_fixture_write(fixture);
+    hub_fixture_apply(fixture);
+    state_put(fixture, TABLE_NODES, "desk", "altered");
+    expect_state_differs(fixture, "'nodes'");
+}
+
+static void test_verify_finds_a_row_that_comes_from_no_entry(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    hub_fixture_write(fixture);
+    hub_fixture_apply(fixture);
+    state_put(fixture, TABLE_RECEIVERS, "nobody", "made up");
+    expect_state_differs(fixture, "'receivers'");
+}
+
+static void test_what_a_killed_run_left_is_removed(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct casebus_error err;
+    struct verify_result result;
+    char path[PATH_MAX];
+    hub_fixture_write(fixture);
+    hub_fixture_apply(fixture);
+    folder_path(path, fixture->dir, "verify.tmp/state");
+    must(dir_make(path, &err), &err);
+    folder_path(path, fixture->dir, "verify.tmp/state/data.mdb");
+    must(file_write(path, bytes_of_text("half of a state"), 0600, &err), &err);
+    assert_int_equal(verify_state_of(fixture, &result), VERIFY_HOLDS);
+}
+
+/* ---- going on ---- */
+
+struct resumed {
+    struct hub_fixture *fixture;
+    struct verify_options options;
+    char path[PATH_MAX];
+};
+
+static void resumed_init(struct resumed *resumed, struct hub_fixture *fixture)
+{
+    resumed->fixture = fixture;
+    resumed->options = options_of(fixture, fixture->vault);
+    folder_path(resumed->path, fixture->dir, "verify.resume");
+    resumed->options.resume_path = resumed->path;
+    resumed->options.resume = true;
+    resumed->options.resume_key = bytes_of(fixture->keys.content, KEY_SIZE);
+    resumed->options.chunk_level = 2;
+    resumed->options.jobs = 2;
+}
+
+static void test_a_later_run_reads_only_what_is_new(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result first, second, whole;
+    struct resumed resumed;
+    publish_many(fixture, 10);
+    hub_fixture_write(fixture);
+    hub_fixture_publish(fixture, 20, NULL, true);
+    resumed_init(&resumed, fixture);
+    assert_int_equal(verify_once(&resumed.options, &first), VERIFY_HOLDS);
+    assert_true(first.resume_saved);
+    assert_int_equal(first.resumed_from, 0);
+    publish_many(fixture, 11);
+    hub_fixture_write(fixture);
+    hub_fixture_publish(fixture, 43, NULL, true);
+    assert_int_equal(verify_once(&resumed.options, &second), VERIFY_HOLDS);
+    assert_int_equal(second.not_resumed.code, CASEBUS_OK);
+    assert_int_equal(second.resumed_from, 28); /* whole chunks of four below 30 */
+    expect_holds(fixture, &whole);
+    expect_same(&second, &whole);
+}
+
+static void test_resuming_is_bound_to_the_root(void **state)
+{
+    struct hub_fixture *fixture = *state, *other = malloc(sizeof *other);
+    struct verify_result result;
+    struct resumed resumed;
+    struct casebus_error err;
+    struct buffer file;
+    publish_many(fixture, 10);
+    hub_fixture_write(fixture);
+    resumed_init(&resumed, fixture);
+    assert_int_equal(verify_once(&resumed.options, &result), VERIFY_HOLDS);
+    must(file_read(resumed.path, 1 << 20, &file, &err), &err);
+
+    hub_fixture_init(other);
+    hub_fixture_story(other);
+    publish_many(other, 10);
+    hub_fixture_write(other);
+    struct bytes key = resumed.options.resume_key; /* even when whoever wrote it is believed */
+    resumed_init(&resumed, other);
+    resumed.options.resume_key = key;
+    must(file_write(resumed.path, bytes_of(file.data, file.size), 0600, &err), &err);
+    assert_int_equal(verify_once(&resumed.options, &result), VERIFY_HOLDS);
+    assert_int_equal(result.not_resumed.code, CASEBUS_CONSISTENCY);
+    assert_int_equal(result.resumed_from, 0);
+    assert_int_equal(result.entries, other->n_entries);
+    hub_fixture_deinit(other);
+    free(other);
+    buffer_deinit(&file);
+}
+
+static void expect_begun_again(const struct resumed *resumed, const struct verify_result *whole,
+                               struct bytes content)
+{
+    struct casebus_error err;
+    struct verify_result result;
+    must(file_write(resumed->path, content, 0600, &err), &err);
+    assert_int_equal(verify_once(&resumed->options, &result), VERIFY_HOLDS);
+    assert_int_not_equal(result.not_resumed.code, CASEBUS_OK);
+    assert_int_equal(result.resumed_from, 0);
+    expect_same(&result, whole);
+}
+
+static void test_a_damaged_resume_file_is_as_good_as_none(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result whole;
+    struct resumed resumed;
+    struct casebus_error err;
+    struct buffer file;
+    publish_many(fixture, 10);
+    hub_fixture_write(fixture);
+    resumed_init(&resumed, fixture);
+    assert_int_equal(verify_once(&resumed.options, &whole), VERIFY_HOLDS);
+    must(file_read(resumed.path, 1 << 20, &file, &err), &err);
+    for (size_t i = 0; i < file.size; i += 17) {
+        file.data[i] ^= 0x20;
+        expect_begun_again(&resumed, &whole, bytes_of(file.data, file.size));
+        file.data[i] ^= 0x20;
+    }
+    for (size_t size = 0; size < file.size; size += 31)
+        expect_begun_again(&resumed, &whole, bytes_of(file.data, size));
+    resumed.options.resume_key = bytes_of_text("of another hub");
+    expect_begun_again(&resumed, &whole, bytes_of(file.data, file.size));
+    buffer_deinit(&file);
+}
+
+/* Whoever has the key may write anything: it must do no harm to the process. */
+static void test_a_hostile_resume_file_is_bounded(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    struct resumed resumed;
+    struct casebus_error err;
+    struct buffer file;
+    publish_many(fixture, 10);
+    hub_fixture_write(fixture);
+    resumed_init(&resumed, fixture);
+    assert_int_equal(verify_once(&resumed.options, &result), VERIFY_HOLDS);
+    must(file_read(resumed.path, 1 << 20, &file, &err), &err);
+    for (size_t i = 0; i + DIGEST_SIZE < file.size; i += 5) {
+        struct bytes content = bytes_of(file.data, file.size - DIGEST_SIZE);
+        uint8_t kept = file.data[i];
+        file.data[i] ^= 0xff;
+        crypter_mac(fixture->crypter, resumed.options.resume_key, &content, 1, file.data + content.size);
+        must(file_write(resumed.path, bytes_of(file.data, file.size), 0600, &err), &err);
+        verify_once(&resumed.options, &result);
+        file.data[i] = kept;
+    }
+    buffer_deinit(&file);
+}
+
+/* A ledger with some of all, and a lie or none. */
+static void random_ledger(struct hub_fixture *fixture)
+{
+    publish_many(fixture, 10 + rand() % 20);
+    hub_fixture_quarantine(fixture, "desk", "bytes");
+    size_t order = rand() % 2 ? order_erasure(fixture, 6, 1) : 0;
+    if (order) {
+        empty_body(fixture, 6);
+        erase_slot(fixture, fixture->cases[1].slot);
+    }
+    publish_many(fixture, rand() % 20);
+    if (order)
+        say_done(fixture, order);
+    struct fixture_entry *entry = &fixture->entries[rand() % (int)fixture->n_entries];
+    switch (rand() % 6) {
+    case 0:
+        entry->shown_altered = true;
+        break;
+    case 1:
+        entry->top_altered = true;
+        break;
+    case 2:
+        entry->body = bytes_of(NULL, 0);
+        break;
+    case 3:
+        entry->body = fixture->entries[4].body;
+        break;
+    default:
+        break;
+    }
+    hub_fixture_write(fixture);
+    for (uint64_t size = 1; size <= fixture->n_entries; size += 7)
+        hub_fixture_publish(fixture, size, NULL, rand() % 40 != 0);
+}
+
+static void test_interrupted_runs_come_to_the_same_verdict(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result whole, result;
+    struct resumed resumed;
+    random_ledger(fixture);
+    int verdict = verify_all_ways(options_of(fixture, fixture->vault), &whole);
+    for (int round = 0; round < 8; round++) {
+        int answer = VERIFY_STOPPED;
+        uint64_t reached = 0;
+        resumed_init(&resumed, fixture);
+        unlink(resumed.path);
+        resumed.options.chunk_level = 1 + (unsigned)rand() % 3;
+        for (int runs = 0; answer == VERIFY_STOPPED; runs++) {
+            resumed.options.jobs = 1 + (unsigned)rand() % 4;
+            resumed.options.stop_at = reached + 1 + (uint64_t)rand() % 20;
+            resumed.options.resume = true;
+            answer = verify_once(&resumed.options, &result);
+            assert_int_equal(result.not_resumed.code, CASEBUS_OK);
+            assert_int_equal(result.resume_fault.code, CASEBUS_OK);
+            reached = resumed.options.stop_at;
+            assert_true(runs < 200);
+        }
+        assert_int_equal(answer, verdict);
+        expect_same(&result, &whole);
+    }
+}
+
 #define claim(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
+    const char *given = getenv("CASEBUS_SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)clock_unix_us();
+    printf("seed %u (CASEBUS_SEED)\n", seed);
+    srand(seed);
     const struct CMUnitTest tests[] = {
         claim(test_verify_accepts_a_true_ledger),
         claim(test_verify_without_bodies_needs_no_vault),
@@ -382,6 +1071,45 @@ int main(void)
         claim(test_verify_finds_an_altered_part),
         claim(test_verify_finds_an_erased_key_that_nobody_accounts_for),
         claim(test_verify_finds_other_bytes_in_quarantine),
+        claim(test_verify_finds_content_where_none_belongs),
+        claim(test_verify_finds_a_wrong_hash_above_a_chunk),
+        claim(test_verify_tells_the_first_of_many_lies),
+        claim(test_tree_alone_is_verified_without_understanding_it),
+        claim(test_tree_alone_finds_an_altered_leaf),
+        claim(test_verify_finds_a_batch_under_an_expired_certificate),
+        claim(test_verify_finds_a_key_that_the_one_before_did_not_sign),
+        claim(test_verify_accepts_a_key_that_the_one_before_signed),
+        claim(test_verify_follows_the_ledger_into_the_next_generation),
+        claim(test_verify_follows_a_generation_whose_end_was_lost),
+        claim(test_verify_finds_a_generation_that_hides_the_one_before),
+        claim(test_verify_finds_a_generation_behind_another_hub),
+        claim(test_verify_finds_a_batch_for_the_generation_before),
+        claim(test_verify_accepts_what_was_ordered_to_be_destroyed),
+        claim(test_verify_accepts_an_erasure_that_is_under_way),
+        claim(test_verify_finds_more_missing_than_was_ordered),
+        claim(test_verify_finds_content_that_was_told_to_be_destroyed),
+        claim(test_verify_finds_a_key_that_was_told_to_be_destroyed),
+        claim(test_verify_finds_an_erasure_done_that_nobody_ordered),
+        claim(test_verify_finds_an_order_about_the_future),
+        claim(test_verify_looks_for_orders_behind_a_fault),
+        claim(test_verify_tells_missing_content_before_a_later_fault),
+        claim(test_state_is_what_the_ledger_amounts_to),
+        claim(test_state_may_be_behind_the_ledger),
+        claim(test_verify_finds_an_altered_row_of_the_state),
+        claim(test_verify_finds_a_row_that_comes_from_no_entry),
+        claim(test_what_a_killed_run_left_is_removed),
+        claim(test_a_later_run_reads_only_what_is_new),
+        claim(test_resuming_is_bound_to_the_root),
+        claim(test_a_damaged_resume_file_is_as_good_as_none),
+        claim(test_a_hostile_resume_file_is_bounded),
+        claim(test_interrupted_runs_come_to_the_same_verdict),
+        claim(test_interrupted_runs_come_to_the_same_verdict),
+        claim(test_interrupted_runs_come_to_the_same_verdict),
+        claim(test_interrupted_runs_come_to_the_same_verdict),
+        claim(test_interrupted_runs_come_to_the_same_verdict),
+        claim(test_interrupted_runs_come_to_the_same_verdict),
+        claim(test_interrupted_runs_come_to_the_same_verdict),
+        claim(test_interrupted_runs_come_to_the_same_verdict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
