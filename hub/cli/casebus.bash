@@ -42,7 +42,7 @@ _casebus() {
     COMPREPLY=()
     _casebus_words
     case $prev in
-    --hub | -H | --out | -o)
+    --hub | -H | --out | -o | --temp)
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
@@ -71,7 +71,7 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --quorum) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
     " ") options="status node case event prove verify ledger state witness version help" ;;
@@ -87,7 +87,7 @@ _casebus() {
     "case show") [[ $cur != -* ]] && options=$(_casebus_cases "$cur") ;;
     "event tail") options="--follow --last --node --parts" ;;
     "event show") options="--parts" ;;
-    "ledger verify") options="--no-bodies --log-key" ;;
+    "ledger verify") options="--jobs --resume --tree-only --no-bodies --no-state --temp --log-key" ;;
     "ledger dump") options="--from --limit" ;;
     "prove "*) options="--case --event --position --out --open --sealed" ;;
     "verify "*)
