@@ -73,22 +73,22 @@ class Forger:
 
     def __init__(self, chance):
         self.chance = chance
-        self.by_bytes = [self.flip, self.flip, self.cut, self.grow, self.splice]
+        self.by_bytes = [self.flip, self.cut, self.grow, self.splice]
         self.by_structure = [
             self.swap_entries, self.swap_paths, self.foreign_leaf, self.drop_leaf, self.drop_claim, self.swap_claims, self.foreign_checkpoint,
             self.move_position, self.alter_hash, self.alter_entry, self.swap_headers, self.alter_header, self.swap_parts, self.alter_part,
             self.drop_parts, self.withhold, self.alter_link, self.drop_links, self.swap_batch_paths, self.alter_index, self.repeat_leaf,
             self.alter_withheld, self.alter_note, self.foreign_claim, self.uncanonical, self.reencode_entry]
 
-    def forge(self, file, other):
-        """The name of the forgery and its bytes, which differ from the file's; None when it cannot be done to this file."""
-        structural = self.chance.random() < 0.8
-        how = self.chance.choice(self.by_structure if structural else self.by_bytes)
-        if structural:
-            forged = self.structural(how, file, other)
-        else:
-            forged = how(file, other)
-        return (how.__name__, forged) if forged is not None and forged != file else None
+    def kinds(self):
+        """All of them in turn, for ever."""
+        while True:
+            yield from self.by_structure + self.by_bytes
+
+    def forge(self, how, file, other):
+        """Bytes that differ from the file's; None when this cannot be done to it."""
+        forged = self.structural(how, file, other) if how in self.by_structure else how(file, other)
+        return forged if forged != file else None
 
     def structural(self, how, file, other):
         evidence, others = (second.read(second.EVIDENCE, data[len(second.MAGIC):], second.FILE_MAX, 1 << 20, 3) for data in (file, other))
@@ -410,18 +410,23 @@ class FilesOfManyShapes(unittest.TestCase):
         forger = Forger(chance)
         good = [shape for shape in self.shapes if shape.proved and shape.ledger in ("honest", "truth", "witnessed", "generation-goes-on",
                                                                                     "key-changes-with-its-word", "content-is-destroyed")]
+        rich = [shape for shape in good if shape.path.name in ("case-open.evidence", "other-case.evidence", "member-1.evidence")]
         true = {}
         for shape in good:
             true.setdefault(shape.ledger, set()).update(as_set(first_verify(shape.path, shape.trust)[1]["facts"]))
         keys = {shape.ledger: second.trust_load([shape.trust]) for shape in good}
         done, proved, kinds = 0, 0, set()
         path = self.dir / "forged.evidence"
-        while done < FORGED:
-            shape, other = chance.sample(good, 2)
-            forgery = forger.forge(shape.path.read_bytes(), other.path.read_bytes())
-            if forgery is None:
-                continue
-            name, data = forgery
+        for how in forger.kinds():
+            if done >= FORGED:
+                break
+            for _ in range(100):
+                shape, other = chance.sample(chance.choice([good, rich]), 2)
+                data = forger.forge(how, shape.path.read_bytes(), other.path.read_bytes())
+                if data is not None:
+                    break
+            name = how.__name__
+            self.assertIsNotNone(data, f"no file for {name}, CASEBUS_SEED={harness.SEED}")
             path.write_bytes(data)
             code, answer = first_verify(path, shape.trust)
             try:
@@ -438,8 +443,7 @@ class FilesOfManyShapes(unittest.TestCase):
             proved += code == 0
             kinds.add(name)
         print(f"{done} forgeries of {len(kinds)} kinds; {proved} of them still proved something, and only what is so", flush=True)
-        self.assertGreater(len(kinds), 25)
-        self.assertLess(proved, done / 4)
+        self.assertLess(proved, done / 3)
 
 
 class FilesOfARealHub(unittest.TestCase):
