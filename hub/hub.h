@@ -16,6 +16,9 @@ int hub_rotate_kek(const char *dir, struct casebus_error *err);
 /* Copies what cannot be made again to DEST, while the hub runs or not; and says whether a copy is whole. */
 int hub_backup(const char *dir, const char *dest, struct log *log, struct casebus_error *err);
 int hub_backup_verify(const char *dest, struct casebus_error *err);
+/* Looks at everything in DIR, changes nothing, and prints a line for each thing. -1 with CASEBUS_DAMAGED when
+ * something needs a person. @full: read the whole ledger. */
+int hub_doctor(const char *dir, bool full, struct casebus_error *err);
 /* Makes a hub's directory from a backup (hub/backup/restore.h). */
 struct hub_restore {
     const char *dest, *dir;

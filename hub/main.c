@@ -12,7 +12,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct arguments {
     const char *command, *dir, *dest, *origin, *listen;
-    bool verify;
+    bool verify, full;
     struct hub_restore restore;
 };
 
@@ -32,6 +32,7 @@ static const struct argp_option options[] = {
      0},
     {"same-generation", 'G' + 256, NULL, 0,
      N_("with restore: go on under the same origin, if a checkpoint shows that nothing is missing"), 0},
+    {"full", 'F' + 256, NULL, 0, N_("with doctor: read the whole ledger"), 0},
     {0},
 };
 
@@ -56,6 +57,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case 'V' + 256:
         arguments->verify = true;
+        return 0;
+    case 'F' + 256:
+        arguments->full = true;
         return 0;
     case 'K' + 256:
         arguments->restore.keys = value;
@@ -144,12 +148,23 @@ static int command_restore(const struct arguments *arguments, struct log *log, s
     return hub_restore(&restore, log, err);
 }
 
+static int command_doctor(const struct arguments *arguments, struct log *log, struct casebus_error *err)
+{
+    (void)log;
+    return hub_doctor(arguments->dir, arguments->full, err);
+}
+
 static const struct command {
     const char *name;
     int (*run)(const struct arguments *arguments, struct log *log, struct casebus_error *err);
 } commands[] = {
-    {"init", command_init},     {"run", command_run},         {"rebuild", command_rebuild},
-    {"backup", command_backup}, {"restore", command_restore}, {"rotate-kek", command_rotate_kek},
+    {"init", command_init},
+    {"run", command_run},
+    {"rebuild", command_rebuild},
+    {"backup", command_backup},
+    {"restore", command_restore},
+    {"doctor", command_doctor},
+    {"rotate-kek", command_rotate_kek},
 };
 
 /* Batches are allocated in one thread and freed in another: several heaps would only grow. The blocks of
@@ -180,6 +195,7 @@ int main(int argc, char **argv)
                   "rebuild     makes the derived state again from the ledger\n"
                   "backup      copies ledger, wrapped keys and settings to DEST, also while the hub runs\n"
                   "restore     makes DIR from a backup and opens the next generation of the hub\n"
+                  "doctor      looks at everything in DIR and names damage and the way out\n"
                   "rotate-kek  wraps the vault under a new key and destroys the old one\n\n"
                   "Exit status: 0 fine, 1 it failed, 2 wrong usage. See casebus-hub(8)."),
         .argp_domain = "casebus",

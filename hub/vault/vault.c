@@ -547,7 +547,14 @@ static enum slot_kind slot_of_pair(uint8_t *pair[2], uint64_t slot, const uint8_
     return slot_kind(*record, slot);
 }
 
-typedef void slot_visit_fn(void *self, uint64_t slot, enum slot_kind kind, const uint8_t record[SLOT_SIZE]);
+struct slot_seen {
+    uint64_t slot;
+    enum slot_kind kind;
+    const uint8_t *record;
+    bool unlike; /* the other copy has something worse */
+};
+
+typedef void slot_visit_fn(void *self, const struct slot_seen *seen);
 
 static int slots_read(struct vault *vault, uint64_t first, uint8_t *records[2], size_t n,
                       struct casebus_error *err)
@@ -572,9 +579,9 @@ static int slots_visit(struct vault *vault, uint64_t first, size_t n, slot_visit
     int r = slots_read(vault, first, records, n, err);
     for (size_t i = 0; r == 0 && i < n; i++) {
         uint8_t *pair[2] = {records[0] + i * SLOT_SIZE, records[1] + i * SLOT_SIZE};
-        const uint8_t *record;
-        enum slot_kind kind = slot_of_pair(pair, first + i, &record);
-        visit(self, first + i, kind, record);
+        struct slot_seen seen = {.slot = first + i, .unlike = slot_worse(pair[0], pair[1], first + i) >= 0};
+        seen.kind = slot_of_pair(pair, first + i, &seen.record);
+        visit(self, &seen);
     }
     free(memory);
     return r;
@@ -589,16 +596,18 @@ struct rewrap {
 };
 
 /* A record that cannot be opened goes over as it is: it stays as damaged as it was. */
-static void rewrap_slot(void *self, uint64_t slot, enum slot_kind kind, const uint8_t record[SLOT_SIZE])
+static void rewrap_slot(void *self, const struct slot_seen *seen)
 {
     struct rewrap *rewrap = self;
+    uint64_t slot = seen->slot;
+    const uint8_t *record = seen->record;
     uint8_t *out = rewrap->records[slot - rewrap->first];
     uint8_t key[KEY_SIZE];
 
-    if (kind == SLOT_ERASED) {
+    if (seen->kind == SLOT_ERASED) {
         slot_make_erased(out, slot);
         rewrap->counts->erased++;
-    } else if (kind == SLOT_KEY && slot_open(rewrap->vault, record, slot, key)) {
+    } else if (seen->kind == SLOT_KEY && slot_open(rewrap->vault, record, slot, key)) {
         slot_wrap(rewrap->vault, rewrap->kek, key, out, slot);
         rewrap->counts->keys++;
     } else {
@@ -661,12 +670,12 @@ int vault_rewrap(struct vault *vault, const uint8_t new_kek[KEY_SIZE], struct va
     return r;
 }
 
-static void survey_slot(void *self, uint64_t slot, enum slot_kind kind, const uint8_t record[SLOT_SIZE])
+static void survey_slot(void *self, const struct slot_seen *seen)
 {
     struct vault_counts *counts = self;
-    (void)slot;
-    (void)record;
-    *(kind == SLOT_KEY ? &counts->keys : kind == SLOT_ERASED ? &counts->erased : &counts->damaged) += 1;
+    bool key = seen->kind == SLOT_KEY, erased = seen->kind == SLOT_ERASED;
+    *(key ? &counts->keys : erased ? &counts->erased : &counts->damaged) += 1;
+    counts->unlike += seen->unlike;
 }
 
 int vault_survey(struct vault *vault, struct vault_counts *counts, struct casebus_error *err)
@@ -694,11 +703,11 @@ struct export
     uint8_t records[CHUNK][SLOT_SIZE];
 };
 
-static void export_slot(void *self, uint64_t slot, enum slot_kind kind, const uint8_t record[SLOT_SIZE])
+static void export_slot(void *self, const struct slot_seen *seen)
 {
     struct export *export = self;
-    memcpy(export->records[slot - export->first], record, SLOT_SIZE);
-    survey_slot(export->counts, slot, kind, record);
+    memcpy(export->records[seen->slot - export->first], seen->record, SLOT_SIZE);
+    survey_slot(export->counts, seen);
 }
 
 /* @to has a header already. */

@@ -46,6 +46,7 @@ int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err);
 
 struct vault_counts {
     uint64_t keys, erased, damaged;
+    uint64_t unlike; /* the copies differ, and one is the better */
 };
 
 /* Writes both copies once more, beside the old ones (a.new, b.new), with every key wrapped under @new_kek;

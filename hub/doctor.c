@@ -1,0 +1,188 @@
+#include "hub/doctor.h"
+
+#include "hub/hub.h"
+#include "proto/base/clock.h"
+#include "proto/base/files.h"
+#include "proto/base/texts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define DISK_LEAST    (1ull << 30)
+#define BACKUP_DAYS   7
+#define SECONDS_A_DAY 86400
+
+void doctor_say(struct doctor *doctor, enum verdict verdict, const char *what, const char *format, ...)
+{
+    static const char *const words[] = {N_("fine"), N_("note"), N_("LOOK")};
+    va_list args;
+    printf("%s\t%-11s ", _(words[verdict]), what);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+    doctor->n_looks += verdict == VERDICT_LOOK;
+}
+
+void doctor_hint(const char *format, ...)
+{
+    va_list args;
+    printf("\t            -> ");
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+}
+
+void doctor_error(struct doctor *doctor, const char *what, const struct casebus_error *err)
+{
+    doctor_say(doctor, VERDICT_LOOK, what, "%s (%s)", err->text, casebus_code_text(err->code));
+    if (err->hint[0])
+        doctor_hint("%s", err->hint);
+}
+
+/* --- the directory -------------------------------------------------------------------------------------- */
+
+static bool find(const struct doctor *doctor, const char *name, char path[PATH_MAX], struct stat *status)
+{
+    return path_join(path, PATH_MAX, doctor->dir, name) == 0 && stat(path, status) == 0;
+}
+
+static void look_settings(struct doctor *doctor)
+{
+    char path[PATH_MAX];
+    struct casebus_error err;
+    if (path_join(path, sizeof(path), doctor->dir, "hub.yaml"))
+        return;
+    if (access(path, F_OK)) {
+        doctor_say(doctor, VERDICT_LOOK, "hub.yaml",
+                   _("'%s' has no hub.yaml: no hub was made here, or a restore "
+                     "was cut short"),
+                   doctor->dir);
+        doctor_hint(_("restore again into an empty directory, or put hub.yaml back"));
+    } else if (settings_read(&doctor->settings, path, &err)) {
+        doctor_error(doctor, "hub.yaml", &err);
+        doctor_hint(_("mend the line; casebus-hub(8) tells what each setting may be"));
+    } else {
+        doctor->has_settings = true;
+        doctor_say(doctor, VERDICT_FINE, "hub.yaml", _("%s, listens on %s"), doctor->settings.origin,
+                   doctor->settings.listen);
+    }
+}
+
+/* Who may look into what. Secret files are asked about when they are read. */
+static void look_rights(struct doctor *doctor)
+{
+    static const char *const names[] = {".", "keys", "hub.yaml"};
+    unsigned open = 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[PATH_MAX];
+        struct stat status;
+        if (!find(doctor, names[i], path, &status) || !(status.st_mode & 077))
+            continue;
+        doctor_say(doctor, VERDICT_LOOK, "rights", _("'%s' is open to others than its owner (mode %04o)"),
+                   path, (unsigned)status.st_mode & 07777);
+        doctor_hint("chmod go= '%s'", path);
+        open++;
+    }
+    if (!open)
+        doctor_say(doctor, VERDICT_FINE, "rights", _("closed to others than the owner"));
+}
+
+static void look_lock(struct doctor *doctor)
+{
+    char path[PATH_MAX];
+    if (path_join(path, sizeof(path), doctor->dir, "lock"))
+        return;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    doctor->running = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        close(fd);
+    doctor_say(doctor, VERDICT_FINE, "lock", "%s",
+               doctor->running ? _("a hub runs on it") : _("no hub runs on it"));
+}
+
+static void look_keys(struct doctor *doctor)
+{
+    struct casebus_error err;
+    char path[PATH_MAX];
+    struct stat status;
+    if (!doctor->has_settings)
+        return;
+    if (hub_keys_load(&doctor->keys, doctor->dir, suite_by_name(doctor->settings.suite),
+                      doctor->settings.origin, &err)) {
+        doctor_error(doctor, "keys", &err);
+        doctor_hint(_("put back the copy of keys/ that was kept apart"));
+        return;
+    }
+    doctor->has_keys = true;
+    if (find(doctor, "keys/kek.old", path, &status) || find(doctor, "keys/kek.new", path, &status))
+        doctor_say(doctor, VERDICT_NOTE, "keys",
+                   _("a rotate-kek was cut short; the next start of the hub settles it"));
+    else
+        doctor_say(doctor, VERDICT_FINE, "keys", _("all there and readable"));
+}
+
+static void look_disk(struct doctor *doctor)
+{
+    struct statvfs disk;
+    if (statvfs(doctor->dir, &disk))
+        return;
+    uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    enum verdict verdict = left < DISK_LEAST ? VERDICT_LOOK : VERDICT_FINE;
+    doctor_say(doctor, verdict, "disk", _("%llu MiB are free"), (unsigned long long)(left >> 20));
+    if (verdict == VERDICT_LOOK)
+        doctor_hint(_("make room: a hub whose disk is full takes nothing until there is some"));
+}
+
+static void look_backup(struct doctor *doctor)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    if (!find(doctor, "secured", path, &status)) {
+        doctor_say(doctor, VERDICT_NOTE, "backup", _("no backup is known"));
+        doctor_hint("casebus-hub backup %s DEST", doctor->dir);
+        return;
+    }
+    long long days = (long long)(clock_unix_us() / 1000000 - status.st_mtime) / SECONDS_A_DAY;
+    doctor_say(doctor, days >= BACKUP_DAYS ? VERDICT_NOTE : VERDICT_FINE, "backup",
+               _("the last one that brought something new is %lld days old"), days);
+}
+
+static void doctor_close(struct doctor *doctor)
+{
+    state_close(doctor->state);
+    ledger_close(doctor->ledger);
+    hub_keys_deinit(&doctor->keys);
+}
+
+int hub_doctor(const char *dir, bool full, struct casebus_error *err)
+{
+    struct doctor doctor = {.dir = dir, .full = full};
+    struct stat status;
+    if (stat(dir, &status))
+        return error_set_errno(err, errno, _("cannot open the directory '%s'"), dir);
+    look_settings(&doctor);
+    look_rights(&doctor);
+    look_lock(&doctor);
+    look_keys(&doctor);
+    doctor_ledger(&doctor);
+    doctor_state(&doctor);
+    doctor_vault(&doctor);
+    doctor_journal(&doctor);
+    doctor_nodes(&doctor);
+    look_disk(&doctor);
+    look_backup(&doctor);
+    doctor_close(&doctor);
+    if (doctor.n_looks)
+        return error_set(err, CASEBUS_DAMAGED, _("%u things need somebody to look"), doctor.n_looks);
+    puts(_("Nothing needs you."));
+    return 0;
+}

@@ -1,0 +1,168 @@
+"""casebus-hub doctor: sound is called sound, and each damage has a line and a way out. It changes nothing."""
+import hashlib
+import os
+import shutil
+import unittest
+
+import harness
+
+
+class Doctor(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = harness.World(cls)
+        cls.hub = cls.world.hub().start()
+        office = cls.world.office(cls.hub, "office", publish=True)
+        office.write_rows([(f"case-{i % 5}", i, "step") for i in range(400)])
+        office.publish()
+        cls.hub.settle()
+
+    def setUp(self):
+        self.dir = self.world.path / "patient"
+        if self.hub.process.code is None and "running" not in self._testMethodName:
+            self.hub.stop()
+        harness.copy(self.hub.dir, self.dir)
+
+    def look(self, *words, dir=None, **more):
+        done = self.world.run("casebus-hub", "doctor", dir or self.dir, *words, **more)
+        self.assertIn(done.code, (0, 1), done.said)
+        return done
+
+    def needs(self, what, *parts):
+        """Exactly what is broken is named, with a way out below it."""
+        done = self.look()
+        self.assertEqual(done.code, 1, done.out)
+        lines = done.out.splitlines()
+        bad = [i for i, line in enumerate(lines) if line.startswith("LOOK")]
+        self.assertTrue(bad, done.out)
+        self.assertTrue(any(lines[i].split()[1] == what for i in bad), done.out)
+        for i in bad:
+            self.assertIn("->", lines[i + 1], done.out)
+        for part in parts:
+            self.assertIn(part, done.out)
+        return done
+
+    def poke(self, name, at, data):
+        with open(self.dir / name, "r+b") as file:
+            file.seek(at)
+            file.write(data)
+
+    def prints(self):
+        return {str(path): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+                for path in self.dir.rglob("*") if path.is_file() and path.name != "lock.mdb"}
+
+    def test_1_a_running_hub_is_sound(self):
+        done = self.look(dir=self.hub.dir)
+        self.assertEqual(done.code, 0, done.out)
+        self.assertIn("a hub runs on it", done.out)
+
+    def test_2_a_sound_hub_needs_nobody_and_is_not_changed(self):
+        before = self.prints()
+        done = self.look("--full")
+        self.assertEqual(done.code, 0, done.out)
+        self.assertIn("have the root that was signed", done.out)
+        self.assertIn("Nothing needs you.", done.out)
+        self.assertEqual(self.prints(), before)
+        chinese = self.look(environment={"CASEBUS_LANG": "zh"})
+        self.assertIn("正常", chinese.out)
+        self.assertEqual(self.look(dir=self.hub.dir).code, 0)
+
+    def test_a_missing_key(self):
+        (self.dir / "keys" / "content.key").unlink()
+        self.needs("keys", "content.key", "put back the copy of keys/")
+
+    def test_b_a_key_that_others_can_read(self):
+        (self.dir / "keys" / "log.key").chmod(0o644)
+        self.needs("keys", "log.key", "chmod 600")
+
+    def test_c_a_directory_that_others_can_read(self):
+        (self.dir / "keys").chmod(0o755)
+        self.needs("rights", "keys")
+
+    def test_d_a_key_of_another_vault(self):
+        (self.dir / "keys" / "kek.key").write_text("1" * 64 + "\n")
+        self.needs("vault", "made under another key")
+
+    def test_e_another_log_key(self):
+        other = self.world.hub("other").init()
+        shutil.copy(other.dir / "keys" / "log.key", self.dir / "keys" / "log.key")
+        self.needs("ledger", "CB-SIGNATURE")
+
+    def test_f_settings_that_make_no_sense(self):
+        text = (self.dir / "hub.yaml").read_text()
+        (self.dir / "hub.yaml").write_text(text.replace("log_level: info", "log_level: loud"))
+        self.needs("hub.yaml", "log_level")
+
+    def test_g_the_settings_of_another_hub(self):
+        text = (self.dir / "hub.yaml").read_text()
+        (self.dir / "hub.yaml").write_text(text.replace("e2e.example/exchange/1", "e2e.example/other/1"))
+        self.needs("ledger", "e2e.example/other/1")
+
+    def test_h_a_slot_that_is_damaged_in_one_copy_is_mended_by_itself(self):
+        self.poke("vault/a", 64 * 3, b"x" * 20)
+        done = self.look()
+        self.assertEqual(done.code, 0, done.out)
+        self.assertIn("1 slots differ between the copies", done.out)
+
+    def test_i_a_slot_that_is_damaged_in_both(self):
+        self.poke("vault/a", 64 * 3, b"x" * 20)
+        self.poke("vault/b", 64 * 3, b"y" * 20)
+        self.needs("vault", "1 slots are damaged in both copies")
+
+    def test_j_a_lost_vault(self):
+        shutil.rmtree(self.dir / "vault")
+        self.needs("vault", "put back the newest copy of the folder vault/")
+
+    def test_k_a_lost_state(self):
+        shutil.rmtree(self.dir / "state")
+        self.needs("state", "casebus-hub rebuild")
+
+    def test_l_a_state_that_is_rubbish(self):
+        (self.dir / "state" / "data.mdb").write_bytes(os.urandom(65536))
+        self.needs("state", "casebus-hub rebuild")
+
+    def test_m_a_lost_ledger(self):
+        shutil.rmtree(self.dir / "ledger")
+        self.needs("ledger", "casebus-hub restore DEST DIR")
+
+    def test_n_a_changed_entry(self):
+        content = (self.dir / "ledger" / "data.mdb").read_bytes()
+        entry = next(entry for entry in self.hub.casebus("ledger", "dump").out.splitlines() if '"seal"' in entry)
+        found = content.rfind(b"casebus/v1/batch")
+        self.assertGreater(found, 0, entry)
+        self.poke("ledger/data.mdb", found + 20, bytes([content[found + 20] ^ 1]))
+        done = self.look("--full")
+        self.assertEqual(done.code, 1, done.out)
+        self.assertIn("is not the one whose hash was kept", done.out)
+
+    def test_o_an_older_journal(self):
+        office = harness.Office(self.world, self.hub, "office")
+        self.hub.start()
+        old = self.world.path / "old-journal"
+        harness.copy(self.dir / "journal", old)
+        office.config = self.world.path / "office.yaml"
+        office.write_rows([(f"case-{i % 5}", i, "step") for i in range(500)])
+        office.publish()
+        self.hub.settle().stop()
+        harness.copy(self.hub.dir, self.dir)
+        shutil.rmtree(self.dir / "journal")
+        harness.copy(old, self.dir / "journal")
+        self.needs("journal", "is an older copy", "move")
+
+    def test_p_a_damaged_journal(self):
+        segments = sorted((self.dir / "journal").glob("*.seg"))
+        used = next(s for s in segments if any(s.read_bytes()[4096:8192]))
+        self.poke(f"journal/{used.name}", 4096 + 40, b"\xff" * 64)
+        self.needs("journal", "put back the newest journal/")
+
+    def test_q_a_clock_that_is_behind(self):
+        if os.environ.get("CASEBUS_SANITIZE"):
+            self.skipTest("a preloaded library comes before the sanitizer's")
+        done = self.look(environment={"LD_PRELOAD": str(harness.HELPERS / "clock_shim.so"), "CASEBUS_CLOCK_SHIFT": "-86400"},
+                         may_crash=True)
+        self.assertEqual(done.code, 1, done.out)
+        self.assertIn("ahead of this computer's clock", done.out)
+
+
+if __name__ == "__main__":
+    harness.main()
