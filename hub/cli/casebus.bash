@@ -78,7 +78,7 @@ _casebus() {
     "node ") options="add list show" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
-    "ledger ") options="verify timestamps dump" ;;
+    "ledger ") options="verify watch timestamps dump" ;;
     "state ") options="dump" ;;
     "witness ") options="show" ;;
     "node add") options="--department --area --out --publish --receive-all --parts --endpoint" ;;

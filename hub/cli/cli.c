@@ -25,6 +25,7 @@ const struct cli_command cli_commands[] = {
     {"erasure", "list", erasure_list_main, N_("List orders to destroy content, and who has confirmed")},
     {"erasure", "show", erasure_show_main, N_("Show one order to destroy content")},
     {"ledger", "verify", ledger_verify_main, N_("Check the ledger from its first entry to its last")},
+    {"ledger", "watch", ledger_watch_main, N_("Watch a hub's ledger from outside, with an auditor's token")},
     {"ledger", "timestamps", ledger_timestamps_main,
      N_("List the time stamps of checkpoints, and check each")},
     {"ledger", "dump", ledger_dump_main, N_("Print entries of the ledger as JSON lines")},

@@ -71,6 +71,7 @@ int erase_main(struct cli *cli, int argc, char **argv);
 int erasure_list_main(struct cli *cli, int argc, char **argv);
 int erasure_show_main(struct cli *cli, int argc, char **argv);
 int state_dump_main(struct cli *cli, int argc, char **argv);
+int ledger_watch_main(struct cli *cli, int argc, char **argv);
 int ledger_timestamps_main(struct cli *cli, int argc, char **argv);
 int witness_show_main(struct cli *cli, int argc, char **argv);
 

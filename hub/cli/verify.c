@@ -1,12 +1,10 @@
 /* casebus verify: an evidence file, checked with what a stranger knows and without any hub. */
 #include "hub/cli/evidence.h"
+#include "hub/cli/trust.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 
-#include <ctype.h>
 #include <stdlib.h>
-
-#define VKEY_FILE_MAX 4096
 
 struct verify_command {
     const char *path;
@@ -81,45 +79,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* ---- trust ---- */
 
-/* "NAME+HASH+KEY", or the name of a file that holds it, which may be written @FILE. */
-static int vkey_load(char out[VKEY_MAX], const char *text, struct casebus_error *err)
-{
-    struct buffer file;
-    const char *first = strchr(text, '+');
-    bool is_key = *text != '@' && first && strchr(first + 1, '+');
-    if (is_key && strlen(text) < VKEY_MAX) {
-        strcpy(out, text);
-        return 0;
-    }
-    int r = file_read(*text == '@' ? text + 1 : text, VKEY_FILE_MAX, &file, err);
-    size_t size = r == 0 ? file.size : 0;
-    while (size > 0 && isspace(file.data[size - 1]))
-        size--;
-    if (r == 0 && (size == 0 || size >= VKEY_MAX || memchr(file.data, '\0', size)))
-        r = error_set(err, CASEBUS_KEY, _("'%s' holds no verifier key"), text);
-    if (r == 0) {
-        memcpy(out, file.data, size);
-        out[size] = '\0';
-    }
-    buffer_deinit(&file);
-    return r;
-}
-
 static int trust_load(struct loaded *loaded, const char *text, struct casebus_error *err)
 {
-    char path[PATH_MAX];
     struct evidence_trust *trust = &loaded->trust;
     size_t i = trust->n_logs, size;
-    const char *comma = strchr(text, ',');
-    if (!comma || (size_t)(comma - text) >= sizeof path) {
-        error_set(err, CASEBUS_ARGUMENT, _("'%s' is not CA,VKEY"), text);
-        return error_hint(err,
-                          _("a certificate file, a comma, and the log's verifier key or a file with it"));
-    }
-    memcpy(path, text, (size_t)(comma - text));
-    path[comma - text] = '\0';
-    if (certificate_load(path, loaded->authorities[i], &size, err) ||
-        vkey_load(loaded->vkeys[i], comma + 1, err) ||
+    if (trust_read(text, loaded->authorities[i], &size, loaded->vkeys[i], err) ||
         note_verifier_init(&loaded->logs[i], loaded->vkeys[i], err))
         return -1;
     trust->authorities[trust->n_authorities++] = bytes_of(loaded->authorities[i], size);
@@ -134,7 +98,7 @@ static int witness_load(struct loaded *loaded, const char *text, struct casebus_
     char vkey[VKEY_MAX];
     struct evidence_trust *trust = &loaded->trust;
     struct note_verifier *witness = &loaded->witnesses[trust->n_witnesses];
-    if (vkey_load(vkey, text, err) || note_witness_init(witness, vkey, err))
+    if (trust_vkey_read(vkey, text, err) || note_witness_init(witness, vkey, err))
         return -1;
     for (size_t i = 0; i < trust->n_witnesses; i++)
         if (public_key_equal(&witness->key, &trust->witnesses[i]->key)) {

@@ -2,6 +2,7 @@
 
 Three hubs' worth of parts: the hub whose operator lies, a third hub that witnesses it, and offices. The lies are made by
 liar.c, which edits a ledger and signs it again; `rebuild` makes the hub believe them."""
+import hashlib
 import http.client
 import json
 import shutil
@@ -92,7 +93,38 @@ class LyingHub(unittest.TestCase):
         self.assertIn("CB-BEHIND", self.office.process.log())
         self.assertLess(log.index(" HUB-BEHIND "), self.hub.process.log().index("HUB-READY"))
 
+    def watch(self, expect, hub=None, trust=None):
+        """One look of an auditor, who keeps what was seen and shares nothing with the hub."""
+        hub = hub or self.hub
+        token = "ab" * 32
+        auditors = hub.dir / "keys" / "auditors"
+        auditors.write_text(f"audit {hashlib.sha256(token.encode()).hexdigest()}\n")
+        auditors.chmod(0o600)
+        trust = trust or f"{self.hub.dir}/keys/authority.pem,{self.hub.vkey}"
+        done = self.world.run("casebus", "ledger", "watch", f"http://127.0.0.1:{hub.port}", "--trust", trust, "--state",
+                              self.world.path / "audit", "--once", "--json", environment={"CASEBUS_TOKEN": token})
+        self.assertEqual(done.code, expect, done.said)
+        return done
+
     # ---- the truth ----
+
+    def test_auditor_follows_the_ledger_and_names_who_is_enrolled(self):
+        done = self.watch(0)
+        self.assertEqual(done.json()["size"], self.confirmed)
+        self.assertEqual(done.json()["enrolled"], 2)
+        self.assertIn("enrols a key for node 'office' of department 'office'", done.err)
+        self.publish(self.office, 600)
+        size = self.cosigned()
+        self.assertGreater(size - self.confirmed, 512)
+        done = self.watch(0).json()
+        self.assertEqual((done["size"], done["new"], done["enrolled"]), (size, size - self.confirmed, 0))
+        self.assertEqual(self.watch(0).json()["new"], 0)
+
+    def test_auditor_believes_only_whom_he_trusts(self):
+        done = self.watch(1, trust=f"{self.hub.dir}/keys/authority.pem,{self.hub.vkey.replace('e2e', 'e3e')}")
+        self.assertIn("CB-KEY", done.said)
+        done = self.watch(1, trust=f"{self.third.dir}/keys/authority.pem,{self.hub.vkey}")
+        self.assertIn("another authority", done.said)
 
     def test_witness_confirms_and_the_offices_see_it(self):
         self.office.settings = ["--set", f"witnesses={self.policy}"]
@@ -235,6 +267,32 @@ class LyingHub(unittest.TestCase):
         self.assertEqual(done.code, 1)
         self.assertIn(position, done.said)
         self.assertIn("node 'office' gets another key, and the key before did not sign that", done.said)
+        self.cosigned()
+        done = self.watch(1)
+        self.assertIn(f"entry {position} enrols a key for node 'office'", done.err)
+        self.assertIn(" WATCH-ALARM ", done.err)
+        self.assertIn("node 'office' gets another key, and the key before did not sign that", done.json()["sentence"])
+        self.watch(1)  # and it does not go away by looking again
+
+    def test_rewritten_and_dropped_entries_are_caught_by_an_auditor(self):
+        self.watch(0)
+        self.hub.stop()
+        harness.copy(self.hub.dir, self.old)
+        self.lie("rewrite")
+        self.no_policy().start()
+        done = self.watch(1)
+        self.assertIn(f"the hub has signed another tree of {self.confirmed} entries than the one that was seen before", done.err)
+        self.assertEqual(len(list((self.world.path / "audit" / "evidence").iterdir())), 2)
+        self.publish(self.other, 30, expect=3)
+        self.hub.stop()
+        harness.copy(self.old, self.hub.dir)
+        self.lie("drop", "7")
+        self.no_policy().start()
+        self.assertIn(f"the hub shows a tree of {self.confirmed - 7} entries; {self.confirmed} were seen before", self.watch(1).err)
+        self.hub.stop()
+        harness.copy(self.old, self.hub.dir)
+        self.hub.start()
+        self.watch(0)  # the truth is still the truth
 
 
 if __name__ == "__main__":
