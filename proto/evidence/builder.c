@@ -35,7 +35,7 @@ struct evidence_builder *evidence_builder_new(void)
 {
     struct evidence_builder *builder = calloc(1, sizeof *builder);
     if (builder)
-        arena_init(&builder->arena, 256 * 1024, 4 * (size_t)EVIDENCE_MAX);
+        arena_init(&builder->arena, 64 * 1024, 4 * (size_t)EVIDENCE_MAX);
     return builder;
 }
 

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define ARENA_BLOCK (1024 * 1024)
+#define ARENA_BLOCK (64 * 1024)
 #define ARENA_MAX   (256 * 1024 * 1024)
 #define FACTS_MAX   (1 << 20)
 

@@ -398,6 +398,56 @@ class FilesOfManyShapes(unittest.TestCase):
         self.assertEqual(found, {"checkpoint", "cosigned", "opened", "enrolled", "sealed", "event", "receiver", "header", "part", "outcome",
                                  "act", "erasure", "confirmed", "received", "confirmed_at_or_behind"})
 
+    def words(self, shape, language, *more):
+        done = subprocess.run([CASEBUS, "verify", str(shape.path), "--trust", shape.trust, *more], capture_output=True,
+                              env={**harness.ENVIRONMENT, "CASEBUS_LANG": language}, timeout=harness.PATIENCE_S)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_every_fact_and_every_gap_is_said_in_both_languages(self):
+        for shape in self.shapes:
+            with self.subTest(shape.name):
+                code, answer = first_verify(shape.path, shape.trust)
+                told = {language: self.words(shape, language)[1].splitlines() for language in ("en", "zh")}
+                self.assertEqual(len(told["en"]), len(told["zh"]))
+                for line in told["zh"]:
+                    self.assertRegex(line, "[\u4e00-\u9fff]", "not in Chinese")
+                if code == 0:
+                    exact = {(f["node"], f["position"], f["ordinal"]) for f in answer["facts"] if f["fact"] == "received"}
+                    weaker = [f for f in answer["facts"] if f["fact"] == "confirmed_at_or_behind" and
+                              (f["node"], f["position"], f["ordinal"]) in exact]  # said by the stronger one already
+                    self.assertEqual(len(told["en"]), 2 + len(answer["facts"]) - len(weaker) + len(answer["not_proved"]))
+                    self.assertEqual((told["en"][0], told["zh"][0]), ("PROVED", "得到证明"))
+                else:
+                    self.assertEqual((told["en"][0], told["zh"][0]), ("NOT PROVED", "未得到证明"))
+
+    def test_words_tell_what_was_received_and_what_was_not(self):
+        shape = next(shape for shape in self.shapes if shape.name == "honest/case.evidence")
+        said = self.words(shape, "en")[1]
+        self.assertIn("Node 'office' signed that it received event 6: it is inside of what the node signed in entry 9.", said)
+        self.assertIn("That node 'office' received event 15: the file shows no confirmation.", said)
+        self.assertIn("What part 0 (identity) of event 6 says; it was not asked for.", said)
+        said = self.words(shape, "zh")[1]
+        self.assertIn("节点“office”签名确认收到事件 6：该投递包含在它于条目 9 中所签的内容之内。", said)
+        self.assertIn("节点“office”收到了事件 15：文件中没有其签收。", said)
+
+    def test_a_command_line_that_makes_no_sense_ends_with_2(self):
+        shape = self.shapes[0]
+        missing = self.dir / "missing"
+        for words in ([str(shape.path)], ["--trust", shape.trust], [str(missing), "--trust", shape.trust],
+                      [str(shape.path), "--trust", str(missing)], [str(shape.path), "--trust", shape.trust.split(",")[0] + ",nokey"],
+                      [str(shape.path), "--trust", shape.trust, "--quorum", "1"],
+                      [str(shape.path), "--trust", shape.trust, "--witness", str(shape.path.parent / "log.vkey")]):
+            for program in ([CASEBUS, "verify"], [sys.executable, "-B", str(HERE / "verify_evidence.py")]):
+                done = subprocess.run([*program, *words], capture_output=True, env=harness.ENVIRONMENT, timeout=harness.PATIENCE_S)
+                self.assertEqual(done.returncode, 2, (program, words, done.stderr))
+
+    def test_a_key_may_be_given_itself_or_in_a_file(self):
+        shape = self.shapes[0]
+        authority, key = shape.trust.split(",")
+        for word in (key, "@" + key, pathlib.Path(key).read_text().strip()):
+            for verify in (first_verify, second_verify):
+                self.assertEqual(verify(shape.path, f"{authority},{word}")[0], 0)
+
     def test_nothing_is_proved_to_who_trusts_another(self):
         honest = next(shape for shape in self.shapes if shape.name == "honest/case.evidence")
         other = next(shape for shape in self.shapes if shape.ledger == "truth")
