@@ -144,6 +144,7 @@ static void on_wake(struct bus *bus)
         renew_views(bus);
         receipts_persisted(bus, persisted);
     }
+    erasures_let_go(bus);
 }
 
 /* Receives and forgets the rest of a message. */

@@ -282,6 +282,88 @@ static void test_what_was_erased_is_passed_over(void **state)
     client_expect_quiet(f, office);
 }
 
+/* ---- orders to destroy ---- */
+
+static void keep_to_itself(void *self, uint64_t size)
+{
+    (void)self, (void)size; /* so the bus goes on delivering from memory */
+}
+
+static uint64_t erase_and_wait(struct bus_fixture *f, const char *number)
+{
+    struct casebus_error err;
+    struct erasure_request request = {.what = ERASE_CASE};
+    struct erasure_progress progress = {.stage = ERASURE_SEARCHING};
+    uint64_t ticket = 0;
+    snprintf(request.number, sizeof request.number, "%s", number);
+    strcpy(request.words, "by order of a test");
+    must(pipeline_erase(f->hub.pipeline, &request, &ticket, &err), &err);
+    for (unsigned tries = 0; tries < FIXTURE_WAIT_S * 100 && progress.stage != ERASURE_DONE; tries++) {
+        usleep(10000);
+        assert_true(pipeline_erasure(f->hub.pipeline, ticket, &progress));
+        assert_int_not_equal(progress.stage, ERASURE_FAILED);
+    }
+    assert_int_equal(progress.n_ordered, 1);
+    return progress.ordered[0];
+}
+
+/* Four events, of which the first two were destroyed, and the order. */
+static void expect_without_content(struct bus_fixture *f, uint64_t order)
+{
+    const Casebus__V1__Delivery *deliveries[5];
+    struct client *office = client_join(f, &f->hub.gate.office);
+    client_subscribe(f, office, 0, NULL);
+    for (unsigned n = 0; n < 5;) {
+        const Casebus__V1__Deliver *deliver =
+            client_expect(f, office, CASEBUS__V1__FRAME__BODY_DELIVER)->deliver;
+        for (size_t i = 0; i < deliver->n_delivery && n < 5; i++)
+            deliveries[n++] = deliver->delivery[i];
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(deliveries[i]->header.len == 0, i < 2);
+        assert_int_equal(deliveries[i]->n_part == 0, i < 2);
+        assert_int_equal(deliveries[i]->event_hash.len, i < 2 ? DIGEST_SIZE : 0);
+        assert_int_equal(deliveries[i]->first, i == 0);
+        if (i > 0)
+            assert_int_equal(deliveries[i]->previous->position, deliveries[i - 1]->id->position);
+    }
+    const Casebus__V1__Erasure *erasure = deliveries[4]->erasure;
+    assert_non_null(erasure);
+    assert_int_equal(deliveries[4]->id->position, order);
+    assert_int_equal(deliveries[4]->previous->position, deliveries[3]->id->position);
+    assert_int_equal(erasure->n_delivery, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(erasure->delivery[i]->id->position, deliveries[i]->id->position);
+        assert_memory_equal(erasure->delivery[i]->event_hash.data, deliveries[i]->event_hash.data,
+                            DIGEST_SIZE);
+        assert_true(erasure->delivery[i]->header);
+    }
+    client_expect_quiet(f, office);
+}
+
+static void test_what_is_ordered_destroyed_is_not_delivered_from_memory(void **state)
+{
+    struct bus_fixture *f = *state;
+    struct client *desk = client_join(f, &f->hub.gate.desk);
+    f->hub.on_persisted = keep_to_itself;
+    client_publish(f, desk, "a", 2);
+    client_publish(f, desk, "b", 2);
+    expect_without_content(f, erase_and_wait(f, "case-a"));
+}
+
+static void test_what_was_destroyed_is_delivered_from_disk_without_content(void **state)
+{
+    struct bus_fixture *f = *state;
+    struct client *desk = client_join(f, &f->hub.gate.desk);
+    client_publish(f, desk, "a", 2);
+    client_publish(f, desk, "b", 2);
+    uint64_t order = erase_and_wait(f, "case-a");
+    client_close(f, desk);
+    bus_fixture_stop(f);
+    bus_fixture_start(f);
+    expect_without_content(f, order);
+}
+
 /* ---- life ---- */
 
 static void test_a_port_in_use_is_said_in_a_sentence(void **state)
@@ -353,6 +435,8 @@ int main(void)
         T(test_a_receiver_goes_on_behind_what_it_holds),
         T(test_deliveries_go_to_the_newest_subscription_only),
         T(test_what_was_erased_is_passed_over),
+        T(test_what_is_ordered_destroyed_is_not_delivered_from_memory),
+        T(test_what_was_destroyed_is_delivered_from_disk_without_content),
         T(test_a_port_in_use_is_said_in_a_sentence),
         T(test_a_hub_that_stops_answers_what_it_took_and_says_goodbye),
         T(test_peers_are_told_to_the_console),

@@ -1,8 +1,7 @@
 /* Erasures: from the group that orders one on, nothing of its content is delivered, wherever it still lies;
  * and the order itself is delivered, with a list of what this receiver had got.
  *
- * What is ordered and not yet destroyed is remembered here, since bodies on disk and groups in memory still
- * have it; once the ledger says done, they do not. */
+ * What is ordered is remembered here as long as bodies on disk or groups in memory may still have it. */
 #include "hub/bus/internal.h"
 #include "hub/exchange/tables.h"
 #include "proto/base/texts.h"
@@ -15,6 +14,7 @@ struct withheld {
     uint64_t order;
     uint32_t part_mask;
     bool header;
+    bool done;
 };
 
 struct withheld_set {
@@ -50,22 +50,29 @@ static int withhold(struct bus *bus, uint64_t position, const Casebus__V1__Erasu
     for (size_t i = 0; i < ordered->n_content; i++)
         set->items[set->n++] =
             (struct withheld){ordered->content[i]->position, position, ordered->content[i]->part_mask,
-                              ordered->content[i]->header != 0};
-    qsort(set->items, set->n, sizeof *set->items, by_position);
+                              ordered->content[i]->header != 0, false};
+    if (set->n > 0)
+        qsort(set->items, set->n, sizeof *set->items, by_position);
     return 0;
 }
 
-static void let_go(struct bus *bus, const Casebus__V1__ErasureDone *done)
+static void mark_done(struct bus *bus, const Casebus__V1__ErasureDone *done)
 {
     struct withheld_set *set = bus->withheld;
-    size_t n = 0;
-    for (size_t i = 0; set && i < set->n; i++) {
-        bool over = false;
+    for (size_t i = 0; set && i < set->n; i++)
         for (size_t k = 0; k < done->n_ordered; k++)
-            over |= done->ordered[k] == set->items[i].order;
-        if (!over)
+            set->items[i].done |= done->ordered[k] == set->items[i].order;
+}
+
+/* What is destroyed on disk may still be in a group in memory: the keeper's word comes by itself. */
+void erasures_let_go(struct bus *bus)
+{
+    struct withheld_set *set = bus->withheld;
+    uint64_t memory_from = bus->n_tail ? bus->tail[0]->first_position : UINT64_MAX;
+    size_t n = 0;
+    for (size_t i = 0; set && i < set->n; i++)
+        if (!set->items[i].done || set->items[i].position >= memory_from)
             set->items[n++] = set->items[i];
-    }
     if (set)
         set->n = n;
 }
@@ -116,7 +123,7 @@ int erasures_on_group(struct bus *bus, const struct group *group, struct casebus
             /* A snapshot from before would show bodies whose key is gone. */
             if (ledger_view_renew(bus->ledger_view, err) || state_view_renew(bus->state_view, err))
                 return -1;
-            let_go(bus, act->erasure_done);
+            mark_done(bus, act->erasure_done);
         }
     }
     return 0;

@@ -227,6 +227,8 @@ int erasures_open(struct bus *bus, struct casebus_error *err);
 void erasures_close(struct bus *bus);
 /* Takes note of the orders in the group, and of those that are done. */
 int erasures_on_group(struct bus *bus, const struct group *group, struct casebus_error *err);
+/* Forgets what is neither on disk nor in memory any more. */
+void erasures_let_go(struct bus *bus);
 /* Takes out of @part_mask what may not be delivered any more of the entry at @position. True: nothing may,
  * the header neither. */
 bool erasures_withhold(const struct bus *bus, uint64_t position, uint32_t *part_mask);

@@ -95,24 +95,29 @@ static int request_read(const json_t *body, struct erasure_request *request, str
     return text_field(body, "order", ERASURE_WORDS_MAX, needs_words, request->words, err);
 }
 
+static int erase(struct call *call, struct erasure_request *request, struct casebus_error *err)
+{
+    uint64_t ticket = 0;
+    if (request_read(call->request->body, request, err))
+        return -1;
+    if (!call->hub->erase) {
+        error_set(err, CASEBUS_CLOSED, _("content can only be destroyed while the hub runs"));
+        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
+    }
+    if (call->hub->erase(call->hub->self, request, &ticket, err))
+        return -1;
+    call->status = 202;
+    set_number(call->answer, "ticket", ticket);
+    return 0;
+}
+
 int handle_erase(struct call *call, struct casebus_error *err)
 {
-    uint64_t ticket;
     struct erasure_request *request = calloc(1, sizeof *request);
-    int r = request ? request_read(call->request->body, request, err)
-                    : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an order to destroy content"));
-    if (r == 0 && !call->hub->erase) {
-        r = error_set(err, CASEBUS_CLOSED, _("content can only be destroyed while the hub runs"));
-        error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
-    }
-    if (r == 0)
-        r = call->hub->erase(call->hub->self, request, &ticket, err);
-    if (r == 0) {
-        call->status = 202;
-        set_number(call->answer, "ticket", ticket);
-    }
-    if (request)
-        secret_clear(request, sizeof *request);
+    if (!request)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an order to destroy content"));
+    int r = erase(call, request, err);
+    secret_clear(request, sizeof *request);
     free(request);
     return r;
 }

@@ -7,6 +7,7 @@ int bench_load(struct bench *bench, const struct exchange_store *store, const ui
                struct casebus_error *err)
 {
     struct bytes value;
+    bench->row = (struct case_row){0};
     int r = store->get(store->self, TABLE_CASES, case_key(case_id), &value, err);
     if (r < 0)
         return -1;

@@ -100,6 +100,8 @@ int plan_header(struct pipeline *pipeline, uint64_t position, const Casebus__V1_
                 const Casebus__V1__SealedBody *body, Casebus__V1__EventHeader **headerp,
                 struct bytes *header_bytes, struct casebus_error *err)
 {
+    *headerp = NULL;
+    *header_bytes = bytes_of(NULL, 0);
     if (body_item_erased(body, 0))
         return 0;
     if (item_open(pipeline, position, entry, body, 0, header_bytes, err))
@@ -132,7 +134,7 @@ int plan_names(struct pipeline *pipeline, uint64_t position, const Casebus__V1__
                const struct person *person, bool *names, bool *other, struct casebus_error *err)
 {
     for (size_t i = 0; i < header->n_commitment; i++) {
-        struct bytes plain;
+        struct bytes plain = {0};
         if (header->commitment[i]->kind != CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY ||
             body_item_erased(body, i + 1))
             continue;
@@ -186,14 +188,14 @@ static uint32_t parts_of_kinds(const Casebus__V1__EventHeader *header, uint32_t 
 static int event_loses(struct looking *looking, uint64_t position, const Casebus__V1__EventEntry *entry,
                        const Casebus__V1__SealedBody *body, bool *header_goes, uint32_t *mask)
 {
-    Casebus__V1__EventHeader *header;
-    struct bytes bytes;
+    Casebus__V1__EventHeader *header = NULL;
+    struct bytes bytes = {0};
     bool names = false;
     *header_goes = !looking->part_kinds && !looking->only_others;
     *mask = all_parts(body);
     if (*header_goes && !looking->person)
         return 0;
-    if (plan_header(looking->pipeline, position, entry, body, &header, &bytes, looking->err) < 0)
+    if (plan_header(looking->pipeline, position, entry, body, &header, &bytes, looking->err) != 1)
         return -1;
     if (looking->person && plan_names(looking->pipeline, position, entry, body, header, looking->person,
                                       &names, &looking->other, looking->err))

@@ -187,7 +187,7 @@ int main(int argc, char **argv)
     struct crypter *crypter = crypter_new(suite_get(SUITE_INTL));
     struct buffer plain;
     size_t n_opened = 0, *hits = calloc((size_t)argc, sizeof *hits);
-    if (argc < 2 || nftw(argv[1], on_file, 16, FTW_PHYS))
+    if (argc < 2 || !hits || !crypter || nftw(argv[1], on_file, 16, FTW_PHYS))
         die("usage: open_all DIR MARKER...", NULL);
     subjects_read(argv[1]);
     keys_read(argv[1], n_subjects + 512);
@@ -204,5 +204,6 @@ int main(int argc, char **argv)
     for (int m = 2; m < argc; m++)
         printf("%s\"%s\": %zu", m > 2 ? ", " : "", argv[m], hits[m]);
     printf("}}\n");
+    free(hits);
     return 0;
 }
