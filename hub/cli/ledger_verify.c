@@ -74,18 +74,19 @@ static error_t verify_parse(int key, char *arg, struct argp_state *state)
 
 /* ---- while it runs ---- */
 
+#define PATIENCE 3 /* signals: some senders send two at once */
+
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number)
 {
-    (void)number;
-    interrupted = 1;
+    if (++interrupted >= PATIENCE)
+        signal(number, SIG_DFL); /* whoever asks again wants it to end at once */
 }
 
-/* The second one ends at once. */
 static void signals_catch(struct sigaction before[2])
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &before[0]);
     sigaction(SIGTERM, &action, &before[1]);
@@ -100,7 +101,7 @@ static void signals_restore(const struct sigaction before[2])
 static bool on_stop(void *self)
 {
     (void)self;
-    return interrupted;
+    return interrupted > 0;
 }
 
 struct progress {
