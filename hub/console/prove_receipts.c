@@ -1,7 +1,7 @@
 /* Receivers' confirmations. The state knows for each delivery the confirmation that covers it, and the one
  * before that; the running hash of the one before and the inbox give the hash at the delivery asked about,
- * and from there on the links go into the file. A chain that does not come out as it was signed (something
- * was passed over because it had been destroyed, or the receiver began anew) is left away, and the file
+ * and from there on the links go into the file. A chain that does not come out as it was signed (the
+ * receiver began anew, say) is left away, and the file
  * claims less. */
 #include "hub/console/prove.h"
 

@@ -496,9 +496,34 @@ class FilesOfManyShapes(unittest.TestCase):
         self.assertLess(proved, done / 3)
 
 
-class FilesOfARealHub(unittest.TestCase):
-    """Adapters, a hub, its command: while it runs and when it does not."""
+class RealHub(unittest.TestCase):
+    """Adapters, hubs, their command."""
 
+    @staticmethod
+    def vkey(hub):
+        """Of the log, as its newest generation names it."""
+        opened = [entry for entry in hub.ask("ledger", "dump") if entry["type"] == "ledger_opened"]
+        return opened[-1]["act"]["ledger_opened"]["log_key"]
+
+    def trust(self, hub):
+        return f"{hub.dir / 'keys' / 'authority.pem'},{self.vkey(hub)}"
+
+    def prove(self, *words, hub=None, witnesses=()):
+        hub = hub or self.hub
+        path = self.world.path / "one.evidence"
+        done = hub.casebus("prove", *words, "-o", path)
+        self.assertEqual(done.code, 0, done.said)
+        code, answer = first_verify(path, self.trust(hub), witnesses)
+        other_code, other = second_verify(path, self.trust(hub), witnesses)
+        self.assertEqual((code, other_code), (0, 0), (answer, other))
+        self.assertEqual(answer["facts"], other["facts"])
+        return answer
+
+    def facts(self, answer, name):
+        return [fact for fact in answer["facts"] if fact["fact"] == name]
+
+
+class FilesOfARealHub(RealHub):
     @classmethod
     def setUpClass(cls):
         world = cls.world = harness.World(cls)
@@ -509,34 +534,22 @@ class FilesOfARealHub(unittest.TestCase):
         desk.write_rows([(f"case-{i % 7}", i, "accept") for i in range(1, 30)]).publish()
         cls.supervisor.launch()
         cls.supervisor.wait_received(399 + 29)
+        harness.wait_until("what was received is confirmed in the ledger", cls.confirmed)
         cls.supervisor.process.stop()
-        hub.stop()  # confirmations that were merged are written down
-        hub.start()
-        hub.settle()
-        cls.trust = f"{hub.dir / 'keys' / 'authority.pem'},{cls.vkey()}"
+        cls.events = hub.events()
 
     @classmethod
-    def vkey(cls):
-        return cls.hub.ask("ledger", "dump", "--limit", "2")[0]["act"]["ledger_opened"]["log_key"]
+    def confirmed(cls):
+        node = cls.hub.ask("node", "show", "supervisor")
+        return node["deliveries_decided"] == 399 + 29 and node["confirmed_position"] == node["last_delivery_position"]
 
-    def prove(self, *words):
-        path = self.world.path / "one.evidence"
-        done = self.hub.casebus("prove", *words, "-o", path)
-        self.assertEqual(done.code, 0, done.said)
-        code, answer = first_verify(path, self.trust)
-        other_code, other = second_verify(path, self.trust)
-        self.assertEqual((code, other_code), (0, 0), (answer, other))
-        self.assertEqual(answer["facts"], other["facts"])
-        return answer
-
-    def facts(self, answer, name):
-        return [fact for fact in answer["facts"] if fact["fact"] == name]
+    def of_case(self, number):
+        return [event for event in self.events if event["header"]["case_number"] == number]
 
     def test_a_case_is_proved_with_what_was_received(self):
         answer = self.prove("--case", "case-3", "--open", "form")
         events = self.facts(answer, "event")
-        expected = [event for event in self.hub.events() if event["header"]["case_number"] == "case-3"]
-        self.assertEqual([event["event_hash"] for event in events], [event["event_id"] for event in expected])
+        self.assertEqual([event["event_hash"] for event in events], [event["event_id"] for event in self.of_case("case-3")])
         self.assertEqual({fact["position"] for fact in self.facts(answer, "received")}, {event["position"] for event in events})
         self.assertEqual(len(self.facts(answer, "part")), len(events))
         self.assertEqual(self.facts(answer, "enrolled")[0]["node"], "supervisor")
@@ -562,6 +575,78 @@ class FilesOfARealHub(unittest.TestCase):
         finally:
             self.hub.start()
         self.assertEqual(self.facts(running, "event"), self.facts(stopped, "event"))
+
+    def test_what_was_destroyed_cannot_be_shown_but_its_order_can(self):
+        """A file that was made before stays proved; one that is made behind it shows less, and why."""
+        position = str(self.of_case("case-5")[0]["position"])
+        before = self.prove("--event", position, "--open", "form")
+        kept = self.world.path / "kept.evidence"
+        (self.world.path / "one.evidence").rename(kept)
+        self.assertEqual(len(self.facts(before, "part")), 1)
+        done = self.hub.casebus("erase", "--case", "case-5", "--order", "court 2026-11", "--yes")
+        self.assertEqual(done.code, 0, done.said)
+        after = harness.wait_until("it is destroyed and told so", lambda: self.erased(position))
+        self.assertEqual(self.facts(after, "header") + self.facts(after, "part"), [])
+        self.assertEqual({f["act"] for f in self.facts(after, "act")}, {"deliveries_confirmed", "erasure_ordered", "erasure_done"})
+        self.assertTrue(self.facts(after, "erasure")[0]["header"])
+        self.assertEqual(len(self.facts(after, "received")), 1)
+        self.assertIn({"gap": "header", "position": int(position), "withheld": "erased"}, after["not_proved"])
+        for verify in (first_verify, second_verify):
+            code, answer = verify(kept, self.trust(self.hub))
+            self.assertEqual((code, answer["facts"]), (0, before["facts"]))
+
+    def erased(self, position):
+        answer = self.prove("--event", position, "--open", "form")
+        return answer if any(fact.get("act") == "erasure_done" for fact in answer["facts"]) else None
+
+
+class FilesOfARestoredHub(RealHub):
+    def test_both_generations_are_proved_by_the_checkpoint_of_the_newer_one(self):
+        world = self.world = harness.World(self)
+        hub = world.hub().start()
+        office = world.office(hub, "office", publish=True)
+        office.write_rows([("case-1", i, "step") for i in range(1, 20)]).publish()
+        hub.settle()
+        done = world.run("casebus-hub", "backup", hub.dir, world.path / "copy")
+        self.assertEqual(done.code, 0, done.said)
+        hub.stop()
+        new = world.hub("restored")
+        done = world.run("casebus-hub", "restore", world.path / "copy", new.dir, "--keys", hub.dir / "keys", "--checkpoint",
+                         office.dir / "checkpoint")
+        self.assertEqual(done.code, 0, done.said)
+        new.start()
+        fresh = world.office(new, "fresh", publish=True)
+        fresh.write_rows([("case-1", i, "accept") for i in range(1, 4)]).publish()
+        new.settle()
+        answer = self.prove("--case", "case-1", hub=new)
+        self.assertEqual([fact["origin"] for fact in self.facts(answer, "opened")], ["e2e.example/exchange/1", "e2e.example/exchange/2"])
+        self.assertEqual(self.facts(answer, "checkpoint")[0]["origin"], "e2e.example/exchange/2")
+        self.assertEqual({fact["node"] for fact in self.facts(answer, "event")}, {"office", "fresh"})
+        self.assertEqual(len(self.facts(answer, "header")), 22)
+
+
+class FilesOfAWitnessedHub(RealHub):
+    def test_a_file_carries_the_word_of_the_witness(self):
+        world = self.world = harness.World(self)
+        third, hub = world.hub("third").init(), world.hub().init()
+        third.port = world.free_port()
+        third.set("monitor", f"127.0.0.1:{third.port}")
+        third.start()
+        witness = third.ask("witness", "show")["vkey"]
+        hub.start()
+        office = world.office(hub, "office", publish=True)
+        log = self.vkey(hub)
+        hub.stop()
+        (third.dir / "witness.logs").write_text(f"{log}\n")
+        (hub.dir / "witness.policy").write_text(f"log {log}\nwitness third {witness} http://127.0.0.1:{third.port}\nquorum third\n")
+        hub.start()
+        office.write_rows([("case-1", i, "step") for i in range(1, 9)]).publish()
+        hub.settle()
+        size = hub.ask("status")["ledger_size"]
+        harness.wait_until("it is cosigned", lambda: hub.ask("witness", "show")["cosigned_size"] >= size)
+        answer = self.prove("--case", "case-1", hub=hub, witnesses=[witness])
+        self.assertEqual([fact["witness"] for fact in self.facts(answer, "cosigned")], [witness.split("+")[0]])
+        self.assertNotIn({"gap": "unwitnessed"}, answer["not_proved"])
 
 
 if __name__ == "__main__":
