@@ -117,7 +117,8 @@ static struct erasure allowed(const struct verify *verify, uint64_t position, si
 static const struct missing *missing_check(struct verify *verify)
 {
     size_t next = 0;
-    qsort(verify->erasures, verify->n_erasures, sizeof *verify->erasures, by_position);
+    if (verify->n_erasures)
+        qsort(verify->erasures, verify->n_erasures, sizeof *verify->erasures, by_position);
     verify->result->erased = 0;
     for (size_t i = 0; i < verify->n_missing; i++) {
         const struct missing *missing = &verify->missing[i];
@@ -179,7 +180,8 @@ static int destroyed(struct verify *verify, const struct erasure *erasure, struc
 
 static bool is_done(const struct verify *verify, uint64_t ordered)
 {
-    return bsearch(&ordered, verify->done, verify->n_done, sizeof *verify->done, by_number) != NULL;
+    return verify->n_done &&
+           bsearch(&ordered, verify->done, verify->n_done, sizeof *verify->done, by_number) != NULL;
 }
 
 static int contents_check(struct verify *verify, struct casebus_error *err)
@@ -261,7 +263,8 @@ int verify_erasures(struct verify *verify, struct casebus_error *err)
     const struct missing *first;
     if (!verify->options->vault)
         return 0;
-    qsort(verify->done, verify->n_done, sizeof *verify->done, by_number);
+    if (verify->n_done)
+        qsort(verify->done, verify->n_done, sizeof *verify->done, by_number);
     if (missing_check(verify) &&
         orders_gather(verify, whole ? verify->size : verify->fault.position + 1, err))
         return -1;

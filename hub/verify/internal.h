@@ -276,5 +276,7 @@ int resume_save(struct verify *verify, struct casebus_error *err);
 /* 0: the follower goes on where the file says, or there is none; -1: @err says why not, and it begins at the
  * first entry. */
 int resume_load(struct verify *verify, struct casebus_error *err);
+/* What is in such a file, but for the HMAC at its end. */
+int resume_read(struct verify *verify, struct bytes content, struct casebus_error *err);
 
 #endif

@@ -309,7 +309,7 @@ static int tree_again(struct verify *verify, const struct head *head, struct cas
     return 0;
 }
 
-static int read_again(struct verify *verify, struct bytes content, struct casebus_error *err)
+int resume_read(struct verify *verify, struct bytes content, struct casebus_error *err)
 {
     struct head head = {0};
     struct strip strip = {.in = content};
@@ -363,7 +363,7 @@ int resume_load(struct verify *verify, struct casebus_error *err)
     if (r == 0) {
         struct bytes content = bytes_of(file.data, file.size - DIGEST_SIZE);
         crypter_mac(verify->scanner.crypter, verify->options->resume_key, &content, 1, mac);
-        r = secret_equal(mac, file.data + content.size, DIGEST_SIZE) ? read_again(verify, content, err)
+        r = secret_equal(mac, file.data + content.size, DIGEST_SIZE) ? resume_read(verify, content, err)
                                                                      : unusable(verify, err);
     }
     if (r)
