@@ -2,16 +2,18 @@
  *   meta         "format" -> u32 LE, "origin" -> text (the newest), "generations" -> position u64 LE,
  *                size u32 LE, text; oldest first; only when there is more than one
  *   leaves       position -> serialised LedgerEntry
- *   bodies       position -> serialised SealedBody; no row for an entry without one
- *   hashes       row -> up to 32 hashes of the tree, in stored order; only the last row is not full
- *   checkpoints  size -> signed note
- * Numbers are keys of MDB_INTEGERKEY, so that every append goes to the end of its table's last page.
+ *   bodies       position -> serialised SealedBody, CRC-32C of position and body; no row for an entry without
+ *                one. Leaves, hashes and checkpoints prove each other; of a body some fields are nobody's
+ * word but the hub's, so that a damaged one is known only by its check sum. hashes       row -> up to 32
+ * hashes of the tree, in stored order; only the last row is not full checkpoints  size -> signed note Numbers
+ * are keys of MDB_INTEGERKEY, so that every append goes to the end of its table's last page.
  *
  * The size is not written anywhere: it is the number of leaves, and all tables are required to agree with it
  * when the ledger is opened. */
 #include "hub/ledger/ledger.h"
 
 #include "hub/ledger/environment.h"
+#include "proto/base/crc32c.h"
 #include "proto/base/texts.h"
 
 #include <assert.h>
@@ -26,6 +28,8 @@
 #define ORIGIN_MAX      256
 #define GENERATIONS_MAX 64
 #define GENERATION_HEAD 12
+#define FORMAT_PLAIN    1 /* bodies have no check sum */
+#define BODY_SUM_SIZE   4
 #define CONTENT_MAX     (1 << 20) /* of a leaf or a body: three times what the schema allows */
 
 enum { META, LEAVES, BODIES, HASHES, CHECKPOINTS, N_TABLES };
@@ -41,6 +45,7 @@ static const struct environment_table ledger_tables[N_TABLES] = {
 struct ledger {
     struct environment env;
     atomic_uint_fast64_t size;
+    uint32_t format;
     struct ledger_generation generations[GENERATIONS_MAX];
     size_t n_generations;
     char waiting_origin[ORIGIN_MAX]; /* of the generation that the next append opens; "": none */
@@ -104,13 +109,14 @@ static struct bytes meta_get(struct ledger *ledger, MDB_txn *txn, const char *na
 static int check_format(struct ledger *ledger, MDB_txn *txn, struct casebus_error *err)
 {
     struct bytes format = meta_get(ledger, txn, "format");
-    if (format.size == 4 && get_u32le(format.data) == LEDGER_FORMAT)
+    ledger->format = format.size == 4 ? get_u32le(format.data) : 0;
+    if (ledger->format == LEDGER_FORMAT || ledger->format == FORMAT_PLAIN)
         return 0;
-    if (format.size != 4 || get_u32le(format.data) == 0)
+    if (ledger->format == 0)
         return error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' does not tell its format"),
                          ledger->env.path);
     error_set(err, CASEBUS_DAMAGED, _("the ledger '%s' has format %u; this program knows format %u"),
-              ledger->env.path, get_u32le(format.data), LEDGER_FORMAT);
+              ledger->env.path, ledger->format, LEDGER_FORMAT);
     return error_hint(err, _("use the version of casebus that wrote it, or a newer one"));
 }
 
@@ -405,6 +411,50 @@ static int append_leaves(struct ledger *ledger, MDB_txn *txn, uint64_t first, co
     return rc;
 }
 
+static uint32_t body_sum(uint64_t position, struct bytes body)
+{
+    uint8_t number[8];
+    put_u64be(number, position);
+    return crc32c(crc32c(0, number, sizeof number), body.data, body.size);
+}
+
+static size_t body_sum_size(const struct ledger *ledger)
+{
+    return ledger->format == FORMAT_PLAIN ? 0 : BODY_SUM_SIZE;
+}
+
+/* Writes the row of a body, with its check sum behind it. */
+static int put_body(const struct ledger *ledger, MDB_cursor *cursor, uint64_t position, struct bytes body,
+                    unsigned flags)
+{
+    MDB_val key = {sizeof position, &position};
+    MDB_val value = {.mv_size = body.size + body_sum_size(ledger)};
+    int rc = mdb_cursor_put(cursor, &key, &value, flags | MDB_RESERVE);
+    if (rc)
+        return rc;
+    memcpy(value.mv_data, body.data, body.size);
+    if (body_sum_size(ledger))
+        put_u32le((uint8_t *)value.mv_data + body.size, body_sum(position, body));
+    return 0;
+}
+
+/* Takes the check sum off. False: it is not the one of this body at this position. */
+static bool body_whole(const struct ledger *ledger, uint64_t position, struct bytes *body)
+{
+    if (!body_sum_size(ledger))
+        return true;
+    if (body->size <= BODY_SUM_SIZE)
+        return false;
+    body->size -= BODY_SUM_SIZE;
+    return get_u32le(body->data + body->size) == body_sum(position, *body);
+}
+
+static int body_damaged(const struct ledger *ledger, uint64_t position, struct casebus_error *err)
+{
+    return error_set(err, CASEBUS_DAMAGED, _("the sealed content of entry %llu in '%s' is damaged"),
+                     (unsigned long long)position, ledger->env.path);
+}
+
 static int append_bodies(struct ledger *ledger, MDB_txn *txn, uint64_t first, const struct ledger_row *rows,
                          size_t n)
 {
@@ -414,7 +464,7 @@ static int append_bodies(struct ledger *ledger, MDB_txn *txn, uint64_t first, co
         return rc;
     for (size_t i = 0; i < n && rc == 0; i++)
         if (rows[i].body.size > 0)
-            rc = append_bytes(cursor, first + i, rows[i].body);
+            rc = put_body(ledger, cursor, first + i, rows[i].body, MDB_APPEND);
     mdb_cursor_close(cursor);
     return rc;
 }
@@ -532,19 +582,30 @@ int ledger_append(struct ledger *ledger, uint64_t first, const struct ledger_row
     return 0;
 }
 
+static int replace_body(struct ledger *ledger, MDB_txn *txn, uint64_t position, struct bytes body)
+{
+    MDB_val key = {sizeof position, &position};
+    MDB_cursor *cursor;
+    if (!body.size)
+        return mdb_del(txn, ledger->env.tables[BODIES], &key, NULL);
+    int rc = mdb_cursor_open(txn, ledger->env.tables[BODIES], &cursor);
+    if (rc)
+        return rc;
+    rc = put_body(ledger, cursor, position, body, 0);
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
 int ledger_replace_body(struct ledger *ledger, uint64_t position, struct bytes body,
                         struct casebus_error *err)
 {
     MDB_txn *txn;
-    MDB_val key = {sizeof position, &position};
-    MDB_val value = value_of(body);
     if (position >= ledger_size(ledger) || body.size > CONTENT_MAX)
         return error_set(err, CASEBUS_INTERNAL, _("the body of entry %llu cannot be replaced"),
                          (unsigned long long)position);
     if (environment_begin(&ledger->env, 0, &txn, err) != 0)
         return -1;
-    int rc = body.size ? mdb_put(txn, ledger->env.tables[BODIES], &key, &value, 0)
-                       : mdb_del(txn, ledger->env.tables[BODIES], &key, NULL);
+    int rc = replace_body(ledger, txn, position, body);
     if (rc && rc != MDB_NOTFOUND)
         return environment_abort(&ledger->env, txn, rc, err);
     return environment_commit(&ledger->env, txn, err);
@@ -561,11 +622,13 @@ static int body_rewrite(struct ledger *ledger, MDB_txn *txn, uint64_t position, 
         rc = mdb_get(txn, ledger->env.tables[BODIES], &key, &body);
     if (rc)
         return environment_error(&ledger->env, rc, err);
-    int r = rewrite(self, position, bytes_of_value(leaf), bytes_of_value(body), &left, err);
+    struct bytes whole = bytes_of_value(body);
+    if (!body_whole(ledger, position, &whole))
+        return body_damaged(ledger, position, err);
+    int r = rewrite(self, position, bytes_of_value(leaf), whole, &left, err);
     if (r <= 0)
         return r;
-    body = value_of(left);
-    rc = mdb_put(txn, ledger->env.tables[BODIES], &key, &body, 0);
+    rc = replace_body(ledger, txn, position, left);
     return rc ? environment_error(&ledger->env, rc, err) : 0;
 }
 
@@ -665,7 +728,7 @@ static int view_get(struct ledger_view *view, int table, uint64_t number, struct
     MDB_val key = {sizeof number, &number};
     MDB_val value;
     int rc = mdb_get(view->txn, view->ledger->env.tables[table], &key, &value);
-    if (rc == 0 && value.mv_size > CONTENT_MAX)
+    if (rc == 0 && value.mv_size > CONTENT_MAX + BODY_SUM_SIZE)
         rc = MDB_CORRUPTED;
     if (rc == 0)
         *content = bytes_of_value(value);
@@ -688,7 +751,11 @@ int ledger_view_body(struct ledger_view *view, uint64_t position, struct bytes *
         return past_end(view, position, err);
     *body = bytes_of(NULL, 0);
     int rc = view_get(view, BODIES, position, body);
-    return rc && rc != MDB_NOTFOUND ? environment_error(&view->ledger->env, rc, err) : 0;
+    if (rc)
+        return rc != MDB_NOTFOUND ? environment_error(&view->ledger->env, rc, err) : 0;
+    if (body_whole(view->ledger, position, body))
+        return 0;
+    return body_damaged(view->ledger, position, err);
 }
 
 int ledger_view_hash(void *self, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],

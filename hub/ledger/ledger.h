@@ -10,7 +10,7 @@
 #include "proto/crypto/suite.h"
 #include "proto/merkle/tree.h"
 
-#define LEDGER_FORMAT 1
+#define LEDGER_FORMAT 2 /* 1: bodies without check sums; still read and continued */
 
 struct ledger;
 

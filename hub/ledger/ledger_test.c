@@ -3,6 +3,7 @@
 
 #include "hub/ledger/environment.h"
 #include "hub/ledger/ledger_fixture.h"
+#include "proto/base/crc32c.h"
 #include "proto/base/files.h"
 
 #include <fcntl.h>
@@ -221,8 +222,67 @@ static void test_format_of_the_future_is_refused(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    raw_put(f, "meta", 0, bytes_of_text("format"), bytes_of("\x02\0\0\0", 4));
-    expect_damaged(f, "format 2");
+    raw_put(f, "meta", 0, bytes_of_text("format"), bytes_of("\x03\0\0\0", 4));
+    expect_damaged(f, "format 3");
+}
+
+/* Some fields of a body are bound to nothing else, such as the digest that tells a resent record. */
+static void test_every_bit_of_a_body_is_covered_by_its_check_sum(void **state)
+{
+    struct fixture *f = *state;
+    struct casebus_error err;
+    struct ledger_view *view;
+    struct bytes found;
+    uint64_t position = 3;
+    char text[BODY_MAX], row[BODY_MAX + 4];
+
+    fixture_append(f, 5);
+    fixture_close(f);
+    struct bytes body = entry_body(text, position);
+    memcpy(row, body.data, body.size);
+    uint8_t number[8];
+    put_u64be(number, position);
+    put_u32le((uint8_t *)row + body.size, crc32c(crc32c(0, number, 8), body.data, body.size));
+    for (size_t bit = 0; bit < 8 * (body.size + 4); bit++) {
+        row[bit / 8] = (char)(row[bit / 8] ^ 1 << bit % 8);
+        raw_put(f, "bodies", MDB_INTEGERKEY, bytes_of(&position, 8), bytes_of(row, body.size + 4));
+        row[bit / 8] = (char)(row[bit / 8] ^ 1 << bit % 8);
+        fixture_open(f);
+        must(ledger_view_open(&view, f->ledger, &err), &err);
+        assert_int_equal(ledger_view_body(view, position, &found, &err), -1);
+        assert_int_equal(err.code, CASEBUS_DAMAGED);
+        assert_non_null(strstr(err.text, "entry 3"));
+        ledger_view_close(view);
+        fixture_close(f);
+    }
+    raw_put(f, "bodies", MDB_INTEGERKEY, bytes_of(&position, 8), bytes_of(row, body.size + 4));
+    fixture_open(f);
+    must(ledger_view_open(&view, f->ledger, &err), &err);
+    must(ledger_view_body(view, position, &found, &err), &err);
+    assert_true(bytes_equal(found, body));
+    ledger_view_close(view);
+}
+
+static void test_ledger_without_check_sums_is_read_and_continued(void **state)
+{
+    struct fixture *f = *state;
+    struct casebus_error err;
+    struct ledger_view *view;
+    struct bytes found;
+    char text[BODY_MAX];
+
+    fixture_close(f);
+    raw_put(f, "meta", 0, bytes_of_text("format"), bytes_of("\x01\0\0\0", 4));
+    fixture_open(f);
+    fixture_append(f, 5);
+    fixture_close(f);
+    fixture_open(f);
+    must(ledger_view_open(&view, f->ledger, &err), &err);
+    for (uint64_t i = 0; i < 5; i++) {
+        must(ledger_view_body(view, i, &found, &err), &err);
+        assert_true(bytes_equal(found, entry_body(text, i)));
+    }
+    ledger_view_close(view);
 }
 
 static void test_missing_leaf_is_noticed_at_opening(void **state)
@@ -386,6 +446,8 @@ int main(void)
         LEDGER_TEST(test_checkpoint_ahead_rides_with_its_append),
         LEDGER_TEST(test_ledger_of_another_origin_is_named),
         LEDGER_TEST(test_format_of_the_future_is_refused),
+        LEDGER_TEST(test_every_bit_of_a_body_is_covered_by_its_check_sum),
+        LEDGER_TEST(test_ledger_without_check_sums_is_read_and_continued),
         LEDGER_TEST(test_missing_leaf_is_noticed_at_opening),
         LEDGER_TEST(test_missing_hashes_are_noticed_at_opening),
         LEDGER_TEST(test_body_without_its_entry_is_noticed_at_opening),
