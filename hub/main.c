@@ -1,6 +1,7 @@
 /* casebus-hub: makes, runs and rebuilds a hub. */
 #include "hub/bus/words.h"
 #include "hub/hub.h"
+#include "proto/base/crash.h"
 #include "proto/base/texts.h"
 
 #include <argp.h>
@@ -182,6 +183,7 @@ int main(int argc, char **argv)
     struct casebus_error err = {.code = CASEBUS_OK};
     struct log log = {.file = stderr, .min_level = LOG_INFO, .program = "casebus-hub"};
     texts_init();
+    crash_words_begin("casebus-hub");
     words_prepare();
     memory_prepare();
     const struct argp argp = {

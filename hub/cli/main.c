@@ -1,9 +1,11 @@
 /* casebus: the command of a hub's operators, and of developers. */
 #include "hub/cli/cli.h"
+#include "proto/base/crash.h"
 #include "proto/base/texts.h"
 
 int main(int argc, char **argv)
 {
     texts_init();
+    crash_words_begin("casebus");
     return cli_main(argc, argv);
 }

@@ -8,6 +8,7 @@
  * is broken until it is opened again, and its owner verifies then. */
 #include "hub/ledger/environment.h"
 
+#include "proto/base/crash.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 
@@ -75,6 +76,7 @@ int environment_begin(struct environment *env, unsigned flags, MDB_txn **txnp, s
     if (check_broken(env, err) != 0)
         return -1;
     int rc = 0;
+    crash_use(env->map);
     if (!(flags &
           MDB_RDONLY)) /* the snapshot of a reader that was killed would keep pages from being used again */
         rc = mdb_reader_check(env->mdb, &stale);
@@ -87,6 +89,7 @@ int environment_renew(struct environment *env, MDB_txn *txn, struct casebus_erro
 {
     if (check_broken(env, err) != 0)
         return -1;
+    crash_use(env->map);
     int rc = mdb_txn_renew(txn);
     return rc ? environment_error(env, rc, err) : 0;
 }
@@ -249,6 +252,49 @@ static int file_extend(MDB_env *mdb)
     return 0;
 }
 
+/* Where the file is mapped; LMDB does not tell. */
+static bool map_find(const struct stat *file, struct bytes *map)
+{
+    char line[PATH_MAX + 256];
+    unsigned long begin, end, inode;
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && !found && fgets(line, sizeof line, maps)) {
+        found = sscanf(line, "%lx-%lx %*s %*s %*s %lu", &begin, &end, &inode) == 3 && inode == file->st_ino &&
+                strstr(line, "/data.mdb");
+        if (found)
+            *map = bytes_of((const void *)begin, end - begin); // NOLINT(performance-no-int-to-ptr)
+    }
+    if (maps)
+        fclose(maps);
+    return found;
+}
+
+/* What a process says that dies of this file. */
+static void last_words_prepare(struct environment *env)
+{
+    struct stat status;
+    struct bytes map;
+    int fd;
+    char text[PATH_MAX + 1024];
+    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &status) != 0 || !map_find(&status, &map))
+        return;
+    snprintf(text, sizeof text,
+             _("'%s' is damaged: what stands in one of its pages led this program astray (%s)\n"
+               "  casebus-hub doctor says what to do about it; a folder 'state' can always be made again: "
+               "casebus-hub rebuild"),
+             env->path, casebus_code_text(CASEBUS_DAMAGED));
+    env->map = map.data;
+    crash_watch(map.data, map.size, (const void *)(uintptr_t)mdb_cursor_get, text);
+}
+
+static void last_words_forget(struct environment *env)
+{
+    if (env->map)
+        crash_forget(env->map);
+    env->map = NULL;
+}
+
 static int environment_attach(struct environment *env, const struct environment_options *options,
                               struct casebus_error *err)
 {
@@ -256,6 +302,7 @@ static int environment_attach(struct environment *env, const struct environment_
     int rc = folder_open(&env->mdb, env->path, options->readonly);
     if (rc)
         return environment_error(env, rc, err);
+    last_words_prepare(env);
     if (!options->readonly)
         rc = file_extend(env->mdb);
     if (rc == 0)
@@ -292,6 +339,7 @@ int environment_open(struct environment *env, const char *dir, const struct envi
 {
     assert(options->n_tables <= ENVIRONMENT_TABLES_MAX);
     env->mdb = NULL;
+    env->map = NULL;
     atomic_init(&env->broken, false);
     if (path_join(env->path, sizeof env->path, dir, options->name) != 0)
         return error_set_errno(err, ENAMETOOLONG, _("cannot use the path '%s'"), dir);
@@ -309,6 +357,7 @@ int environment_open(struct environment *env, const char *dir, const struct envi
 
 void environment_close(struct environment *env)
 {
+    last_words_forget(env);
     if (env->mdb)
         mdb_env_close(env->mdb);
     env->mdb = NULL;
@@ -318,6 +367,8 @@ int environment_limit(struct environment *env, uint64_t max_bytes, struct casebu
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t size = max_bytes < ENVIRONMENT_MAP_SIZE ? max_bytes / page * page : ENVIRONMENT_MAP_SIZE;
+    last_words_forget(env);
     int rc = mdb_env_set_mapsize(env->mdb, (size_t)size);
+    last_words_prepare(env);
     return rc ? environment_error(env, rc, err) : 0;
 }

@@ -13,6 +13,7 @@
 #include "hub/ledger/ledger.h"
 
 #include "hub/ledger/environment.h"
+#include "proto/base/crash.h"
 #include "proto/base/crc32c.h"
 #include "proto/base/texts.h"
 
@@ -727,6 +728,7 @@ static int view_get(struct ledger_view *view, int table, uint64_t number, struct
 {
     MDB_val key = {sizeof number, &number};
     MDB_val value;
+    crash_use(view->ledger->env.map);
     int rc = mdb_get(view->txn, view->ledger->env.tables[table], &key, &value);
     if (rc == 0 && value.mv_size > CONTENT_MAX + BODY_SUM_SIZE)
         rc = MDB_CORRUPTED;
@@ -828,6 +830,7 @@ int ledger_view_leaves(struct ledger_view *view, uint64_t first, size_t n,
         return 0;
     if (n > view->size || first > view->size - n)
         return past_end(view, first + n - 1, err);
+    crash_use(view->ledger->env.map);
     int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[LEAVES], &cursor);
     if (rc)
         return environment_error(&view->ledger->env, rc, err);
@@ -844,6 +847,7 @@ size_t ledger_view_hashes(struct ledger_view *view, uint64_t at, size_t n, uint8
     size_t done = 0;
     uint64_t row = at / HASHES_PER_ROW;
     MDB_val key = {sizeof row, &row};
+    crash_use(view->ledger->env.map);
     int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[HASHES], &cursor);
     if (rc) {
         environment_error(&view->ledger->env, rc, err);
@@ -875,6 +879,7 @@ int ledger_view_checkpoint_next(struct ledger_view *view, uint64_t from, uint64_
     MDB_cursor *cursor;
     MDB_val key = {sizeof from, &from};
     MDB_val value;
+    crash_use(view->ledger->env.map);
     int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[CHECKPOINTS], &cursor);
     if (rc)
         return environment_error(&view->ledger->env, rc, err);
@@ -917,6 +922,7 @@ int ledger_view_checkpoint(struct ledger_view *view, uint64_t size, struct bytes
 {
     MDB_cursor *cursor;
     MDB_val value;
+    crash_use(view->ledger->env.map);
     int rc = mdb_cursor_open(view->txn, view->ledger->env.tables[CHECKPOINTS], &cursor);
     if (rc)
         return environment_error(&view->ledger->env, rc, err);

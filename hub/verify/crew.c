@@ -81,6 +81,9 @@ static unsigned crew_start(struct crew *crew, pthread_t *threads, unsigned jobs)
     sigset_t all, before;
     unsigned n = 0;
     sigfillset(&all);
+    sigdelset(&all, SIGSEGV); /* what damage does to a thread is its own to tell (proto/base/crash.h) */
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_mutex_lock(&crew->lock);
     while (n < jobs && pthread_create(&threads[n], NULL, crew_thread, crew) == 0)
