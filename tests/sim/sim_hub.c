@@ -11,6 +11,7 @@
  * but said so), or "bad WHAT". Each look is a child of its own: what damage does to a process is part of the
  * answer. */
 #include "hub/verify/verify.h"
+#include "proto/base/crash.h"
 #include "tests/sim/image.h"
 #include "tests/sim/reference.h"
 
@@ -71,14 +72,19 @@ static void cut_look(const char *dir, uint64_t min_size, bool with_state)
 
 /* ---- bits ---- */
 
-static int ledger_verify(struct stores *stores, struct casebus_error *err)
+static int ledger_verify(struct stores *stores, const char *dir, struct casebus_error *err)
 {
+    char temporary[PATH_MAX + 8];
     struct verify_result result;
+    snprintf(temporary, sizeof temporary, "%s/tmp", dir);
     const struct verify_options options = {.ledger = stores->ledger,
                                            .vault = stores->vault,
                                            .log_key = stores->keys.log_vkey,
                                            .authority =
-                                               bytes_of(stores->keys.authority, stores->keys.authority_size)};
+                                               bytes_of(stores->keys.authority, stores->keys.authority_size),
+                                           .state = stores->state,
+                                           .content_key = stores->keys.content,
+                                           .temporary = temporary};
     int holds = verify_ledger(&options, &result, err);
     if (holds == 0)
         *err = result.fault;
@@ -101,11 +107,11 @@ static void flip_look(const char *dir)
 {
     struct casebus_error err = {0};
     struct stores stores;
-    if (stores_up(&stores, dir, false, &err) != 0 || ledger_verify(&stores, &err) != 0)
+    if (stores_up(&stores, dir, false, &err) != 0 || ledger_verify(&stores, dir, &err) != 0)
         return answer("named", &err);
     if (reference_compare(&reference, &stores, reference.size, true, &err) != 0 ||
         state_compare(&stores, &err) != 0)
-        return answer("bad", &err);
+        return answer(err.code == CASEBUS_DAMAGED ? "named" : "bad", &err);
     stores_close(&stores);
     printf("same\n");
 }
@@ -127,13 +133,16 @@ static void in_child(void (*look)(const char *line), const char *line)
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
+        crash_words_begin("sim_hub");
         look(line);
         fflush(stdout);
         _exit(0);
     }
     if (child < 0 || waitpid(child, &status, 0) != child)
         abort();
-    if (WIFSIGNALED(status))
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CRASH_EXIT)
+        printf("crashed and said so\n");
+    else if (WIFSIGNALED(status))
         printf("bad crash of signal %d\n", WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
         printf("bad exit %d\n", WEXITSTATUS(status));
@@ -168,7 +177,7 @@ int main(int argc, char **argv)
     struct casebus_error err = {0};
     struct stores stores;
     if (argc != 2 || stores_up(&stores, argv[1], false, &err) != 0 ||
-        reference_load(&reference, &stores, &err) != 0 || ledger_verify(&stores, &err) != 0) {
+        reference_load(&reference, &stores, &err) != 0 || ledger_verify(&stores, argv[1], &err) != 0) {
         answer("bad reference", &err);
         return EXIT_FAILURE;
     }
