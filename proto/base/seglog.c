@@ -251,6 +251,11 @@ int seglog_switch(struct seglog *log, struct casebus_error *err)
     return fresh_activate(log, err);
 }
 
+static int no_memory(const struct seglog *log, struct casebus_error *err)
+{
+    return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a record of the log '%s'"), log->dir);
+}
+
 /* Encodes a record behind what is pending; the caller has seen to it that it fits. */
 static int record_put(struct seglog *log, struct record *record, const struct iovec *parts, int n_parts,
                       struct casebus_error *err)
@@ -258,7 +263,7 @@ static int record_put(struct seglog *log, struct record *record, const struct io
     uint64_t size = record_size(record->size);
     uint8_t *start = buffer_reserve(&log->pending, (size_t)size + SEGLOG_PAGE);
     if (!start)
-        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a record of the log '%s'"), log->dir);
+        return no_memory(log, err);
     uint8_t *to = start + RECORD_HEADER_SIZE;
     for (int i = 0; i < n_parts; i++) {
         if (parts[i].iov_len == 0)
@@ -272,7 +277,8 @@ static int record_put(struct seglog *log, struct record *record, const struct io
     record->synced = log->synced;
     record->kept = log->kept;
     memcpy(record->before, log->last_hash, RECORD_HASH_SIZE);
-    record_encode(start, record, log->id, &log->hasher);
+    if (!record_encode(start, record, log->id, &log->hasher))
+        return no_memory(log, err);
     log->pending.size += (size_t)size;
     log->last = record->number;
     log->last_kind = record->kind;

@@ -103,8 +103,8 @@ struct seglog {
 int hasher_init(struct hasher *hasher, struct casebus_error *err);
 void hasher_deinit(struct hasher *hasher); /* fine on a zeroed one */
 uint64_t record_size(uint64_t payload_size);
-/* Writes the header to @out and sets the record's hash. */
-void record_encode(uint8_t out[RECORD_HEADER_SIZE], struct record *record, const uint8_t *log_id,
+/* Writes the header to @out and sets the record's hash; false when there is no memory for it. */
+bool record_encode(uint8_t out[RECORD_HEADER_SIZE], struct record *record, const uint8_t *log_id,
                    struct hasher *hasher);
 bool record_follows(const struct record *record, const struct record *before);
 /* The number of the record that stands before @record. */

@@ -29,16 +29,16 @@ void hasher_deinit(struct hasher *hasher)
     *hasher = (struct hasher){0};
 }
 
-static void header_hash(struct hasher *hasher, const uint8_t *header, uint8_t out[RECORD_HASH_SIZE])
+/* False: no memory; a hash that is not the header's would break the log in two. */
+static bool header_hash(struct hasher *hasher, const uint8_t *header, uint8_t out[RECORD_HASH_SIZE])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
-    bool hashed = EVP_DigestInit_ex(hasher->context, hasher->sha256, NULL) &&
-                  EVP_DigestUpdate(hasher->context, header, RECORD_HEADER_SIZE) &&
-                  EVP_DigestFinal_ex(hasher->context, digest, NULL);
-    if (!hashed)
-        memset(digest, 0, sizeof digest); /* SHA-256 of 88 bytes in memory does not fail */
-    assert(hashed);
+    if (!EVP_DigestInit_ex(hasher->context, hasher->sha256, NULL) ||
+        !EVP_DigestUpdate(hasher->context, header, RECORD_HEADER_SIZE) ||
+        !EVP_DigestFinal_ex(hasher->context, digest, NULL))
+        return false;
     memcpy(out, digest, RECORD_HASH_SIZE);
+    return true;
 }
 
 uint64_t record_size(uint64_t payload_size)
@@ -46,7 +46,7 @@ uint64_t record_size(uint64_t payload_size)
     return (RECORD_HEADER_SIZE + payload_size + 7) / 8 * 8;
 }
 
-void record_encode(uint8_t out[RECORD_HEADER_SIZE], struct record *record, const uint8_t *log_id,
+bool record_encode(uint8_t out[RECORD_HEADER_SIZE], struct record *record, const uint8_t *log_id,
                    struct hasher *hasher)
 {
     memcpy(out, record_magic, 4);
@@ -60,7 +60,7 @@ void record_encode(uint8_t out[RECORD_HEADER_SIZE], struct record *record, const
     memcpy(out + 48, log_id, SEGLOG_ID_SIZE);
     memcpy(out + 64, record->before, RECORD_HASH_SIZE);
     put_u32le(out + 84, crc32c(0, out, 84));
-    header_hash(hasher, out, record->hash);
+    return header_hash(hasher, out, record->hash);
 }
 
 static bool record_decode(struct record *record, const uint8_t *header, const uint8_t *log_id)
@@ -182,7 +182,10 @@ int walk_next(struct walk *walk)
         return r;
     if (walk->begun && !record_follows(&record, &walk->record))
         return 0;
-    header_hash(walk->hasher, header, record.hash);
+    if (!header_hash(walk->hasher, header, record.hash)) {
+        errno = ENOMEM;
+        return -1;
+    }
     walk->record = record;
     walk->payload = payload;
     walk->begun = true;

@@ -897,6 +897,28 @@ static void test_disk_that_fails_for_good_stops_the_log_and_keeps_what_was_synce
     }
 }
 
+/* Without memory OpenSSL hashes nothing. A record with another hash than its own would end the log there. */
+static void test_record_that_cannot_be_hashed_is_refused_and_breaks_nothing(void **state)
+{
+    struct room *room = *state;
+    struct seglog *log = open_log(room, &small);
+    struct casebus_error err = {0};
+    append_synced(log, 3);
+    struct hasher good = log->hasher;
+    log->hasher = (struct hasher){.context = EVP_MD_CTX_new()}; /* hashes nothing either */
+    assert_int_equal(append(log, &err), -1);
+    assert_int_equal(err.code, CASEBUS_NO_MEMORY);
+    assert_int_equal(seglog_close_idle(log, &err), -1);
+    EVP_MD_CTX_free(log->hasher.context);
+    log->hasher = good;
+    append_synced(log, 3);
+    seglog_close(log);
+    log = open_log(room, &small);
+    assert_int_equal(seglog_last(log), 6);
+    expect_records(log, 1, 6);
+    seglog_close(log);
+}
+
 static void test_broken_log_refuses_everything(void **state)
 {
     struct room *room = *state;
@@ -1127,6 +1149,7 @@ int main(void)
         IN_A_ROOM(test_failed_sync_moves_the_records_to_a_fresh_segment),
         IN_A_ROOM(test_disk_that_fails_for_good_stops_the_log_and_keeps_what_was_synced),
         IN_A_ROOM(test_broken_log_refuses_everything),
+        IN_A_ROOM(test_record_that_cannot_be_hashed_is_refused_and_breaks_nothing),
         IN_A_ROOM(test_power_cuts_lose_nothing_acknowledged),
         IN_A_ROOM(test_power_cuts_and_failed_syncs_lose_nothing_acknowledged),
     };
