@@ -431,7 +431,7 @@ static void parties_recall(struct cosigning *cosigning, struct bytes note, uint6
 
 static int newest_load(struct cosigning *cosigning, struct casebus_error *err)
 {
-    struct checkpoint checkpoint;
+    struct checkpoint checkpoint = {0};
     struct buffer note;
     struct casebus_error ignored;
     struct stat status;

@@ -122,7 +122,7 @@ int stamps_visit(const char *dir, const char *ca_path, const char *log_vkey,
     if (path_join(folder, PATH_MAX, dir, "witness/timestamps"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
     if (sizes_list(folder, &sizes, &n, err) || (log_vkey && note_verifier_init(&log, log_vkey, err)))
-        return -1;
+        r = -1;
     for (size_t i = 0; i < n && r == 0; i++) {
         struct stamp *stamp = calloc(1, sizeof *stamp);
         if (!stamp) {

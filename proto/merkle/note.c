@@ -478,7 +478,7 @@ int note_cosigned(int64_t *time_s, struct bytes note, const struct note_verifier
 static int cosignature_find(struct bytes *found, int64_t *time_s, struct bytes lines, struct bytes text,
                             const struct note_verifier *witness, struct casebus_error *err)
 {
-    int64_t at;
+    int64_t at = 0;
     bool any = false;
 
     if (lines.size > NOTE_MAX || !text_valid(lines))
