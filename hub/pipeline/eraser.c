@@ -87,7 +87,7 @@ static int destroy_and_say_done(struct pipeline *pipeline, struct casebus_error 
 static void count_plan(struct eraser *eraser, const struct erasure_plan *plan)
 {
     struct erasure_progress *now = &eraser->now;
-    now->n_cases += !plan->quarantine;
+    now->n_cases += !plan->quarantine && plan->n_items > 0;
     now->n_entries += plan->n_items;
     now->n_receivers += plan->n_receivers;
     for (size_t i = 0; i < plan->n_ordered; i++, now->n_ordered++)
@@ -95,46 +95,95 @@ static void count_plan(struct eraser *eraser, const struct erasure_plan *plan)
             now->ordered[now->n_ordered] = plan->ordered[i];
 }
 
-int eraser_carry_out(struct pipeline *pipeline, struct erasure_plan *plan,
+static int order(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
+                 const struct erasure_request *request, struct casebus_error *err)
+{
+    Casebus__V1__ErasureReason reason = request->what == ERASE_RETENTION
+                                            ? CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION
+                                            : CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER;
+    if (order_submit(pipeline, plans, n, reason, request->words, err))
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (plans[i].n_ordered > 0)
+            log_notice(pipeline->options.log, "ERASURE-ORDERED",
+                       _("entry %llu orders that content of %zu entries is destroyed"),
+                       (unsigned long long)plans[i].ordered[0], plans[i].n_items);
+    return 0;
+}
+
+/* Orders, destroys and says done. */
+static int carry_out(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
                      const struct erasure_request *request, struct casebus_error *err)
 {
-    bool old = request->what == ERASE_RETENTION;
-    if (!request->dry_run) {
-        if (order_submit(pipeline, plan,
-                         old ? CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION
-                             : CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER,
-                         request->words, err))
-            return -1;
-        log_notice(pipeline->options.log, "ERASURE-ORDERED",
-                   _("entry %llu orders that content of %zu entries is destroyed"),
-                   (unsigned long long)plan->ordered[0], plan->n_items);
-    }
-    count_plan(pipeline->eraser, plan);
+    size_t n_items = 0;
+    for (size_t i = 0; i < n; i++)
+        n_items += plans[i].n_items;
+    if (n_items == 0)
+        return 0;
+    if (!request->dry_run && order(pipeline, plans, n, request, err))
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        count_plan(pipeline->eraser, &plans[i]);
     pipeline->eraser->now.stage = request->dry_run ? ERASURE_SEARCHING : ERASURE_DESTROYING;
     eraser_show(pipeline);
-    if (request->dry_run)
-        return 0;
-    return destroy_and_say_done(pipeline, err) < 0 ? -1 : 0;
+    return request->dry_run || destroy_and_say_done(pipeline, err) >= 0 ? 0 : -1;
 }
 
 /* ---- requests ---- */
 
-/* The case may gain entries between the look and the order; then it is looked at again. */
-static int case_erase(struct pipeline *pipeline, const uint8_t case_id[CASE_ID_SIZE],
-                      const struct erasure_request *request, const struct person *person,
+/* What goes together: a case (or none), and what is about it in quarantine. */
+struct plans {
+    struct erasure_plan *list; /* the first one is of the case */
+    size_t n;
+};
+
+static void plans_deinit(struct plans *plans)
+{
+    for (size_t i = 0; i < plans->n; i++)
+        plan_deinit(&plans->list[i]);
+    free(plans->list);
+}
+
+static int plans_init(struct pipeline *pipeline, const struct position_set *quarantined, struct plans *plans,
                       struct casebus_error *err)
 {
-    struct erasure_plan plan = {0};
+    plans->n = 0;
+    plans->list = calloc(1 + quarantined->n, sizeof *plans->list);
+    if (!plans->list)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an order to destroy content"));
+    plans->n = 1 + quarantined->n;
+    for (size_t i = 0; i < quarantined->n; i++)
+        if (plan_quarantine(pipeline, quarantined->positions[i], &plans->list[1 + i], err))
+            return -1;
+    return 0;
+}
+
+/* The case may gain entries between the look and the order; then it is looked at again. @case_id may be NULL.
+ */
+static int plans_carry_out(struct pipeline *pipeline, struct plans *plans, const uint8_t *case_id,
+                           const struct erasure_request *request, const struct person *person,
+                           struct casebus_error *err)
+{
     int r = -1;
     for (unsigned tries = 0; tries < ORDER_TRIES; tries++) {
-        r = plan_case(pipeline, case_id, request->part_kinds, person, &plan, err);
-        if (r || plan.n_items == 0)
-            break;
-        r = eraser_carry_out(pipeline, &plan, request, err);
+        if (case_id && plan_case(pipeline, case_id, request->part_kinds, person, &plans->list[0], err))
+            return -1;
+        r = carry_out(pipeline, plans->list, plans->n, request, err);
         if (!r || err->code != CASEBUS_BUSY)
             break;
     }
-    plan_deinit(&plan);
+    return r;
+}
+
+static int together_erase(struct pipeline *pipeline, const uint8_t *case_id,
+                          const struct position_set *quarantined, const struct erasure_request *request,
+                          const struct person *person, struct casebus_error *err)
+{
+    struct plans plans;
+    int r = plans_init(pipeline, quarantined, &plans, err);
+    if (!r)
+        r = plans_carry_out(pipeline, &plans, case_id, request, person, err);
+    plans_deinit(&plans);
     return r;
 }
 
@@ -142,8 +191,9 @@ static int cases_erase(struct pipeline *pipeline, const struct case_set *set,
                        const struct erasure_request *request, const struct person *person,
                        struct casebus_error *err)
 {
+    const struct position_set none = {0};
     for (size_t i = 0; i < set->n; i++)
-        if (case_erase(pipeline, set->ids[i], request, person, err))
+        if (together_erase(pipeline, set->ids[i], &none, request, person, err))
             return -1;
     return 0;
 }
@@ -155,47 +205,65 @@ static int nothing_found(struct pipeline *pipeline, const char *what, struct cas
     return error_set(err, CASEBUS_NOT_FOUND, "%s", what);
 }
 
-static int erase_case(struct pipeline *pipeline, const struct erasure_request *request,
-                      struct casebus_error *err)
+/* The id of the case that the request names. 1 / 0 / -1 */
+static int case_find_id(struct pipeline *pipeline, const struct erasure_request *request,
+                        uint8_t case_id[CASE_ID_SIZE], struct casebus_error *err)
 {
     struct eraser *eraser = pipeline->eraser;
-    uint8_t key[TEXT_KEY_SIZE], case_id[CASE_ID_SIZE];
-    struct bytes value;
+    uint8_t key[TEXT_KEY_SIZE];
+    struct bytes value = {0};
     if (eraser_catch_up(pipeline, err))
         return -1;
     case_number_key(eraser->crypter, pipeline->content_key, request->number, key);
     int r = state_view_get(eraser->state, TABLE_CASE_NUMBERS, bytes_of(key, sizeof key), &value, err);
-    if (r < 0)
+    if (r == 1 && value.size == CASE_ID_SIZE)
+        memcpy(case_id, value.data, CASE_ID_SIZE);
+    return r;
+}
+
+static int erase_case(struct pipeline *pipeline, const struct erasure_request *request,
+                      struct casebus_error *err)
+{
+    uint8_t case_id[CASE_ID_SIZE];
+    struct position_set set = {0};
+    int r = find_quarantined(pipeline, request->number, NULL, &set, err);
+    int known = r ? -1 : case_find_id(pipeline, request, case_id, err);
+    if (known >= 0)
+        r = together_erase(pipeline, known ? case_id : NULL, &set, request, NULL, err);
+    position_set_deinit(&set);
+    if (known < 0 || r)
         return -1;
-    if (r == 0 || value.size != CASE_ID_SIZE)
-        return error_set(err, CASEBUS_NOT_FOUND, _("no case has this number"));
-    memcpy(case_id, value.data, sizeof case_id);
-    if (case_erase(pipeline, case_id, request, NULL, err))
-        return -1;
-    return nothing_found(pipeline, _("there is nothing left of the case that could be destroyed"), err);
+    return nothing_found(pipeline,
+                         known ? _("there is nothing left of the case that could be destroyed")
+                               : _("no case has this number"),
+                         err);
 }
 
 static int erase_person(struct pipeline *pipeline, const struct erasure_request *request,
                         struct casebus_error *err)
 {
     const struct person person = {request->id_type, request->id_number};
-    struct case_set set = {0};
-    int r = find_person(pipeline, &person, &set, err);
-    if (!r)
-        r = cases_erase(pipeline, &set, request, &person, err);
-    case_set_deinit(&set);
+    struct case_set cases = {0};
+    struct position_set set = {0};
+    int r = find_person(pipeline, &person, &cases, err) ||
+                    find_quarantined(pipeline, NULL, &person, &set, err) ||
+                    cases_erase(pipeline, &cases, request, &person, err) ||
+                    together_erase(pipeline, NULL, &set, request, NULL, err)
+                ? -1
+                : 0;
+    case_set_deinit(&cases);
+    position_set_deinit(&set);
     return r ? -1 : nothing_found(pipeline, _("no identity part that is left names this person"), err);
 }
 
 static int erase_quarantine(struct pipeline *pipeline, const struct erasure_request *request,
                             struct casebus_error *err)
 {
-    struct erasure_plan plan = {0};
-    int r = plan_quarantine(pipeline, request->position, &plan, err);
-    if (!r && plan.n_items > 0)
-        r = eraser_carry_out(pipeline, &plan, request, err);
-    plan_deinit(&plan);
-    return r ? -1 : nothing_found(pipeline, _("it was destroyed before"), err);
+    uint64_t position = request->position;
+    const struct position_set one = {.positions = &position, .n = 1};
+    if (together_erase(pipeline, NULL, &one, request, NULL, err))
+        return -1;
+    return nothing_found(pipeline, _("it was destroyed before"), err);
 }
 
 static int erase_old(struct pipeline *pipeline, const struct erasure_request *request,

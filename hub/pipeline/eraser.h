@@ -64,9 +64,6 @@ void eraser_rest(struct pipeline *pipeline);
 int eraser_catch_up(struct pipeline *pipeline, struct casebus_error *err);
 /* Shows how far the request got. */
 void eraser_show(struct pipeline *pipeline);
-/* Orders, destroys and says done. */
-int eraser_carry_out(struct pipeline *pipeline, struct erasure_plan *plan,
-                     const struct erasure_request *request, struct casebus_error *err);
 
 /* erasure_plan.c */
 void plan_deinit(struct erasure_plan *plan);
@@ -86,6 +83,13 @@ int plan_header(struct pipeline *pipeline, uint64_t position, const Casebus__V1_
 int plan_names(struct pipeline *pipeline, uint64_t position, const Casebus__V1__EventEntry *entry,
                const Casebus__V1__SealedBody *body, const Casebus__V1__EventHeader *header,
                const struct person *person, bool *names, bool *other, struct casebus_error *err);
+/* Whether @identity, the content of an identity part, names @person; whether it names somebody else. */
+void plan_identity(struct pipeline *pipeline, struct bytes content, const struct person *person, bool *names,
+                   bool *other);
+/* Opens item @item of what is sealed beside @position. */
+int plan_open(struct pipeline *pipeline, uint64_t position, const uint8_t subject[DIGEST_SIZE],
+              const Casebus__V1__SealedBody *body, size_t item, struct bytes *plain,
+              struct casebus_error *err);
 /* Whether the leaf can be an entry about the case. */
 bool leaf_names_case(struct bytes leaf, const uint8_t case_id[CASE_ID_SIZE]);
 /* The position at which the case was opened: its id says so. */
@@ -105,13 +109,23 @@ int find_person(struct pipeline *pipeline, const struct person *person, struct c
 int find_retention(struct pipeline *pipeline, const struct erasure_rule *rules, size_t n_rules,
                    int64_t now_us, struct case_set *set, struct casebus_error *err);
 
+/* What lies in quarantine and names the case of @number, or @person; one of them is NULL. */
+struct position_set {
+    uint64_t *positions;
+    size_t n, capacity;
+};
+void position_set_deinit(struct position_set *set);
+int find_quarantined(struct pipeline *pipeline, const char *number, const struct person *person,
+                     struct position_set *set, struct casebus_error *err);
+
 /* erasure_destroy.c: overwrites what the orders that are not done name, then the slots. @done gets their
  * positions (at most @max); returns how many, or -1. */
 int destroy_pending(struct pipeline *pipeline, uint64_t *done, size_t max, struct casebus_error *err);
 
 /* erasure_order.c: asks of the writer, which wait for its answer. */
-int order_submit(struct pipeline *pipeline, struct erasure_plan *plan, Casebus__V1__ErasureReason reason,
-                 const char *words, struct casebus_error *err);
+/* All plans that have something, in one group: after a crash, all of them are ordered or none is. */
+int order_submit(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
+                 Casebus__V1__ErasureReason reason, const char *words, struct casebus_error *err);
 int done_submit(struct pipeline *pipeline, const uint64_t *ordered, size_t n, struct casebus_error *err);
 
 #endif

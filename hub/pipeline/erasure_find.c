@@ -2,6 +2,7 @@
  * person every identity part of the ledger is opened: there is no index of persons to keep secret. */
 #include "hub/pipeline/eraser.h"
 #include "proto/base/texts.h"
+#include "proto/codec/frame.h"
 
 #include <stdlib.h>
 
@@ -73,10 +74,11 @@ static int on_leaf(void *self, uint64_t position, struct bytes leaf)
                : 0;
 }
 
-int find_person(struct pipeline *pipeline, const struct person *person, struct case_set *set,
-                struct casebus_error *err)
+/* All leaves, showing how far it is. */
+static int leaves_walk(struct pipeline *pipeline,
+                       int (*visit)(void *self, uint64_t position, struct bytes leaf), void *self,
+                       struct casebus_error *err)
 {
-    struct searching searching = {pipeline, person, set, err};
     struct eraser *eraser = pipeline->eraser;
     if (eraser_catch_up(pipeline, err))
         return -1;
@@ -90,10 +92,140 @@ int find_person(struct pipeline *pipeline, const struct person *person, struct c
         eraser_show(pipeline);
         if (n == 0)
             return 0;
-        if (ledger_view_leaves(eraser->ledger, position, n, on_leaf, &searching, err))
+        if (ledger_view_leaves(eraser->ledger, position, n, visit, self, err))
             return -1;
         position += n;
     }
+}
+
+int find_person(struct pipeline *pipeline, const struct person *person, struct case_set *set,
+                struct casebus_error *err)
+{
+    struct searching searching = {pipeline, person, set, err};
+    return leaves_walk(pipeline, on_leaf, &searching, err);
+}
+
+/* ---- in quarantine ---- */
+
+static const struct codec_limits identity_limits = {PART_MAX, 2048, 3};
+
+void position_set_deinit(struct position_set *set)
+{
+    free(set->positions);
+    *set = (struct position_set){0};
+}
+
+static int position_set_add(struct position_set *set, uint64_t position, struct casebus_error *err)
+{
+    if (set->n == set->capacity) {
+        size_t capacity = set->capacity ? 2 * set->capacity : 16;
+        uint64_t *positions = realloc(set->positions, capacity * sizeof *positions);
+        if (!positions)
+            return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the cases that were found"));
+        set->positions = positions;
+        set->capacity = capacity;
+    }
+    set->positions[set->n++] = position;
+    return 0;
+}
+
+struct sifting {
+    struct pipeline *pipeline;
+    const char *number;
+    const struct person *person;
+    struct position_set *set;
+    struct casebus_error *err;
+};
+
+static bool is_number(const struct sifting *sifting, const char *number)
+{
+    return sifting->number && strcmp(sifting->number, number) == 0;
+}
+
+/* What was refused may be anything: what cannot be read as an event names nobody. */
+static bool header_names(const struct sifting *sifting, struct bytes header)
+{
+    static const struct codec_limits limits = {EVENT_MAX, 256, 3};
+    const Casebus__V1__EventHeader *fields = (const Casebus__V1__EventHeader *)codec_unpack(
+        &casebus__v1__event_header__descriptor, header, &limits, &sifting->pipeline->eraser->arena, NULL);
+    bool names = fields && is_number(sifting, fields->case_number);
+    for (size_t i = 0; fields && i < fields->n_case_alias; i++)
+        names |= is_number(sifting, fields->case_alias[i]);
+    return names;
+}
+
+/* Which kind a part has is told by a header that may be anything: each is looked at as an identity. */
+static bool part_names(const struct sifting *sifting, struct bytes content)
+{
+    bool names = false, other = false;
+    if (sifting->person && content.size <= identity_limits.max_size)
+        plan_identity(sifting->pipeline, content, sifting->person, &names, &other);
+    return names;
+}
+
+static bool frame_names(const struct sifting *sifting, struct bytes bytes)
+{
+    const Casebus__V1__Frame *frame = frame_decode(bytes, &sifting->pipeline->eraser->arena, NULL);
+    bool names = false;
+    if (!frame || frame->body_case != CASEBUS__V1__FRAME__BODY_PUBLISH || !frame->publish->batch)
+        return false;
+    for (size_t i = 0; i < frame->publish->batch->n_event && !names; i++) {
+        const Casebus__V1__Event *event = frame->publish->batch->event[i];
+        names = header_names(sifting, bytes_of(event->header.data, event->header.len));
+        for (size_t k = 0; k < event->n_part; k++)
+            names |= part_names(sifting, bytes_of(event->part[k]->content.data, event->part[k]->content.len));
+    }
+    return names;
+}
+
+/* 1: it is about the case or the person; 0; -1. */
+static int quarantined_names(struct sifting *sifting, uint64_t position,
+                             const Casebus__V1__Quarantined *quarantined)
+{
+    struct eraser *eraser = sifting->pipeline->eraser;
+    struct bytes sealed, plain = {0};
+    bool names = false;
+    if (ledger_view_body(eraser->ledger, position, &sealed, sifting->err))
+        return -1;
+    const Casebus__V1__SealedBody *body = body_decode(sealed, &eraser->arena, sifting->err);
+    if (!body)
+        return -1;
+    for (size_t i = 0; i < body->n_item && !body_item_erased(body, i) && !names; i++) {
+        if (plan_open(sifting->pipeline, position, quarantined->subject.data, body, i, &plain, sifting->err))
+            return -1;
+        if (quarantined->whole_batch)
+            names = frame_names(sifting, plain);
+        else if (i == 0)
+            names = header_names(sifting, plain);
+        else if (plain.size >= SALT_SIZE)
+            names = part_names(sifting, bytes_of(plain.data + SALT_SIZE, plain.size - SALT_SIZE));
+    }
+    return names;
+}
+
+/* Every such entry names its code. */
+static int on_quarantined(void *self, uint64_t position, struct bytes leaf)
+{
+    struct sifting *sifting = self;
+    if (!memmem(leaf.data, leaf.size, "CB-", 3))
+        return 0;
+    arena_reset(&sifting->pipeline->eraser->arena);
+    const Casebus__V1__LedgerEntry *entry =
+        entry_decode(leaf, &sifting->pipeline->eraser->arena, sifting->err);
+    if (!entry)
+        return -1;
+    if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
+        entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED)
+        return 0;
+    int names = quarantined_names(sifting, position, entry->act->quarantined);
+    return names > 0 ? position_set_add(sifting->set, position, sifting->err) : names;
+}
+
+int find_quarantined(struct pipeline *pipeline, const char *number, const struct person *person,
+                     struct position_set *set, struct casebus_error *err)
+{
+    struct sifting sifting = {pipeline, number, person, set, err};
+    return leaves_walk(pipeline, on_quarantined, &sifting, err);
 }
 
 /* ---- old enough ---- */

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 
 struct order {
-    struct erasure_plan *plan;
+    struct erasure_plan *plans;
+    size_t n;
     Casebus__V1__ErasureReason reason;
     const char *words;
 };
@@ -95,9 +96,8 @@ static int receivers_fill(struct group *group, Casebus__V1__ErasureOrdered *orde
 
 /* One entry with the contents from @from on. Returns how many it took, or -1. */
 static int order_entry(struct pipeline *pipeline, struct group *group, const struct order *order,
-                       uint64_t kept_slot, size_t from, struct casebus_error *err)
+                       struct erasure_plan *plan, uint64_t kept_slot, size_t from, struct casebus_error *err)
 {
-    struct erasure_plan *plan = order->plan;
     uint8_t subject[DIGEST_SIZE];
     size_t left = plan->n_items - from, n = left < ERASED_MAX ? left : ERASED_MAX;
     Casebus__V1__ErasureOrdered ordered = CASEBUS__V1__ERASURE_ORDERED__INIT;
@@ -124,25 +124,39 @@ static int order_entry(struct pipeline *pipeline, struct group *group, const str
     return (int)n;
 }
 
+static int plan_write(struct pipeline *pipeline, struct group *group, const struct order *order,
+                      struct erasure_plan *plan, struct casebus_error *err)
+{
+    struct slot_key kept = {0};
+    int n;
+    if (plan->n_items == 0)
+        return 0;
+    if (plan->keeps && slots_take(pipeline, &kept, err))
+        return -1;
+    for (size_t from = 0; from < plan->n_items; from += (size_t)n)
+        if ((n = order_entry(pipeline, group, order, plan, kept.slot, from, err)) < 0)
+            return -1;
+    for (size_t i = 0; i < plan->n_slots; i++)
+        slots_forget(pipeline, plan->slots[i]);
+    return 0;
+}
+
 static int order_write(struct pipeline *pipeline, struct group *group, struct asked *asked,
                        struct casebus_error *err)
 {
     struct order *order = asked->self;
-    struct slot_key kept = {0};
-    int r = plan_is_whole(pipeline, order->plan, err);
-    if (r < 0)
-        return -1;
-    if (r == 0) {
-        asked->result = error_set(&asked->err, CASEBUS_BUSY, _("the case has gained entries meanwhile"));
-        return 0;
-    }
-    if (order->plan->keeps && slots_take(pipeline, &kept, err))
-        return -1;
-    for (size_t from = 0; from < order->plan->n_items; from += (size_t)r)
-        if ((r = order_entry(pipeline, group, order, kept.slot, from, err)) < 0)
+    for (size_t i = 0; i < order->n; i++) {
+        int whole = order->plans[i].n_items ? plan_is_whole(pipeline, &order->plans[i], err) : 1;
+        if (whole < 0)
             return -1;
-    for (size_t i = 0; i < order->plan->n_slots; i++)
-        slots_forget(pipeline, order->plan->slots[i]);
+        if (!whole) {
+            asked->result = error_set(&asked->err, CASEBUS_BUSY, _("the case has gained entries meanwhile"));
+            return 0;
+        }
+    }
+    for (size_t i = 0; i < order->n; i++)
+        if (plan_write(pipeline, group, order, &order->plans[i], err))
+            return -1;
     return 0;
 }
 
@@ -161,12 +175,13 @@ static int done_write(struct pipeline *pipeline, struct group *group, struct ask
     return writer_add_act(pipeline, group, &act, err);
 }
 
-int order_submit(struct pipeline *pipeline, struct erasure_plan *plan, Casebus__V1__ErasureReason reason,
-                 const char *words, struct casebus_error *err)
+int order_submit(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
+                 Casebus__V1__ErasureReason reason, const char *words, struct casebus_error *err)
 {
-    struct order order = {plan, reason, words};
+    struct order order = {plans, n, reason, words};
     struct asked asked = {.write = order_write, .self = &order};
-    plan->n_ordered = 0;
+    for (size_t i = 0; i < n; i++)
+        plans[i].n_ordered = 0;
     return writer_ask(pipeline, &asked, err);
 }
 

@@ -84,14 +84,14 @@ static int slot_key(struct pipeline *pipeline, uint64_t slot, struct casebus_err
     return 0;
 }
 
-static int item_open(struct pipeline *pipeline, uint64_t position, const Casebus__V1__EventEntry *entry,
-                     const Casebus__V1__SealedBody *body, size_t item, struct bytes *plain,
-                     struct casebus_error *err)
+int plan_open(struct pipeline *pipeline, uint64_t position, const uint8_t subject[DIGEST_SIZE],
+              const Casebus__V1__SealedBody *body, size_t item, struct bytes *plain,
+              struct casebus_error *err)
 {
     struct eraser *eraser = pipeline->eraser;
     if (slot_key(pipeline, body->slot, err) ||
-        body_open_item(eraser->crypter, ledger_origin_at(pipeline->options.ledger, position),
-                       entry->event_hash.data, body, eraser->slot_key, item, &eraser->arena, plain, err))
+        body_open_item(eraser->crypter, ledger_origin_at(pipeline->options.ledger, position), subject, body,
+                       eraser->slot_key, item, &eraser->arena, plain, err))
         return error_context(err, _("ledger entry %llu"), (unsigned long long)position);
     return 0;
 }
@@ -104,7 +104,7 @@ int plan_header(struct pipeline *pipeline, uint64_t position, const Casebus__V1_
     *header_bytes = bytes_of(NULL, 0);
     if (body_item_erased(body, 0))
         return 0;
-    if (item_open(pipeline, position, entry, body, 0, header_bytes, err))
+    if (plan_open(pipeline, position, entry->event_hash.data, body, 0, header_bytes, err))
         return -1;
     *headerp = event_header_decode(*header_bytes, &pipeline->eraser->arena, err);
     return *headerp ? 1 : error_context(err, _("ledger entry %llu"), (unsigned long long)position);
@@ -116,8 +116,8 @@ static bool same_person(const struct person *person, const char *id_type, const 
 }
 
 /* An identity part that cannot be read names nobody. */
-static void identity_look(struct pipeline *pipeline, struct bytes content, const struct person *person,
-                          bool *names, bool *other)
+void plan_identity(struct pipeline *pipeline, struct bytes content, const struct person *person, bool *names,
+                   bool *other)
 {
     const Casebus__V1__IdentityPart *identity = (const Casebus__V1__IdentityPart *)codec_unpack(
         &casebus__v1__identity_part__descriptor, content, &part_limits, &pipeline->eraser->arena, NULL);
@@ -138,10 +138,10 @@ int plan_names(struct pipeline *pipeline, uint64_t position, const Casebus__V1__
         if (header->commitment[i]->kind != CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY ||
             body_item_erased(body, i + 1))
             continue;
-        if (item_open(pipeline, position, entry, body, i + 1, &plain, err))
+        if (plan_open(pipeline, position, entry->event_hash.data, body, i + 1, &plain, err))
             return -1;
         if (plain.size >= SALT_SIZE)
-            identity_look(pipeline, bytes_of(plain.data + SALT_SIZE, plain.size - SALT_SIZE), person, names,
+            plan_identity(pipeline, bytes_of(plain.data + SALT_SIZE, plain.size - SALT_SIZE), person, names,
                           other);
     }
     return 0;

@@ -36,6 +36,8 @@ static uint8_t keys[SLOTS_MAX][KEY_SIZE];
 static size_t n_keys;
 static struct found bodies[BODIES_MAX];
 static size_t n_bodies;
+static uint8_t *contents[FILES_MAX]; /* bodies point into them */
+static size_t n_contents;
 
 static void die(const char *what, const struct casebus_error *err)
 {
@@ -94,9 +96,10 @@ static void file_scan(const char *path)
     fseek(file, 0, SEEK_END);
     long size = ftell(file);
     rewind(file);
-    uint8_t *data = size > 0 ? malloc((size_t)size) : NULL; /* for good: bodies point into it */
+    uint8_t *data = size > 0 ? malloc((size_t)size) : NULL;
     size_t n = data ? fread(data, 1, (size_t)size, file) : 0;
     fclose(file);
+    contents[n_contents++] = data;
     for (const uint8_t *p = data; p && (p = memmem(p, n - (size_t)(p - data), begin, sizeof begin)); p++)
         body_look(bytes_of(data, n), (size_t)(p - data));
 }
@@ -134,6 +137,7 @@ static void subjects_read(const char *dir)
     }
     ledger_view_close(view);
     ledger_close(ledger);
+    arena_deinit(&arena);
 }
 
 /* Slots are taken in order; far behind the last one that any body can name there are only unused ones. */
@@ -205,5 +209,11 @@ int main(int argc, char **argv)
         printf("%s\"%s\": %zu", m > 2 ? ", " : "", argv[m], hits[m]);
     printf("}}\n");
     free(hits);
+    buffer_deinit(&plain);
+    crypter_free(crypter);
+    for (size_t i = 0; i < n_contents; i++)
+        free(contents[i]);
+    for (size_t i = 0; i < n_paths; i++)
+        free(paths[i]);
     return 0;
 }
