@@ -30,26 +30,6 @@ static void set_hex(json_t *json, const char *name, struct bytes value)
     set(json, name, hex_json(value.data, value.size));
 }
 
-static const char *fact_name(enum evidence_fact_kind kind)
-{
-    static const char *const names[] = {[FACT_CHECKPOINT] = "checkpoint",
-                                        [FACT_COSIGNED] = "cosigned",
-                                        [FACT_OPENED] = "opened",
-                                        [FACT_ENROLLED] = "enrolled",
-                                        [FACT_SEALED] = "sealed",
-                                        [FACT_EVENT] = "event",
-                                        [FACT_RECEIVER] = "receiver",
-                                        [FACT_HEADER] = "header",
-                                        [FACT_PART] = "part",
-                                        [FACT_OUTCOME] = "outcome",
-                                        [FACT_ACT] = "act",
-                                        [FACT_ERASURE] = "erasure",
-                                        [FACT_CONFIRMED] = "confirmed",
-                                        [FACT_PASSED] = "confirmed_at_or_behind",
-                                        [FACT_RECEIVED] = "received"};
-    return names[kind];
-}
-
 static const char *act_name(const Casebus__V1__ActEntry *act)
 {
     switch (act->act_case) {
@@ -124,7 +104,7 @@ static void entry_json(json_t *json, const struct evidence_fact *fact)
 static json_t *fact_json(const struct evidence_fact *fact)
 {
     json_t *json = json_object();
-    set_text(json, "fact", fact_name(fact->kind));
+    set_text(json, "fact", evidence_fact_name(fact->kind));
     switch (fact->kind) {
     case FACT_CHECKPOINT:
         set_text(json, "origin", fact->name);
@@ -210,23 +190,19 @@ json_t *facts_json(const struct evidence_report *report)
 
 /* ---- gaps ---- */
 
+/* Which members a gap has. */
 struct gap_row {
-    const char *name;
     bool has_node, has_position, has_ordinal, has_withheld;
 };
 
 json_t *gaps_json(const struct evidence_report *report)
 {
     static const struct gap_row rows[] = {
-        [GAP_UNWITNESSED] = {"unwitnessed", false, false, false, false},
-        [GAP_COMPLETE] = {"complete", false, false, false, false},
-        [GAP_TRUE] = {"true", false, false, false, false},
-        [GAP_KEY_BEFORE] = {"key_before", true, true, false, false},
-        [GAP_KEY_PERIOD] = {"key_period", true, true, false, false},
-        [GAP_HEADER] = {"header", false, true, false, true},
-        [GAP_PART] = {"part", false, true, true, true},
-        [GAP_RECEIPT] = {"receipt", true, true, true, false},
-        [GAP_EXACT] = {"exact_receipt", true, true, true, false},
+        [GAP_UNWITNESSED] = {false, false, false, false}, [GAP_COMPLETE] = {false, false, false, false},
+        [GAP_TRUE] = {false, false, false, false},        [GAP_KEY_BEFORE] = {true, true, false, false},
+        [GAP_KEY_PERIOD] = {true, true, false, false},    [GAP_HEADER] = {false, true, false, true},
+        [GAP_PART] = {false, true, true, true},           [GAP_RECEIPT] = {true, true, true, false},
+        [GAP_EXACT] = {true, true, true, false},
     };
     static const char *const why[] = {"", "not_asked", "erased", "sealed"};
     json_t *list = json_array();
@@ -235,7 +211,7 @@ json_t *gaps_json(const struct evidence_report *report)
         const struct gap_row *row = &rows[gap->kind];
         json_t *json = json_object();
         json_array_append_new(list, json);
-        set_text(json, "gap", row->name);
+        set_text(json, "gap", evidence_gap_name(gap->kind));
         if (row->has_node)
             set_text(json, "node", gap->name);
         if (row->has_position)

@@ -3,6 +3,7 @@
 #include "hub/cli/trust.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/evidence/keys.h"
 
 #include <stdlib.h>
 
@@ -14,15 +15,6 @@ struct verify_command {
     size_t n_witnesses;
     uint64_t quorum;
     bool has_quorum;
-};
-
-/* What --trust and --witness lead to. */
-struct loaded {
-    struct evidence_trust trust;
-    uint8_t authorities[EVIDENCE_TRUST_MAX][CERTIFICATE_MAX];
-    struct note_verifier logs[EVIDENCE_TRUST_MAX];
-    char vkeys[EVIDENCE_TRUST_MAX][VKEY_MAX];
-    struct note_verifier witnesses[EVIDENCE_WITNESSES_MAX];
 };
 
 enum { OPT_QUORUM = 256 };
@@ -79,55 +71,29 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* ---- trust ---- */
 
-static int trust_load(struct loaded *loaded, const char *text, struct casebus_error *err)
+static int trust_load(struct evidence_keys *keys, const char *text, struct casebus_error *err)
 {
-    struct evidence_trust *trust = &loaded->trust;
-    size_t i = trust->n_logs, size;
-    if (trust_read(text, loaded->authorities[i], &size, loaded->vkeys[i], err) ||
-        note_verifier_init(&loaded->logs[i], loaded->vkeys[i], err))
-        return -1;
-    trust->authorities[trust->n_authorities++] = bytes_of(loaded->authorities[i], size);
-    trust->logs[i] = &loaded->logs[i];
-    trust->log_vkeys[i] = loaded->vkeys[i];
-    trust->n_logs++;
-    return 0;
-}
-
-static int witness_load(struct loaded *loaded, const char *text, struct casebus_error *err)
-{
+    uint8_t authority[CERTIFICATE_MAX];
     char vkey[VKEY_MAX];
-    struct evidence_trust *trust = &loaded->trust;
-    struct note_verifier *witness = &loaded->witnesses[trust->n_witnesses];
-    if (trust_vkey_read(vkey, text, err) || note_witness_init(witness, vkey, err))
+    size_t size;
+    if (trust_read(text, authority, &size, vkey, err))
         return -1;
-    for (size_t i = 0; i < trust->n_witnesses; i++)
-        if (public_key_equal(&witness->key, &trust->witnesses[i]->key)) {
-            note_verifier_deinit(witness);
-            return error_set(err, CASEBUS_ARGUMENT, _("a witness is given twice: one key counts once"));
-        }
-    trust->witnesses[trust->n_witnesses++] = witness;
-    return 0;
+    return evidence_keys_add_hub(keys, bytes_of(authority, size), vkey, err);
 }
 
-static int all_load(struct loaded *loaded, const struct verify_command *command, struct casebus_error *err)
+static int all_load(struct evidence_keys *keys, const struct verify_command *command,
+                    struct casebus_error *err)
 {
     for (size_t i = 0; i < command->n_trusts; i++)
-        if (trust_load(loaded, command->trusts[i], err))
+        if (trust_load(keys, command->trusts[i], err))
             return -1;
-    for (size_t i = 0; i < command->n_witnesses; i++)
-        if (witness_load(loaded, command->witnesses[i], err))
+    for (size_t i = 0; i < command->n_witnesses; i++) {
+        char vkey[VKEY_MAX];
+        if (trust_vkey_read(vkey, command->witnesses[i], err) || evidence_keys_add_witness(keys, vkey, err))
             return -1;
-    loaded->trust.quorum = command->has_quorum ? command->quorum : command->n_witnesses;
+    }
+    keys->trust.quorum = command->has_quorum ? command->quorum : command->n_witnesses;
     return 0;
-}
-
-static void loaded_free(struct loaded *loaded)
-{
-    for (size_t i = 0; i < EVIDENCE_TRUST_MAX; i++)
-        note_verifier_deinit(&loaded->logs[i]);
-    for (size_t i = 0; i < EVIDENCE_WITNESSES_MAX; i++)
-        note_verifier_deinit(&loaded->witnesses[i]);
-    free(loaded);
 }
 
 /* ---- what came of it ---- */
@@ -165,11 +131,11 @@ static void answer_print(const struct cli *cli, bool proved, const struct eviden
     gaps_print(cli, report);
 }
 
-static int file_verify(struct cli *cli, const struct loaded *loaded, struct bytes file)
+static int file_verify(struct cli *cli, const struct evidence_keys *keys, struct bytes file)
 {
     struct evidence_report report = {0};
     struct casebus_error err = {0};
-    bool proved = evidence_verify(file, &loaded->trust, &report, &err) == 0;
+    bool proved = evidence_verify(file, &keys->trust, &report, &err) == 0;
     if (cli->json)
         answer_json(cli, proved, &report, &err);
     else
@@ -182,17 +148,18 @@ static int verify(struct cli *cli, const struct verify_command *command)
 {
     struct casebus_error err = {0};
     struct buffer file = {0};
-    struct loaded *loaded = calloc(1, sizeof *loaded);
+    struct evidence_keys *keys = calloc(1, sizeof *keys);
     int code = CLI_USAGE;
-    if (!loaded)
+    if (!keys)
         error_set(&err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
-    if (!loaded || all_load(loaded, command, &err) || file_read(command->path, EVIDENCE_MAX, &file, &err))
+    if (!keys || all_load(keys, command, &err) || file_read(command->path, EVIDENCE_MAX, &file, &err))
         error_print("casebus", &err);
     else
-        code = file_verify(cli, loaded, bytes_of(file.data, file.size));
+        code = file_verify(cli, keys, bytes_of(file.data, file.size));
     buffer_deinit(&file);
-    if (loaded)
-        loaded_free(loaded);
+    if (keys)
+        evidence_keys_deinit(keys);
+    free(keys);
     return code;
 }
 

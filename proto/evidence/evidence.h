@@ -114,6 +114,10 @@ int evidence_verify(struct bytes file, const struct evidence_trust *trust, struc
                     struct casebus_error *err);
 void evidence_report_deinit(struct evidence_report *report); /* fine on a zeroed one */
 
+/* As docs/ledger.md names them. */
+const char *evidence_fact_name(enum evidence_fact_kind kind);
+const char *evidence_gap_name(enum evidence_gap_kind kind);
+
 /* The message in @file, of the right form and nothing more asked; lives in @arena. NULL with @err. */
 Casebus__V1__Evidence *evidence_decode(struct bytes file, struct arena *arena, struct casebus_error *err);
 
