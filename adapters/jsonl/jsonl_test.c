@@ -122,6 +122,32 @@ static void test_a_delivery_is_a_line_with_all_its_fields(void **state)
     buffer_deinit(&content);
 }
 
+static void test_an_order_to_destroy_names_the_lines_that_brought_it(void **state)
+{
+    struct place *place = *state;
+    struct buffer content;
+    struct casebus_error err;
+    const uint32_t parts[] = {0, 2};
+    const struct casebus_erased item = {
+        .id = {5, 2}, .event_id = "bb", .header = 1, .parts = parts, .n_parts = 2};
+    const struct casebus_erasure erasure = {.items = &item, .n_items = 1};
+    const struct casebus_delivery order = {.id = {9, 0}, .node = "", .case_id = "aa", .erasure = &erasure};
+    const struct casebus_delivery gone = {.id = {11, 0}, .node = "elsewhere", .event_id = "cc", .erased = 1};
+    void *sink = opened(place, 0);
+    assert_int_equal(jsonl_sink.deliver(sink, &order, &err), 0);
+    assert_int_equal(jsonl_sink.deliver(sink, &gone, &err), 0);
+    flush(sink, 11);
+    jsonl_sink.close(sink);
+    assert_int_equal(file_read(place->path, 100000, &content, NULL), 0);
+    assert_true(buffer_append(&content, "", 1));
+    const char *text = (const char *)content.data;
+    assert_non_null(strstr(text,
+                           "\"erasure\":{\"reason\":\"order\",\"destroy\":[{\"position\":5,\"ordinal\":2,"
+                           "\"event_id\":\"bb\",\"all\":true,\"parts\":[0,2]}]}}\n"));
+    assert_non_null(strstr(text, "\"event_id\":\"cc\",\"erased\":true}\n"));
+    buffer_deinit(&content);
+}
+
 static void test_nothing_is_safe_before_it_is_flushed(void **state)
 {
     struct place *place = *state;
@@ -322,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_delivery_is_a_line_with_all_its_fields),
+        TEST(test_an_order_to_destroy_names_the_lines_that_brought_it),
         TEST(test_nothing_is_safe_before_it_is_flushed),
         TEST(test_repeated_deliveries_are_dropped_also_after_a_restart),
         TEST(test_a_torn_last_line_is_cut_off_wherever_it_is_torn),

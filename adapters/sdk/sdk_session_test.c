@@ -3,6 +3,7 @@
 #include "casebus/node.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
+#include "proto/casebus/v1/ledger.pb-c.h"
 #include "proto/codec/event.h"
 
 #include <dirent.h>
@@ -31,6 +32,8 @@ static struct seen {
     uint64_t last_delivery;
     unsigned again; /* how often on_delivery says "later" */
     bool confirm;   /* each delivery at once */
+    unsigned erased, orders;
+    struct casebus_erased ordered; /* the first one of the last order */
     char logged[2048];
 } seen;
 
@@ -64,7 +67,17 @@ static int on_delivery(void *self, const struct casebus_delivery *delivery)
     seen.deliveries++;
     assert_true(delivery->id.position > seen.last_delivery);
     seen.last_delivery = delivery->id.position;
-    assert_string_equal(casebus_event_get(delivery->event, "identity.name", 0, name, sizeof name), "张三");
+    seen.erased += delivery->erased != 0;
+    if (delivery->erasure) {
+        assert_int_equal(delivery->erasure->n_items, 1);
+        seen.orders++;
+        seen.ordered = delivery->erasure->items[0];
+        seen.ordered.parts = NULL;
+    }
+    assert_int_equal(delivery->event == NULL, delivery->erased || delivery->erasure);
+    if (delivery->event)
+        assert_string_equal(casebus_event_get(delivery->event, "identity.name", 0, name, sizeof name),
+                            "张三");
     if (seen.confirm)
         assert_int_equal(casebus_node_confirm(node, delivery->id, &err), 0);
     return 0;
@@ -629,32 +642,91 @@ static void sample_make(void)
     event_hash(peer.crypter, bytes_of(sample.header, sample.header_size), sample.hash);
 }
 
-/* Delivers the sample at @position after @previous (0: it is the first one). */
-static void deliver(uint64_t position, uint64_t previous)
+/* Delivers @delivery at @position after @previous (0: it is the first one). */
+static void deliver_this(Casebus__V1__Delivery *delivery, uint64_t position, uint64_t previous)
 {
-    uint8_t case_id[CASE_ID_SIZE] = {0};
     Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
     Casebus__V1__Deliver message = CASEBUS__V1__DELIVER__INIT;
-    Casebus__V1__Delivery delivery = CASEBUS__V1__DELIVERY__INIT, *deliveries[] = {&delivery};
     Casebus__V1__DeliveryId id = CASEBUS__V1__DELIVERY_ID__INIT, before = CASEBUS__V1__DELIVERY_ID__INIT;
-    Casebus__V1__DeliveredPart part = CASEBUS__V1__DELIVERED_PART__INIT, *parts[] = {&part};
-    part.salt = (ProtobufCBinaryData){SALT_SIZE, sample.salt};
-    part.content = (ProtobufCBinaryData){sample.content_size, sample.content};
     id.position = position;
     before.position = previous;
-    delivery.id = &id;
-    delivery.previous = previous ? &before : NULL;
-    delivery.first = previous == 0;
-    delivery.node = (char *)"group-2";
-    delivery.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, case_id};
-    delivery.header = (ProtobufCBinaryData){sample.header_size, sample.header};
-    delivery.n_part = 1;
-    delivery.part = parts;
+    delivery->id = &id;
+    delivery->previous = previous ? &before : NULL;
+    delivery->first = previous == 0;
     message.n_delivery = 1;
-    message.delivery = deliveries;
+    message.delivery = &delivery;
     frame.body_case = CASEBUS__V1__FRAME__BODY_DELIVER;
     frame.deliver = &message;
     testpeer_send(&peer, &frame);
+}
+
+static uint8_t no_case[CASE_ID_SIZE];
+
+static void deliver(uint64_t position, uint64_t previous)
+{
+    Casebus__V1__Delivery delivery = CASEBUS__V1__DELIVERY__INIT;
+    Casebus__V1__DeliveredPart part = CASEBUS__V1__DELIVERED_PART__INIT, *parts[] = {&part};
+    part.salt = (ProtobufCBinaryData){SALT_SIZE, sample.salt};
+    part.content = (ProtobufCBinaryData){sample.content_size, sample.content};
+    delivery.node = (char *)"group-2";
+    delivery.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, no_case};
+    delivery.header = (ProtobufCBinaryData){sample.header_size, sample.header};
+    delivery.n_part = 1;
+    delivery.part = parts;
+    deliver_this(&delivery, position, previous);
+}
+
+/* The event without its content, which was destroyed. */
+static void deliver_erased(uint64_t position, uint64_t previous, size_t hash_size)
+{
+    Casebus__V1__Delivery delivery = CASEBUS__V1__DELIVERY__INIT;
+    delivery.node = (char *)"group-2";
+    delivery.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, no_case};
+    delivery.event_hash = (ProtobufCBinaryData){hash_size, sample.hash};
+    deliver_this(&delivery, position, previous);
+}
+
+/* An order to destroy the delivery at @erased; @hash: of its entry as a leaf. */
+static void deliver_order(uint64_t position, uint64_t previous, uint64_t erased, uint8_t hash[DIGEST_SIZE])
+{
+    Casebus__V1__Delivery delivery = CASEBUS__V1__DELIVERY__INIT;
+    Casebus__V1__Erasure erasure = CASEBUS__V1__ERASURE__INIT;
+    Casebus__V1__ErasedDelivery item = CASEBUS__V1__ERASED_DELIVERY__INIT, *items[] = {&item};
+    Casebus__V1__DeliveryId id = CASEBUS__V1__DELIVERY_ID__INIT;
+    Casebus__V1__ErasedContent content = CASEBUS__V1__ERASED_CONTENT__INIT, *contents[] = {&content};
+    Casebus__V1__ErasureOrdered ordered = CASEBUS__V1__ERASURE_ORDERED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    Casebus__V1__LedgerEntry entry = CASEBUS__V1__LEDGER_ENTRY__INIT;
+    uint8_t subject[DIGEST_SIZE] = {1}, packed[512];
+    uint32_t part = 0;
+    content.position = erased;
+    content.header = true;
+    content.part_mask = 1;
+    ordered.reason = CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER;
+    ordered.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    ordered.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, no_case};
+    ordered.content = contents;
+    ordered.n_content = 1;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
+    act.erasure_ordered = &ordered;
+    entry.format = 1;
+    entry.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT;
+    entry.act = &act;
+    size_t size = casebus__v1__ledger_entry__pack(&entry, packed);
+    assert_true(size <= sizeof packed);
+    tree_leaf_hash(peer.crypter, bytes_of(packed, size), hash);
+    id.position = erased;
+    item.id = &id;
+    item.event_hash = (ProtobufCBinaryData){DIGEST_SIZE, sample.hash};
+    item.header = true;
+    item.part = &part;
+    item.n_part = 1;
+    erasure.entry = (ProtobufCBinaryData){size, packed};
+    erasure.delivery = items;
+    erasure.n_delivery = 1;
+    delivery.erasure = &erasure;
+    deliver_this(&delivery, position, previous);
 }
 
 static void receiver_open(void)
@@ -733,6 +805,38 @@ static void test_confirmation_signs_the_running_hash(void **state)
     assert_true(peer.confirmed.signed_well);
     assert_memory_equal(peer.confirmed.running_hash, hash, DIGEST_SIZE);
     assert_true(peer.confirms < 50); /* merged */
+}
+
+static void test_orders_to_destroy_take_their_place_in_what_is_signed(void **state)
+{
+    (void)state;
+    uint8_t hash[DIGEST_SIZE] = {0}, order[DIGEST_SIZE];
+    receiver_open();
+    seen.confirm = true;
+    deliver(3, 0);
+    deliver_erased(5, 3, DIGEST_SIZE);
+    deliver_order(9, 5, 3, order);
+    UNTIL(seen.orders == 1);
+    assert_int_equal(seen.deliveries, 3);
+    assert_int_equal(seen.erased, 1);
+    assert_int_equal(seen.ordered.id.position, 3);
+    assert_true(seen.ordered.header);
+    assert_int_equal(seen.ordered.n_parts, 1);
+    delivered_hash(peer.crypter, hash, 3, 0, sample.hash);
+    delivered_hash(peer.crypter, hash, 5, 0, sample.hash);
+    delivered_hash(peer.crypter, hash, 9, 0, order);
+    UNTIL(peer.confirmed.position == 9);
+    assert_true(peer.confirmed.signed_well);
+    assert_memory_equal(peer.confirmed.running_hash, hash, DIGEST_SIZE);
+}
+
+static void test_delivery_without_content_has_to_say_of_what(void **state)
+{
+    (void)state;
+    receiver_open();
+    deliver_erased(5, 0, DIGEST_SIZE - 1);
+    UNTIL(strstr(seen.logged, "delivery 5.0") || seen.stopped);
+    assert_int_equal(seen.deliveries, 0);
 }
 
 static void test_receiver_resumes_after_what_it_confirmed(void **state)
@@ -847,6 +951,8 @@ int main(void)
         TEST(test_full_sink_gets_the_same_delivery_later),
         TEST(test_altered_part_stops_the_node),
         TEST(test_confirmation_signs_the_running_hash),
+        TEST(test_orders_to_destroy_take_their_place_in_what_is_signed),
+        TEST(test_delivery_without_content_has_to_say_of_what),
         TEST(test_receiver_resumes_after_what_it_confirmed),
         TEST(test_node_lives_on_the_callers_loop),
         TEST(test_goodbye_is_said),

@@ -250,6 +250,28 @@ class Erasure(unittest.TestCase):
         self.assert_state_is_a_replay()
         self.assertEqual(self.hub.verify()["erased"], 3)
 
+    def test_a_backup_follows_and_a_restored_hub_has_what_was_kept(self):
+        self.story()
+        dest, new = self.world.path / "backup", self.world.hub("restored")
+        self.backup(dest)
+        self.erase("--case", self.number, "--parts", "identity,contact")
+        self.backup(dest)
+        self.hub.stop()
+        done = self.world.run("casebus-hub", "restore", dest, new.dir, "--keys", self.hub.dir / "keys")
+        self.assertEqual(done.code, 0, done.said)
+        self.assertEqual(new.verify()["erased"], 4)
+        notes = [p["content"] for e in self.opened(new) for p in e["parts"] if p["kind"] == "form"]
+        self.assertEqual(len(notes), 8)
+
+    def backup(self, dest):
+        done = self.world.run("casebus-hub", "backup", self.hub.dir, dest)
+        self.assertEqual(done.code, 0, done.said)
+
+    def opened(self, hub):
+        done = hub.casebus("event", "tail", "-n", "100", "--parts", "--json")
+        self.assertEqual(done.code, 0, done.said)
+        return [json.loads(line) for line in done.out.splitlines()]
+
     def test_what_cannot_be_erased_is_said(self):
         self.story()
         self.assertIn("no case has this number", self.erase("--case", "nothing", code=1))
