@@ -140,12 +140,13 @@ static const Casebus__V1__LedgerOpened *opened_get(const Casebus__V1__Generation
     return NULL;
 }
 
-/* The names: ours, then the one before, then the one that is opened, then the hub's; none of them earlier. */
+/* The hub's is the one that is opened or a later one, and that one is later than ours and than the one before
+ * it in the tree. */
 static int names_check(const Casebus__V1__LedgerOpened *opened, const char *ours, const char *hubs,
                        const struct enrolment *enrolment, struct casebus_error *err)
 {
     if (!origin_valid(opened->origin) || !origin_valid(opened->previous_origin) || !origin_valid(hubs) ||
-        !origin_follows(opened->previous_origin, ours) ||
+        !origin_follows(opened->origin, ours) || strcmp(opened->origin, ours) == 0 ||
         !origin_follows(opened->origin, opened->previous_origin) ||
         strcmp(opened->origin, opened->previous_origin) == 0 || !origin_follows(hubs, opened->origin))
         return unproved(_("it is not one that follows the generation that this node knows"), err);
@@ -184,6 +185,17 @@ static int witness_compare(const struct generation *generation, const Casebus__V
     return error_hint(err, _("keep this node's directory as it is, and tell whoever oversees the hub"));
 }
 
+/* What others had been shown: of this hub, and of a generation before the one that is opened. */
+static bool shown_take(struct generation *generation, const Casebus__V1__LedgerOpened *opened,
+                       const struct enrolment *enrolment)
+{
+    struct checkpoint claimed;
+    struct bytes note = bytes_of(opened->previous_checkpoint.data, opened->previous_checkpoint.len);
+    return checkpoint_parse(&claimed, note, NULL) == 0 && origin_valid(claimed.origin) &&
+           origin_follows(opened->origin, claimed.origin) && strcmp(opened->origin, claimed.origin) != 0 &&
+           note_holds(&generation->shown, opened->previous_checkpoint, claimed.origin, enrolment);
+}
+
 int generation_check(struct generation *generation, const Casebus__V1__Welcome *welcome,
                      const struct enrolment *enrolment, const struct witness *witness, struct arena *arena,
                      struct casebus_error *err)
@@ -201,8 +213,7 @@ int generation_check(struct generation *generation, const Casebus__V1__Welcome *
                            "log key"));
     if (inclusion_check(sent, &now, witness->crypter, err) != 0)
         return -1;
-    if (opened->previous_checkpoint.len > 0 &&
-        !note_holds(&generation->shown, opened->previous_checkpoint, opened->previous_origin, enrolment))
+    if (opened->previous_checkpoint.len > 0 && !shown_take(generation, opened, enrolment))
         return unproved(_("the checkpoint of the generation before is not signed by its log key"), err);
     return witness_compare(generation, welcome, &now, witness, err);
 }

@@ -104,6 +104,8 @@ static int last_time(struct ledger *ledger, struct arena *arena, int64_t *time_u
     return entry ? 0 : -1;
 }
 
+/* The generation before is the one before in this tree; what others were shown may be of a later one, that
+ * was lost altogether. */
 static struct bytes opening_entry(const struct restore *restore, int64_t time_us, struct arena *arena)
 {
     const struct restore_options *options = restore->options;
@@ -119,7 +121,7 @@ static struct bytes opening_entry(const struct restore *restore, int64_t time_us
     opened.log_key = vkey;
     opened.authority = (ProtobufCBinaryData){options->authority.size, (uint8_t *)options->authority.data};
     opened.software = (char *)"casebus-hub/" CASEBUS_RELEASE;
-    opened.previous_origin = (char *)newest->checkpoint.origin;
+    opened.previous_origin = (char *)ledger_origin(restore->to);
     opened.previous_checkpoint = (ProtobufCBinaryData){strlen(newest->note), (uint8_t *)newest->note};
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
     act.ledger_opened = &opened;

@@ -68,7 +68,14 @@ static int shown_check(struct verify *verify, const Casebus__V1__LedgerOpened *o
     struct scanner *scanner = &verify->scanner;
     struct bytes note = bytes_of(opened->previous_checkpoint.data, opened->previous_checkpoint.len);
     int r = note_verifier_init(&before, verify->generations[verify->n_generations - 1].log_key, err);
-    if (r == 0 && note_vkey_format(vkey, sizeof vkey, opened->previous_origin, &before.key) < 0)
+    if (r == 0)
+        r = checkpoint_parse(&checkpoint, note, err);
+    if (r == 0 &&
+        (!origin_valid(checkpoint.origin) || !origin_follows(checkpoint.origin, opened->previous_origin) ||
+         !origin_follows(opened->origin, checkpoint.origin) ||
+         strcmp(opened->origin, checkpoint.origin) == 0))
+        r = error_set(err, CASEBUS_HUB_IDENTITY, _("it is of '%s'"), checkpoint.origin);
+    if (r == 0 && note_vkey_format(vkey, sizeof vkey, checkpoint.origin, &before.key) < 0)
         r = error_set(err, CASEBUS_KEY, _("the log's key"));
     if (r == 0)
         r = note_verifier_init(&shown, vkey, err);
@@ -83,8 +90,8 @@ static int shown_check(struct verify *verify, const Casebus__V1__LedgerOpened *o
     return r ? error_context(err, _("the checkpoint of the generation before")) : 0;
 }
 
-/* A later opening follows a restore: it continues the generation before. A backup may be older than that one.
- */
+/* A later opening follows a restore: it continues the generation that is before it in this ledger. A backup
+ * may be older than the newest one that anybody saw; only the checkpoint tells of that. */
 static int continues(struct verify *verify, const Casebus__V1__LedgerOpened *opened,
                      struct casebus_error *err)
 {
@@ -95,7 +102,7 @@ static int continues(struct verify *verify, const Casebus__V1__LedgerOpened *ope
     if (!*opened->previous_origin)
         return error_set(err, CASEBUS_DAMAGED, _("a ledger is opened for the second time"));
     if (!origin_valid(opened->previous_origin) ||
-        !origin_follows(opened->previous_origin, verify_origin(verify)) ||
+        strcmp(opened->previous_origin, verify_origin(verify)) != 0 ||
         !origin_follows(opened->origin, opened->previous_origin) ||
         strcmp(opened->origin, opened->previous_origin) == 0)
         return error_set(err, CASEBUS_HUB_IDENTITY,

@@ -279,6 +279,54 @@ class Restoring(Restores):
         self.assertEqual(len(self.restore().start().events()), 100)
 
 
+class Erased(Restores):
+    """What is erased comes back from no backup, with all files and all keys that are left."""
+
+    def attack(self, *markers):
+        """Hub, newest backup and an older copy of it, all in the hands of one who has the hub's keys."""
+        stolen = self.world.path / "stolen"
+        shutil.rmtree(stolen, ignore_errors=True)
+        shutil.copytree(self.hub.dir, stolen, ignore=shutil.ignore_patterns("hub.sock"))
+        shutil.copytree(self.dest, stolen / "newest-backup")
+        shutil.copytree(self.world.path / "old", stolen / "older-backup")
+        done = self.world.run(str(harness.HELPERS / "open_all"), stolen, *markers, timeout=240)
+        self.assertEqual(done.code, 0, done.said)
+        return list(done.json()["markers"].values())
+
+    def test_erase_then_rotate_then_backup(self):
+        office = self.office("office")
+        office.rows = 40
+        office.write_rows([(f"case-{i % 4}", i, "step", f"MARK-{i % 4}-secret") for i in range(40)])
+        office.publish()
+        self.backup()
+        harness.copy(self.dest, self.world.path / "old")
+        self.assertTrue(all(count > 0 for count in self.attack("MARK-1-secret", "MARK-2-secret")))
+        done = self.hub.casebus("erase", "--case", "case-1", "--order", "by decision 7", "--yes")
+        self.assertEqual(done.code, 0, done.said)
+        self.hub.settle().stop()
+        self.assertEqual(self.world.run("casebus-hub", "rotate-kek", self.hub.dir).code, 0)
+        self.hub.start()
+        done = self.backup()
+        self.assertRegex(done.out, "10 erased contents were erased in it")
+        self.check()
+        gone, kept = self.attack("MARK-1-secret", "MARK-2-secret")
+        self.assertEqual(gone, 0)
+        self.assertGreater(kept, 0)
+        self.assertEqual(self.hub.verify()["erased"], 10)
+
+        self.keys = self.hub.dir / "keys"
+        self.hub.stop()
+        self.restore(expect=1, dest=self.world.path / "old")  # the older one: no key opens its vault
+        self.assertIn("made under another key", self.said)
+        shutil.rmtree(self.world.path / "restored")
+        self.hub = self.restore("--checkpoint", office.dir / "checkpoint").start()
+        self.assertEqual(self.hub.verify()["erased"], 10)
+        text = json.dumps(self.hub.events())
+        self.assertNotIn("MARK-1-secret".encode().hex(), text)
+        self.assertNotIn("case-1", text)
+        self.assertIn("case-2", text)
+
+
 class Following(Restores):
     """Nodes go with the restored hub, and bring what it has lost."""
 
@@ -286,6 +334,7 @@ class Following(Restores):
         """The hub is gone with all its directory; a new one is made from the backup, at the same address."""
         self.hub.kill9()
         shutil.move(self.hub.dir, self.world.path / "gone")
+        shutil.rmtree(self.world.path / "restored", ignore_errors=True)
         self.hub = self.restore(*[word for path in checkpoints for word in ("--checkpoint", path)])
         return self.hub
 
@@ -383,6 +432,22 @@ class Following(Restores):
         self.assertEqual(drip.end(), 0)
         found = [record for _, record in self.records() if not record.startswith("office")]
         self.assertEqual(sorted(found), sorted([f"before-{i}" for i in range(10)] + ["after"]))
+
+    def test_the_same_backup_can_be_needed_twice(self):
+        office, quiet = self.office("office"), self.office("quiet")
+        self.publish(office, 50)
+        self.publish(quiet, 50)
+        self.backup()
+        self.publish(quiet, 60)
+        for n in (2, 3):
+            self.publish(office, 50 * n)
+            self.lose(office.dir / "checkpoint").start()
+            self.assertEqual(self.hub.ask("status")["origin"], f"e2e.example/exchange/{n}")
+            self.publish(office, 50 * n + 1)
+            shutil.rmtree(self.world.path / "gone")
+        self.publish(quiet, 61)
+        self.assertEqual(self.records(), self.expected(office, quiet))
+        self.hub.verify()
 
     def test_a_second_loss_is_followed_too(self):
         office, quiet = self.office("office"), self.office("quiet")
