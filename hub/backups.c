@@ -242,9 +242,10 @@ static void restore_tell(const struct hub_restore *wanted, const struct restore_
     else
         printf(_("Nothing is missing of what was shown to those whose checkpoints were given.\n"));
     if (strcmp(result->origin, result->manifest.origin) != 0)
-        printf(_("The hub goes on as %s. Nodes send again what it has lost, as far as they kept it:\n"
-                 "casebus missing --hub %s tells what has not come back.\n"),
-               result->origin, wanted->dir);
+        printf(_("The hub goes on as %s. Nodes send again what it has lost, as far as they kept it; its log "
+                 "says "
+                 "for each node and stream from which number on (GENERATION-MET).\n"),
+               result->origin);
     printf(_("Next: casebus-hub run %s\n"), wanted->dir);
 }
 

@@ -5,6 +5,18 @@
 
 #define OUTCOME_WORDS_BYTES (64 * 1024) /* of refused members with words, in one Accepted */
 
+/* From which numbers on the node has to bring what this hub has lost. */
+static void generation_tell(struct bus *bus, const struct session *session, const struct job *job)
+{
+    for (size_t i = 0; i < job->n_streams; i++)
+        log_notice(
+            bus->options.log, "GENERATION-MET",
+            _("node '%s' comes from an earlier generation: of its stream %016llx this hub has the numbers up "
+              "to %llu, and is sent again what follows"),
+            session->peer->node, (unsigned long long)job->stream_ids[i],
+            (unsigned long long)job->streams[i].last);
+}
+
 static void send_welcome(struct bus *bus, struct session *session, const struct job *job)
 {
     struct casebus_error err;
@@ -42,6 +54,8 @@ static void send_welcome(struct bus *bus, struct session *session, const struct 
     frame.body_case = CASEBUS__V1__FRAME__BODY_WELCOME;
     frame.welcome = &welcome;
     session->state = SESSION_READY;
+    if (session->generation && session->generation_met)
+        generation_tell(bus, session, job);
     if (session_send(bus, session, &frame))
         log_info(bus->options.log, "SESSION-READY", _("node '%s' (%s) is connected"), session->peer->node,
                  session->software);

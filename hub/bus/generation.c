@@ -36,6 +36,7 @@ static int meet_earlier(struct bus *bus, struct session *session, const struct c
     size_t n;
     const struct ledger_generation *generations = ledger_generations(bus->options.ledger, &n);
     *size = seen->size;
+    session->generation_met = true;
     if (seen->size > generations[session->generation].position) {
         session->known_size = 0; /* no proof leads from what is lost */
         return 1;

@@ -71,6 +71,7 @@ struct session {
     int64_t last_seen_us;
     uint64_t known_size; /* of the newest checkpoint that the peer has */
     size_t generation;   /* that it has to be told of; 0: none */
+    bool generation_met; /* it showed a checkpoint of an earlier one */
     uint64_t batches, deliveries;
     unsigned cosigned_serial; /* of the cosigned checkpoint that it was sent last */
     bool confirm_under_way, confirm_waits;

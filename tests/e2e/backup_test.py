@@ -360,6 +360,7 @@ class Following(Restores):
         self.assertIn("are missing", self.said)
         self.hub.start()
         self.assertLess(len(self.records()), len(whole))
+        had = {office.name: self.hub.ask("node", "show", office.name)["streams"][0]["last"] for office in offices}
         for office in offices:
             self.publish(office, 401)  # one more row each makes them come
             log = office.process.log()
@@ -367,6 +368,7 @@ class Following(Restores):
             self.assertIn("SENT-AGAIN", log)
             self.assertTrue((office.dir / "evidence" / "checkpoint-generation-1").exists())
             self.assertIn("exchange/2", (office.dir / "checkpoint").read_text())
+            self.assertRegex(self.hub.process.log(), f"GENERATION-MET .*'{office.name}' .* up to {had[office.name]}, ")
         self.assertEqual(self.records(), self.expected(*offices))
         self.assertEqual(self.hub.verify()["events"], len(self.expected(*offices)))
         before = self.hub.stop().dump("--cases")
