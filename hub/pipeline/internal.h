@@ -88,6 +88,7 @@ struct keeper {
     bool busy, stop;
     bool slots_wanted; /* the writer waits for vault slots */
     bool no_slots;     /* and could not be given any */
+    bool no_segments;  /* spare ones could not be made: it was said */
 };
 
 struct pipeline {

@@ -74,8 +74,10 @@ static int keep(struct pipeline *pipeline, struct group *groups, struct casebus_
 static void make_room(struct pipeline *pipeline)
 {
     struct casebus_error err;
-    if (journal_prepare(pipeline->options.journal, &err))
+    bool ready = journal_prepare(pipeline->options.journal, &err) == 0;
+    if (!ready && !pipeline->keeper.no_segments)
         log_warning(pipeline->options.log, "JOURNAL-PREPARE", "%s", err.text);
+    pipeline->keeper.no_segments = !ready;
     bool failed = vault_prepare(pipeline->options.vault, &err) != 0;
     if (failed && err.code == CASEBUS_DISK_FULL) {
         log_warning(pipeline->options.log, "VAULT-PREPARE", "%s", err.text);

@@ -1,6 +1,7 @@
 """The n-th call of the hub's commit path fails, n = 1, 2, 3 ... until a run is not touched any more.
 
-    sweep.py STRIDE [JOBS]     every STRIDE-th n, each sweep from a random one on; memory STRIDE * 20
+    sweep.py STRIDE [JOBS]     every STRIDE-th write, each sweep from a random one on, every sync and name, and every
+                               STRIDE * 20-th allocation
     sweep.py 1                 every n
 """
 import errno
@@ -51,7 +52,7 @@ def main():
     only = os.environ.get("CASEBUS_SIM_ONLY", "")
     plan = []
     for entry in SWEEPS:
-        step = stride * MEMORY_STRIDE if entry[1] == sim.ALLOCATE and stride > 1 else stride
+        step = {sim.ALLOCATE: stride * MEMORY_STRIDE if stride > 1 else 1, sim.WRITE: stride}.get(entry[1], 1)
         plan.append((*entry, chance.randrange(step) + 1, step))
     plan = [entry for entry in plan if only in entry[0]]
 
