@@ -93,7 +93,7 @@ class LyingHub(unittest.TestCase):
         self.assertIn("CB-BEHIND", self.office.process.log())
         self.assertLess(log.index(" HUB-BEHIND "), self.hub.process.log().index("HUB-READY"))
 
-    def watch(self, expect, hub=None, trust=None):
+    def watch(self, expect, hub=None, trust=None, where=None):
         """One look of an auditor, who keeps what was seen and shares nothing with the hub."""
         hub = hub or self.hub
         token = "ab" * 32
@@ -101,7 +101,7 @@ class LyingHub(unittest.TestCase):
         auditors.write_text(f"audit {hashlib.sha256(token.encode()).hexdigest()}\n")
         auditors.chmod(0o600)
         trust = trust or f"{self.hub.dir}/keys/authority.pem,{self.hub.vkey}"
-        done = self.world.run("casebus", "ledger", "watch", f"http://127.0.0.1:{hub.port}", "--trust", trust, "--state",
+        done = self.world.run("casebus", "ledger", "watch", where or f"http://127.0.0.1:{hub.port}", "--trust", trust, "--state",
                               self.world.path / "audit", "--once", "--json", environment={"CASEBUS_TOKEN": token})
         self.assertEqual(done.code, expect, done.said)
         return done
@@ -119,6 +119,23 @@ class LyingHub(unittest.TestCase):
         done = self.watch(0).json()
         self.assertEqual((done["size"], done["new"], done["enrolled"]), (size, size - self.confirmed, 0))
         self.assertEqual(self.watch(0).json()["new"], 0)
+
+    def test_auditor_reads_files_as_well_as_a_hub(self):
+        self.assertLess(self.confirmed, 256)
+        files = self.world.path / "files"
+        bundle = files / "tile" / "entries" / "000.p" / str(self.confirmed)
+        bundle.parent.mkdir(parents=True)
+        (files / "checkpoint").write_text(self.http(self.hub, "GET", "/checkpoint")[2])
+        connection = harness.UnixConnection(self.hub.dir / "hub.sock")  # an operator may read entries
+        connection.request("GET", f"/tile/entries/000.p/{self.confirmed}")
+        entries = bytearray(connection.getresponse().read())
+        connection.close()
+        entries[-1] ^= 1
+        bundle.write_bytes(entries)
+        self.assertIn("give another one", self.watch(1, where=files).err)  # not what the hub signed
+        entries[-1] ^= 1
+        bundle.write_bytes(entries)
+        self.assertEqual(self.watch(0, where=files).json()["size"], self.confirmed)  # and it spoilt nothing
 
     def test_auditor_believes_only_whom_he_trusts(self):
         done = self.watch(1, trust=f"{self.hub.dir}/keys/authority.pem,{self.hub.vkey.replace('e2e', 'e3e')}")
