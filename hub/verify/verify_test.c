@@ -570,6 +570,47 @@ static void test_verify_follows_the_ledger_into_the_next_generation(void **state
     assert_int_equal(result.checkpoints, 1);
 }
 
+static void quarantine_under(struct hub_fixture *fixture, const char *origin)
+{
+    struct casebus_error err;
+    Casebus__V1__Quarantined quarantined = CASEBUS__V1__QUARANTINED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    struct bytes item = bytes_of_text("bytes of a frame"), body;
+    struct body_seal seal = {0};
+    uint8_t subject[DIGEST_SIZE], key[KEY_SIZE];
+    uint64_t slot;
+    crypter_hash1(fixture->crypter, item, subject);
+    must(vault_take(fixture->vault, &slot, key, &err), &err);
+    must(body_seal_items(fixture->crypter, origin, subject, &item, 1, &fixture->arena, &seal, &err), &err);
+    must(body_wrap(fixture->crypter, origin, &seal, slot, key, &fixture->arena, &body, &err), &err);
+    quarantined.node = (char *)"desk";
+    quarantined.code = (char *)"CB-MALFORMED";
+    quarantined.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    quarantined.whole_batch = true;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED;
+    act.quarantined = &quarantined;
+    hub_fixture_act(fixture, &act, body);
+}
+
+/* Readers come to the second generation before the follower has told them of it. */
+static void test_verify_opens_each_content_under_the_origin_of_its_time(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    for (int i = 0; i < 11; i++)
+        quarantine_under(fixture, FIXTURE_ORIGIN);
+    open_again(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN, 10, true);
+    for (int i = 0; i < 21; i++)
+        quarantine_under(fixture, NEXT_ORIGIN);
+    hub_fixture_write(fixture);
+    expect_holds(fixture, &result);
+    assert_int_equal(result.bodies, 5 + 11 + 21);
+    size_t wrong = fixture->n_entries + 2;
+    for (int i = 0; i < 5; i++)
+        quarantine_under(fixture, i == 2 ? FIXTURE_ORIGIN : NEXT_ORIGIN);
+    expect_wrong(fixture, wrong, CASEBUS_DAMAGED);
+}
+
 static void test_verify_follows_a_generation_whose_end_was_lost(void **state)
 {
     struct hub_fixture *fixture = *state;
@@ -1080,6 +1121,7 @@ int main(void)
         claim(test_verify_finds_a_key_that_the_one_before_did_not_sign),
         claim(test_verify_accepts_a_key_that_the_one_before_signed),
         claim(test_verify_follows_the_ledger_into_the_next_generation),
+        claim(test_verify_opens_each_content_under_the_origin_of_its_time),
         claim(test_verify_follows_a_generation_whose_end_was_lost),
         claim(test_verify_finds_a_generation_that_hides_the_one_before),
         claim(test_verify_finds_a_generation_behind_another_hub),
