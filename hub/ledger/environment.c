@@ -52,6 +52,7 @@ int environment_error(const struct environment *env, int rc, struct casebus_erro
     case MDB_PANIC:
     case MDB_NOTFOUND: /* where something must stand; answers are handled before they come here */
     case MDB_INCOMPATIBLE:
+    case MDB_BAD_TXN: /* a page that could not be believed was met in it before */
         return error_set(err, CASEBUS_DAMAGED, _("'%s' is damaged: %s"), env->path, mdb_strerror(rc));
     default:
         break;
