@@ -146,7 +146,7 @@ static void file_copy(const char *from, const char *to)
 static void test_keys_of_slots_are_the_same_under_the_new_key(void **state)
 {
     struct fixture *f = *state;
-    struct vault_counts counts;
+    struct vault_counts counts = {0};
     uint8_t kek[KEY_SIZE];
     for (int i = 0; i < 3; i++) {
         must(rotate(f->dir, &counts, &f->err), &f->err);
