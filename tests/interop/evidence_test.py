@@ -428,7 +428,7 @@ class FilesOfManyShapes(unittest.TestCase):
         self.assertIn("What part 0 (identity) of event 6 says; it was not asked for.", said)
         said = self.words(shape, "zh")[1]
         self.assertIn("节点“office”签名确认收到事件 6：该投递包含在它于条目 9 中所签的内容之内。", said)
-        self.assertIn("节点“office”收到了事件 15：文件中没有其签收。", said)
+        self.assertIn("未证明：节点“office”收到了事件 15：文件中没有其签收。", said)
 
     def test_a_command_line_that_makes_no_sense_ends_with_2(self):
         shape = self.shapes[0]
