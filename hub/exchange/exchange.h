@@ -27,26 +27,29 @@ struct exchange_event {
     uint8_t header_digest[16];
     uint8_t record_key[TEXT_KEY_SIZE];
     uint8_t case_number_key[TEXT_KEY_SIZE];
-    uint8_t case_alias_keys[ALIASES_MAX][TEXT_KEY_SIZE];
-    size_t n_case_aliases;
     uint64_t revision;
     int64_t occurred_at_us;
     uint32_t detail;
+    uint32_t n_case_aliases;
+    uint8_t (*case_alias_keys)[TEXT_KEY_SIZE]; /* few events have any: in an arena */
     uint8_t operation, kind, precision, flags;
 };
 /* Fills in @event from a decoded @header, its exact bytes and the keyed digest of its content (of the gate,
  * or of the sealed body at replay), under the hub's content @key. @header must live as long as @event. */
 int exchange_event_init(struct exchange_event *event, struct crypter *crypter, const uint8_t key[KEY_SIZE],
                         const Casebus__V1__EventHeader *header, struct bytes header_bytes,
-                        const uint8_t content_digest[DIGEST_SIZE], struct casebus_error *err);
+                        const uint8_t content_digest[DIGEST_SIZE], struct arena *arena,
+                        struct casebus_error *err);
 /* The same when @header_digest (event_header_digest) is known; event hash and content digest stay as they
  * are. */
-void exchange_event_fill(struct exchange_event *event, struct crypter *crypter, const uint8_t key[KEY_SIZE],
-                         const Casebus__V1__EventHeader *header, const uint8_t header_digest[DIGEST_SIZE]);
+int exchange_event_fill(struct exchange_event *event, struct crypter *crypter, const uint8_t key[KEY_SIZE],
+                        const Casebus__V1__EventHeader *header, const uint8_t header_digest[DIGEST_SIZE],
+                        struct arena *arena, struct casebus_error *err);
 /* From what a destroyed header left; CASEBUS_DAMAGED when it does not have its form. */
 int exchange_event_of_skeleton(struct exchange_event *event, const Casebus__V1__EventSkeleton *skeleton,
                                const uint8_t event_hash[DIGEST_SIZE],
-                               const uint8_t content_digest[DIGEST_SIZE], struct casebus_error *err);
+                               const uint8_t content_digest[DIGEST_SIZE], struct arena *arena,
+                               struct casebus_error *err);
 /* What stays of @event; points into it, and into @aliases. */
 void exchange_event_skeleton(const struct exchange_event *event, Casebus__V1__EventSkeleton *skeleton,
                              ProtobufCBinaryData aliases[ALIASES_MAX]);

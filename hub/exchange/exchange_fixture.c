@@ -120,8 +120,9 @@ void fixture_event(struct fixture *fixture, const struct statement *statement, s
     struct bytes packed = codec_pack(header, &fixture->arena);
     assert_non_null(packed.data);
     uint8_t none[DIGEST_SIZE] = {0}, digest[DIGEST_SIZE];
-    assert_int_equal(
-        exchange_event_init(event, fixture->crypter, fixture->key, header, packed, none, &fixture->err), 0);
+    assert_int_equal(exchange_event_init(event, fixture->crypter, fixture->key, header, packed, none,
+                                         &fixture->arena, &fixture->err),
+                     0);
     struct bytes parts[] = {bytes_of(event->header_digest, sizeof event->header_digest),
                             bytes_of_text(statement->text ? statement->text : "")};
     crypter_hash(fixture->crypter, parts, 2, digest);

@@ -327,13 +327,15 @@ static void test_receipt_keeps_every_event_of_every_case(void **unused)
 /* ---- replay ---- */
 
 /* @event as it is read back when its header was destroyed. */
-static void destroy_header(const struct exchange_event *event, struct exchange_event *left)
+static void destroy_header(const struct exchange_event *event, struct exchange_event *left,
+                           struct arena *arena)
 {
     Casebus__V1__EventSkeleton skeleton;
     ProtobufCBinaryData aliases[ALIASES_MAX];
     exchange_event_skeleton(event, &skeleton, aliases);
     assert_int_equal(
-        exchange_event_of_skeleton(left, &skeleton, event->event_hash, event->content_digest, NULL), 0);
+        exchange_event_of_skeleton(left, &skeleton, event->event_hash, event->content_digest, arena, NULL),
+        0);
     assert_null(left->header);
 }
 
@@ -355,7 +357,7 @@ static void test_replay_gives_the_same_rows(void **unused)
         replay.decision = hub.decision; /* as the entry keeps it */
         struct exchange_event left = world.events[i];
         if (roll(&dice, 2) == 0)
-            destroy_header(&world.events[i], &left);
+            destroy_header(&world.events[i], &left, &replay.arena);
         fixture_apply(&replay, "desk", &left);
     }
     for (int table = 0; table < TABLE_COUNT; table++) {

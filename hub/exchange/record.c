@@ -50,8 +50,21 @@ static uint8_t as_byte(unsigned value)
 
 static const char header_context[] = "casebus/v1/state/header"; /* hashed with its NUL */
 
-void exchange_event_fill(struct exchange_event *event, struct crypter *crypter, const uint8_t key[KEY_SIZE],
-                         const Casebus__V1__EventHeader *header, const uint8_t header_digest[DIGEST_SIZE])
+/* Room for the keys of @n aliases. */
+static int aliases_room(struct exchange_event *event, size_t n, struct arena *arena,
+                        struct casebus_error *err)
+{
+    event->n_case_aliases = (uint32_t)(n < ALIASES_MAX ? n : ALIASES_MAX);
+    event->case_alias_keys =
+        n ? arena_alloc(arena, event->n_case_aliases * sizeof event->case_alias_keys[0]) : NULL;
+    return n && !event->case_alias_keys
+               ? error_set(err, CASEBUS_NO_MEMORY, _("no memory for the aliases of an event"))
+               : 0;
+}
+
+int exchange_event_fill(struct exchange_event *event, struct crypter *crypter, const uint8_t key[KEY_SIZE],
+                        const Casebus__V1__EventHeader *header, const uint8_t header_digest[DIGEST_SIZE],
+                        struct arena *arena, struct casebus_error *err)
 {
     uint8_t mac[DIGEST_SIZE];
     struct bytes parts[] = {bytes_of(header_context, sizeof header_context),
@@ -61,7 +74,8 @@ void exchange_event_fill(struct exchange_event *event, struct crypter *crypter, 
     memcpy(event->header_digest, mac, sizeof event->header_digest);
     record_key(crypter, key, header->record_namespace, header->record_id, event->record_key);
     case_number_key(crypter, key, header->case_number, event->case_number_key);
-    event->n_case_aliases = header->n_case_alias < ALIASES_MAX ? header->n_case_alias : ALIASES_MAX;
+    if (aliases_room(event, header->n_case_alias, arena, err))
+        return -1;
     for (size_t i = 0; i < event->n_case_aliases; i++)
         case_number_key(crypter, key, header->case_alias[i], event->case_alias_keys[i]);
     event->revision = header->revision;
@@ -71,11 +85,13 @@ void exchange_event_fill(struct exchange_event *event, struct crypter *crypter, 
     event->kind = as_byte(header->kind);
     event->precision = as_byte(header->precision);
     event->flags = header->backfill ? RECORD_BACKFILL : 0;
+    return 0;
 }
 
 int exchange_event_init(struct exchange_event *event, struct crypter *crypter, const uint8_t key[KEY_SIZE],
                         const Casebus__V1__EventHeader *header, struct bytes header_bytes,
-                        const uint8_t content_digest[DIGEST_SIZE], struct casebus_error *err)
+                        const uint8_t content_digest[DIGEST_SIZE], struct arena *arena,
+                        struct casebus_error *err)
 {
     uint8_t header_digest[DIGEST_SIZE];
     memset(event, 0, sizeof *event);
@@ -83,8 +99,7 @@ int exchange_event_init(struct exchange_event *event, struct crypter *crypter, c
     memcpy(event->content_digest, content_digest, DIGEST_SIZE);
     if (event_header_digest(crypter, header_bytes, header_digest, err))
         return -1;
-    exchange_event_fill(event, crypter, key, header, header_digest);
-    return 0;
+    return exchange_event_fill(event, crypter, key, header, header_digest, arena, err);
 }
 
 static bool copy_key(uint8_t out[TEXT_KEY_SIZE], ProtobufCBinaryData from)
@@ -96,17 +111,20 @@ static bool copy_key(uint8_t out[TEXT_KEY_SIZE], ProtobufCBinaryData from)
 
 int exchange_event_of_skeleton(struct exchange_event *event, const Casebus__V1__EventSkeleton *skeleton,
                                const uint8_t event_hash[DIGEST_SIZE],
-                               const uint8_t content_digest[DIGEST_SIZE], struct casebus_error *err)
+                               const uint8_t content_digest[DIGEST_SIZE], struct arena *arena,
+                               struct casebus_error *err)
 {
     memset(event, 0, sizeof *event);
     memcpy(event->event_hash, event_hash, DIGEST_SIZE);
     memcpy(event->content_digest, content_digest, DIGEST_SIZE);
+    if (aliases_room(event, skeleton->n_case_alias_key, arena, err))
+        return -1;
     bool good = skeleton->n_case_alias_key <= ALIASES_MAX &&
                 copy_key(event->record_key, skeleton->record_key) &&
                 copy_key(event->header_digest, skeleton->header_digest) &&
                 copy_key(event->case_number_key, skeleton->case_number_key);
     for (size_t i = 0; good && i < skeleton->n_case_alias_key; i++)
-        good = copy_key(event->case_alias_keys[event->n_case_aliases++], skeleton->case_alias_key[i]);
+        good = copy_key(event->case_alias_keys[i], skeleton->case_alias_key[i]);
     event->revision = skeleton->revision;
     event->occurred_at_us = skeleton->occurred_at_us;
     event->detail = skeleton->detail;

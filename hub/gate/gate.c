@@ -213,8 +213,7 @@ static int read_event(struct gate *gate, struct gate_member *member, struct aren
         return -1;
     event_content_digest(gate->crypter, gate->content_key, header_digest, header, member->wire,
                          event->content_digest);
-    exchange_event_fill(event, gate->crypter, gate->content_key, header, header_digest);
-    return 0;
+    return exchange_event_fill(event, gate->crypter, gate->content_key, header, header_digest, arena, err);
 }
 
 /* Header, then salt ‖ content of each part; what a body holds. The parts fit: check_sizes bounds an event. */

@@ -99,7 +99,7 @@ static void test_gate_passes_a_signed_batch(void **state)
         assert_null(out->members[i].refusal);
         assert_string_equal(event->header->record_id, batch->events[i].record_id);
         assert_int_equal(exchange_event_init(&expected, hub->crypter, hub->content_key, event->header, header,
-                                             event->content_digest, &hub->err),
+                                             event->content_digest, &hub->arena, &hub->err),
                          0);
         assert_memory_equal(event, &expected, sizeof expected);
     }

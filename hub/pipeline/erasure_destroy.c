@@ -246,7 +246,7 @@ static int event_empty(struct destroying *destroying, uint64_t position, const C
                          _("the sealed body carries no digest of its content"));
     if (plan_header(pipeline, position, event, body, &header, &bytes, destroying->err) != 1 ||
         exchange_event_init(&statement, pipeline->eraser->crypter, pipeline->content_key, header, bytes,
-                            body->content_digest.data, destroying->err))
+                            body->content_digest.data, &pipeline->eraser->arena, destroying->err))
         return -1;
     exchange_event_skeleton(&statement, &skeleton, aliases);
     return body_emptied(body, &skeleton, &pipeline->eraser->arena, left, destroying->err) ? -1 : 1;

@@ -206,7 +206,7 @@ static int event_of_header(struct replay *replay, uint64_t position, const Caseb
         return -1;
     const Casebus__V1__EventHeader *fields = event_header_decode(header, &replay->arena, err);
     if (!fields || exchange_event_init(event, replay->crypter, options->content_key, fields, header,
-                                       body->content_digest.data, err))
+                                       body->content_digest.data, &replay->arena, err))
         return -1;
     if (memcmp(event->event_hash, entry->event_hash.data, DIGEST_SIZE) != 0)
         return error_set(err, CASEBUS_DAMAGED, _("the sealed header is not the one that the entry names"));
@@ -224,7 +224,7 @@ static int apply_event(struct replay *replay, uint64_t position, const Casebus__
     if (body->content_digest.len != DIGEST_SIZE)
         return error_set(err, CASEBUS_DAMAGED, _("the sealed body carries no digest of its content"));
     int r = body->skeleton ? exchange_event_of_skeleton(&event, body->skeleton, entry->event_hash.data,
-                                                        body->content_digest.data, err)
+                                                        body->content_digest.data, &replay->arena, err)
                            : event_of_header(replay, position, entry, body, &event, err);
     if (r)
         return -1;
