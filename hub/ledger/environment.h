@@ -37,7 +37,7 @@ struct environment {
     char path[PATH_MAX];
     MDB_env *mdb;
     MDB_dbi tables[ENVIRONMENT_TABLES_MAX]; /* in the order of the rows given to environment_open */
-    const void *map; /* where its file is mapped, for last words (proto/base/crash.h) */
+    const void *map;    /* where its file is mapped, for last words (proto/base/crash.h) */
     atomic_bool broken; /* a commit failed in a way that is not understood: refuse until opened again */
 };
 
