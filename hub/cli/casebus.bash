@@ -74,11 +74,12 @@ _casebus() {
     --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node case event prove verify ledger state witness version help" ;;
+    " ") options="status node case event prove verify ledger auditor state witness version help" ;;
     "node ") options="add list show" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
-    "ledger ") options="verify watch timestamps dump" ;;
+    "ledger ") options="export verify watch timestamps dump" ;;
+    "auditor ") options="add list remove" ;;
     "state ") options="dump" ;;
     "witness ") options="show" ;;
     "node add") options="--department --area --out --publish --receive-all --parts --endpoint" ;;
@@ -88,6 +89,11 @@ _casebus() {
     "event tail") options="--follow --last --node --parts" ;;
     "event show") options="--parts" ;;
     "ledger verify") options="--jobs --resume --tree-only --no-bodies --no-state --temp --log-key" ;;
+    "ledger export")
+        mapfile -t COMPREPLY < <(compgen -d -W "$([[ $cur == -* ]] && echo "--no-entries --log-key $common")" -- "$cur")
+        return
+        ;;
+    "auditor remove") [[ $cur != -* ]] && options=$(casebus ${CASEBUS_HUB:+--hub "$CASEBUS_HUB"} auditor list 2>/dev/null) ;;
     "ledger dump") options="--from --limit" ;;
     "prove "*) options="--case --event --position --out --open --sealed" ;;
     "verify "*)

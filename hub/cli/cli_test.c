@@ -144,6 +144,67 @@ static void test_casebus_speaks_json_when_asked(void **state)
     assert_non_null(strchr(lines, '\n'));
 }
 
+static void test_casebus_exports_the_ledger(void **state)
+{
+    struct harness *harness = *state;
+    char path[PATH_MAX];
+    expect_in(run(harness, 0, "ledger export %s", harness->out_dir), "10 entries");
+    for (const char *const *name = (const char *const[]){"checkpoint", "log.vkey", "tile/0/000.p/10",
+                                                         "tile/entries/000.p/10", NULL};
+         *name; name++) {
+        folder_path(path, harness->out_dir, *name);
+        assert_int_equal(access(path, R_OK), 0);
+    }
+    json_t *answer =
+        json_loads(strchr(run(harness, 0, "ledger export --json %s", harness->out_dir), '{'), 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(answer, "size")), 10);
+    assert_int_equal(json_integer_value(json_object_get(answer, "old_size")), 10);
+    assert_int_equal(json_integer_value(json_object_get(answer, "written")), 0);
+    json_decref(answer);
+    expect_in(run(harness, 2, "ledger export"), "directory");
+    expect_in(run(harness, 1, "ledger export /proc/nowhere"), "/proc/nowhere");
+}
+
+/* For those who may read the ledger and not the keys: its first entry names the log's key. */
+static void test_casebus_exports_without_the_hubs_keys(void **state)
+{
+    struct harness *harness = *state;
+    struct casebus_error err;
+    char path[PATH_MAX];
+    struct buffer text;
+    folder_path(path, harness->fixture.dir, "keys/kek.key");
+    assert_int_equal(unlink(path), 0);
+    expect_in(run(harness, 0, "ledger export --no-entries %s", harness->out_dir), "10 entries");
+    folder_path(path, harness->out_dir, "log.vkey");
+    must(file_read(path, 4096, &text, &err), &err);
+    text.data[text.size - 1] = '\0';
+    assert_string_equal((char *)text.data, harness->fixture.keys.log_vkey);
+    buffer_deinit(&text);
+    folder_path(path, harness->out_dir, "tile/entries");
+    assert_int_not_equal(access(path, F_OK), 0);
+    expect_in(run(harness, 1, "ledger export --log-key %s %s", "other+00000000+AAAA", harness->out_dir),
+              "CB-");
+}
+
+static void test_casebus_keeps_auditors(void **state)
+{
+    struct harness *harness = *state;
+    assert_string_equal(run(harness, 0, "auditor list"), "");
+    json_t *answer = json_loads(run(harness, 0, "auditor add audit-office --json"), 0, NULL);
+    assert_int_equal(strlen(json_string_value(json_object_get(answer, "token"))), 64);
+    json_decref(answer);
+    expect_in(run(harness, 0, "auditor add second"), "shown this once");
+    assert_string_equal(run(harness, 0, "auditor list"), "audit-office\nsecond\n");
+    expect_in(run(harness, 1, "auditor add second"), "CB-EXISTS");
+    expect_in(run(harness, 1, "auditor add 'Nobody At All'"), "audit-office");
+    assert_string_equal(run(harness, 0, "auditor remove audit-office"), "");
+    expect_in(run(harness, 0, "auditor list --json"), "{\"auditors\":[{\"auditor\":\"second\"}]}");
+    expect_in(run(harness, 1, "auditor remove audit-office"), "CB-NOT-FOUND");
+    expect_in(run(harness, 2, "auditor remove"), "name");
+    expect_in(run(harness, 1, "auditor list --hub /nowhere"), "/nowhere");
+    expect_in(run(harness, 2, "auditor list --hub http://hub"), "directory");
+}
+
 static void test_casebus_says_when_there_is_nothing(void **state)
 {
     struct harness *harness = *state;
@@ -328,6 +389,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         running(test_casebus_tells_of_nodes_and_cases),
         running(test_casebus_speaks_json_when_asked),
+        offline(test_casebus_exports_the_ledger),
+        running(test_casebus_exports_without_the_hubs_keys),
+        offline(test_casebus_keeps_auditors),
         running(test_casebus_says_when_there_is_nothing),
         running(test_casebus_takes_options_before_and_behind),
         running(test_casebus_adds_a_node),

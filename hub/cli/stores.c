@@ -118,6 +118,7 @@ static int stores_fill(struct stores *stores, struct casebus_error *err)
     stores->hub = (struct console_hub){.self = stores,
                                        .dir = stores->dir,
                                        .origin = ledger_origin(stores->ledger),
+                                       .log_key = stores->has_keys ? stores->keys.log : NULL,
                                        .ledger = stores->ledger,
                                        .state = stores->state,
                                        .vault = stores->vault,
