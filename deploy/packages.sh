@@ -11,6 +11,7 @@ packages_build=(
 packages_run=(gzip jq)
 packages_test=(
     libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy shellcheck curl procps util-linux openssl
+    golang-go golang-golang-x-mod-dev xxd
     python3 python3-cryptography python3-protobuf protobuf-compiler
 )
 
