@@ -41,7 +41,7 @@ static bool line_read(struct auditor *auditor, char *line)
 static int lines_read(struct auditors *auditors, char *text, const char *path, struct casebus_error *err)
 {
     char *save = NULL;
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
         if (auditors->n == AUDITORS_MAX || !line_read(&auditors->list[auditors->n], line))
             return error_set(err, CASEBUS_KEY,
                              _("'%s': line %zu is not the name of an auditor and the hash of a token"), path,

@@ -80,8 +80,8 @@ static void address_tell(struct monitor *monitor, int fd)
 
 static int listen_and_serve(struct monitor *monitor, const char *address, struct casebus_error *err)
 {
-    struct addrinfo *at;
-    if (resolve(address, &at, err))
+    struct addrinfo *at = NULL;
+    if (resolve(address, &at, err) || !at)
         return -1;
     int fd = socket_listen(at, address, err);
     freeaddrinfo(at);
