@@ -3,6 +3,7 @@ import unittest
 import urllib.request
 
 import harness
+import receipt
 
 TLOGVERIFY = harness.HELPERS / "tlogverify" / "tlogverify"
 
@@ -54,6 +55,19 @@ class TheLogFromOutside(unittest.TestCase):
         self.hub.stop()
         self.export_now()  # without a hub, nothing is different
         self.verify(self.export, *olds)
+
+    def test_the_main_jobs_ledger_holds(self):
+        """Of the log that deploy/quickstart runs on."""
+        rows = receipt.rows_read()
+        receipt.Job(self.world, self.hub, rows).run()
+        self.hub.settle()
+        self.export_now()
+        self.assertGreater(self.hub.ask("status")["ledger_size"], len(rows))
+        for log in (f"http://auditor:{self.token}@{self.address}", self.export):
+            self.verify(log)
+        done = self.world.run(harness.REPO / "tests" / "interop" / "tlogverify" / "verify-checkpoint.sh",
+                              (self.export / "log.vkey").read_text().strip(), self.export / "checkpoint")
+        self.assertEqual(done.code, 0, done.said)
 
 
 if __name__ == "__main__":
