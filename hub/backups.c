@@ -212,8 +212,10 @@ static int restore_files(const struct hub_restore *wanted, struct restore_result
     if (!there)
         return error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no backup that was completed"), wanted->dest);
     if (check_empty(wanted->dir, err) || dir_make(wanted->dir, err) ||
-        keys_find(&keys, wanted, &manifest, err))
+        keys_find(&keys, wanted, &manifest, err)) {
+        hub_keys_deinit(&keys);
         return -1;
+    }
     const struct restore_options options = {.dest = wanted->dest,
                                             .dir = wanted->dir,
                                             .log_key = keys.log,

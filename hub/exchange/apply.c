@@ -70,6 +70,7 @@ static int apply_to_named_case(const struct exchange_store *store, const struct 
                                struct casebus_error *err)
 {
     struct bench bench;
+    bench.row = (struct case_row){.slot = 0};
     if (bench_open(&bench, store, event, case_id, hub_time_us, err) < 0)
         return -1;
     bench.row.position = position;

@@ -104,9 +104,10 @@ int exchange_event_init(struct exchange_event *event, struct crypter *crypter, c
 
 static bool copy_key(uint8_t out[TEXT_KEY_SIZE], ProtobufCBinaryData from)
 {
-    if (from.len == TEXT_KEY_SIZE)
-        memcpy(out, from.data, TEXT_KEY_SIZE);
-    return from.len == TEXT_KEY_SIZE;
+    if (from.len != TEXT_KEY_SIZE || !from.data || !out)
+        return false;
+    memcpy(out, from.data, TEXT_KEY_SIZE);
+    return true;
 }
 
 int exchange_event_of_skeleton(struct exchange_event *event, const Casebus__V1__EventSkeleton *skeleton,

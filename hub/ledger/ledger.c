@@ -288,7 +288,7 @@ int ledger_open_any(struct ledger **ledgerp, const char *dir, struct casebus_err
 {
     struct ledger *ledger = NULL;
     char origin[ORIGIN_MAX];
-    if (ledger_open_readonly(&ledger, dir, err) != 0)
+    if (ledger_open_readonly(&ledger, dir, err) != 0 || !ledger)
         return -1;
     strcpy(origin, ledger_origin(ledger));
     ledger_close(ledger);

@@ -1,6 +1,6 @@
-/* Preloaded into a hub: once the file KILL_WHEN is there, the KILL_AT-th write or sync to a file is its last: the
- * process is killed right before it. So every moment between two steps of what is going on can be tried, one
- * after the other. Writes to its log and to sockets do not count. */
+/* Preloaded into a hub: once the file KILL_WHEN is there, the KILL_AT-th write or sync to a file is its last:
+ * the process is killed right before it. So every moment between two steps of what is going on can be tried,
+ * one after the other. Writes to its log and to sockets do not count. */
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdatomic.h>
