@@ -271,22 +271,27 @@ static bool map_find(const struct stat *file, struct bytes *map)
     return found;
 }
 
-/* What a process says that dies of this file. */
-static void last_words_prepare(struct environment *env)
+/* What a process says that dies of this file, mapped at @begin. */
+static void last_words(const struct environment *env, const void *begin, size_t size)
 {
-    struct stat status;
-    struct bytes map;
-    int fd;
     char text[PATH_MAX + 1024];
-    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &status) != 0 || !map_find(&status, &map))
-        return;
     snprintf(text, sizeof text,
              _("'%s' is damaged: what stands in one of its pages led this program astray (%s)\n"
                "  casebus-hub doctor says what to do about it; a folder 'state' can always be made again: "
                "casebus-hub rebuild"),
              env->path, casebus_code_text(CASEBUS_DAMAGED));
+    crash_watch(begin, size, (const void *)(uintptr_t)mdb_cursor_get, text);
+}
+
+static void last_words_prepare(struct environment *env)
+{
+    struct stat status;
+    struct bytes map;
+    int fd;
+    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &status) != 0 || !map_find(&status, &map))
+        return;
     env->map = map.data;
-    crash_watch(map.data, map.size, (const void *)(uintptr_t)mdb_cursor_get, text);
+    last_words(env, map.data, map.size);
 }
 
 static void last_words_forget(struct environment *env)
@@ -300,7 +305,9 @@ static int environment_attach(struct environment *env, const struct environment_
                               struct casebus_error *err)
 {
     MDB_txn *txn;
+    last_words(env, env, 1); /* opening reads the file's first pages before we can know where they are */
     int rc = folder_open(&env->mdb, env->path, options->readonly);
+    crash_forget(env);
     if (rc)
         return environment_error(env, rc, err);
     last_words_prepare(env);

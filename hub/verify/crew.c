@@ -83,6 +83,7 @@ static unsigned crew_start(struct crew *crew, pthread_t *threads, unsigned jobs)
     sigfillset(&all);
     sigdelset(&all, SIGSEGV); /* what damage does to a thread is its own to tell (proto/base/crash.h) */
     sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_mutex_lock(&crew->lock);

@@ -30,8 +30,9 @@ struct watched_file {
 static struct watched_file files[WATCHED_MAX];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char program_name[64];
-static struct sigaction before[3];
-static const int signals[3] = {SIGSEGV, SIGBUS, SIGABRT};
+#define N_SIGNALS 4
+static struct sigaction before[N_SIGNALS];
+static const int signals[N_SIGNALS] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
 static _Thread_local uintptr_t used; /* by this thread */
 static atomic_uintptr_t used_last;   /* by any */
 
@@ -135,7 +136,7 @@ static void say(const char *text)
 /* Lets the handler of before have it: the fault happens again. */
 static void hand_back(int number)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < N_SIGNALS; i++)
         if (signals[i] == number)
             sigaction(number, &before[i], NULL);
     if (number == SIGABRT)
@@ -166,6 +167,6 @@ void crash_words_begin(const char *program)
     snprintf(program_name, sizeof program_name, "%s", program);
     backtrace(&frame, 1); /* loads what it needs now, not in the handler */
     sigemptyset(&action.sa_mask);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < N_SIGNALS; i++)
         sigaction(signals[i], &action, &before[i]);
 }

@@ -1,8 +1,9 @@
 /* Crash: last words of a process that a damaged file has led astray.
  *
  * LMDB believes what stands in its pages: a turned bit can send it outside its map (SIGSEGV, SIGBUS) or into
- * an assertion (SIGABRT). Nothing can go on then, but what was being read can be named, with the way out. A
- * fault that has nothing to do with a watched file is left to whoever handled it before. Decision 0014. */
+ * an assertion (SIGABRT), or let it divide by a page size of zero (SIGFPE). Nothing can go on then, but what
+ * was being read can be named, with the way out. A fault that has nothing to do with a watched file is left
+ * to whoever handled it before. Decision 0014. */
 #ifndef BASE_CRASH_H
 #define BASE_CRASH_H
 
