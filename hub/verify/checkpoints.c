@@ -14,7 +14,8 @@ struct checkpoints {
     uint64_t step;                   /* sizes in a stretch */
     atomic_uint_fast64_t next;       /* stretch */
     atomic_uint_fast64_t checked;
-    struct fault *fault; /* position: the size */
+    atomic_uint_fast64_t newer; /* that the hub published since the entries were counted */
+    struct fault *fault;        /* position: the size */
 };
 
 /* A tree of @size entries is signed with the key of the generation that its last entry lies in. */
@@ -40,6 +41,19 @@ static int root_check(struct verify *verify, struct scanner *scanner, const stru
     return 0;
 }
 
+/* Whoever asks for the checkpoint of @size gets it: damage above the rows can hide one from a look-up alone.
+ */
+static int found_check(struct scanner *scanner, uint64_t size, struct bytes note, struct casebus_error *err)
+{
+    struct bytes found;
+    if (ledger_view_checkpoint(scanner->view, size, &found, err))
+        return -1;
+    if (bytes_equal(found, note))
+        return 0;
+    return error_set(err, CASEBUS_DAMAGED,
+                     _("it stands in the ledger, but is not found when it is asked for"));
+}
+
 static int checkpoint_one(struct verify *verify, struct scanner *scanner, const struct checkpoints *all,
                           uint64_t size, struct bytes note, struct casebus_error *err)
 {
@@ -49,6 +63,8 @@ static int checkpoint_one(struct verify *verify, struct scanner *scanner, const 
     if (checkpoint.size != size)
         return error_set(err, CASEBUS_CONSISTENCY, _("it is of size %llu and filed under another one"),
                          (unsigned long long)checkpoint.size);
+    if (found_check(scanner, size, note, err))
+        return -1;
     return root_check(verify, scanner, &checkpoint, err);
 }
 
@@ -80,6 +96,7 @@ static int stretch_check(struct verify *verify, struct scanner *scanner, struct 
         if ((r && why.code == CASEBUS_NOT_FOUND) || (r == 0 && size >= to))
             return 0;
         if (r == 0 && is_newer(verify, scanner, size)) {
+            atomic_fetch_add(&all->newer, 1);
             from = size + 1;
             continue;
         }
@@ -109,6 +126,18 @@ static int checkpoints_work(struct verify *verify, struct scanner *scanner, void
     return 0;
 }
 
+/* A walk meets as many as the ledger holds. */
+static void count_check(struct verify *verify, const struct checkpoints *all, uint64_t stored)
+{
+    struct casebus_error err;
+    uint64_t met = verify->result->checkpoints + atomic_load(&all->newer);
+    if (all->fault->set || atomic_load(&verify->stopping) || met >= stored)
+        return;
+    error_set(&err, CASEBUS_DAMAGED, _("the ledger holds %llu checkpoints, but only %llu are found in it"),
+              (unsigned long long)stored, (unsigned long long)met);
+    fault_note(all->fault, verify->size, RANK_END, &err);
+}
+
 static int verifiers_init(struct verify *verify, struct note_verifier *verifiers, struct casebus_error *err)
 {
     for (size_t i = 0; i < verify->n_generations; i++)
@@ -128,13 +157,15 @@ int verify_checkpoints(struct verify *verify, struct fault *fault)
         return error_set(&verify->err, CASEBUS_NO_MEMORY, _("no memory to verify the ledger"));
     }
     int r = 0;
+    uint64_t stored = ledger_view_checkpoints(verify->scanner.view);
     atomic_store(&verify->progress, verify->result->checkpoints);
     if (verifiers_init(verify, all.verifiers, &err))
         fault_note(fault, 0, RANK_END, &err);
     else
-        r = crew_run(verify, VERIFY_CHECKPOINTS, ledger_view_checkpoints(verify->scanner.view),
-                     checkpoints_work, &all);
+        r = crew_run(verify, VERIFY_CHECKPOINTS, stored, checkpoints_work, &all);
     verify->result->checkpoints += atomic_load(&all.checked);
+    if (r == 0)
+        count_check(verify, &all, stored);
     for (size_t i = 0; i < verify->n_generations; i++)
         note_verifier_deinit(&all.verifiers[i]);
     free(all.verifiers);

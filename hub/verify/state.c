@@ -148,7 +148,16 @@ static int table_walk(struct comparison *comparison, enum exchange_table table)
     return 1;
 }
 
-/* Rows that the ledger gives are in the state; when the state has more, the first of these is looked for. */
+static void turn_around(struct comparison *comparison)
+{
+    struct state_view *walked = comparison->walked;
+    comparison->walked = comparison->asked;
+    comparison->asked = walked;
+    comparison->extra = !comparison->extra;
+}
+
+/* Rows that the ledger gives are found in the state, and a walk over the state meets these and no others:
+ * damage above the rows can spoil the one and leave the other. */
 static int tables_compare(struct comparison *comparison)
 {
     for (int i = 0; i < TABLE_COUNT; i++) {
@@ -156,13 +165,15 @@ static int tables_compare(struct comparison *comparison)
         int r = table_walk(comparison, table);
         if (r != 1 || comparison->differs)
             return r;
-        if (state_view_count(comparison->walked, table) == state_view_count(comparison->asked, table))
-            continue;
-        struct state_view *walked = comparison->walked;
-        comparison->walked = comparison->asked;
-        comparison->asked = walked;
-        comparison->extra = true;
-        return table_walk(comparison, table);
+        uint64_t met = comparison->row;
+        turn_around(comparison);
+        r = table_walk(comparison, table);
+        if (r != 1 || comparison->differs)
+            return r;
+        comparison->differs = comparison->row != met;
+        turn_around(comparison);
+        if (comparison->differs)
+            return 1;
     }
     return 1;
 }
@@ -202,13 +213,13 @@ static int compare(struct verify *verify, struct state_view *fresh, struct state
     struct comparison comparison = {.verify = verify,
                                     .walked = fresh,
                                     .asked = used,
-                                    .total = rows_of(fresh),
+                                    .total = 2 * rows_of(fresh),
                                     .view_ns = clock_monotonic_ns(),
                                     .err = err};
     int r = tables_compare(&comparison);
     if (r != 1)
         return r;
-    verify->result->state_rows = comparison.done;
+    verify->result->state_rows = rows_of(fresh);
     verify->result->state = STATE_EQUAL;
     if (comparison.differs)
         differs(&comparison, fault);
