@@ -60,6 +60,17 @@ static void hub_on_fatal(void *self, const struct casebus_error *err)
     uv_async_send(&hub->fatal);
 }
 
+/* Before there is a pipeline, all that was durable is in the ledger. */
+static uint64_t hub_committed(void *self)
+{
+    struct hub *hub = self;
+    struct pipeline_counters counters;
+    if (!hub->pipeline)
+        return ledger_size(hub->stores.ledger);
+    pipeline_get_counters(hub->pipeline, &counters);
+    return counters.committed_size;
+}
+
 static void hub_on_cosigned(void *self, uint64_t size, const char *note)
 {
     struct hub *hub = self;
@@ -356,7 +367,7 @@ static void loop_close(struct hub *hub)
 /* Before anybody is served: does this hub have what it showed to others? */
 static int start_witnessing(struct hub *hub, struct casebus_error *err)
 {
-    const struct witnessing_events events = {hub_on_cosigned, hub_on_behind, hub};
+    const struct witnessing_events events = {hub_committed, hub_on_cosigned, hub_on_behind, hub};
     return witnessing_open(&hub->witnessing, &hub->stores, hub->dir, &events, hub->log, err);
 }
 

@@ -61,6 +61,7 @@ static int cosigning_begin(struct witnessing *witnessing, const struct stores *s
         .suite = stores->suite,
         .ledger = stores->ledger,
         .log = log,
+        .committed = events->committed,
         .on_cosigned = events->on_cosigned,
         .on_behind = events->on_behind,
         .self = events->self,

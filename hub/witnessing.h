@@ -20,6 +20,7 @@ struct witnessing {
 };
 
 struct witnessing_events {
+    uint64_t (*committed)(void *self); /* entries that are durable */
     void (*on_cosigned)(void *self, uint64_t size, const char *note);
     void (*on_behind)(void *self, const struct casebus_error *err);
     void *self;

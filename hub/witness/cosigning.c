@@ -27,7 +27,8 @@
 #define TRIES        3 /* in one round: its size may have changed under us */
 
 struct party {
-    uint64_t known; /* size that it is thought to know */
+    uint64_t known; /* size that it is thought to know; beyond what is shown: not asked until that much is */
+    bool ahead;     /* its last answer named more than this hub has */
     uint64_t next_try_ns;
     uint64_t wait_ms;
     /* for the round */
@@ -95,6 +96,7 @@ static void party_cosigned(struct cosigning *cosigning, size_t i, int64_t at_s)
 
     party->known = cosigning->shown.size;
     party->wait_ms = 0;
+    party->ahead = false;
     cosigning->cosigned |= UINT64_C(1) << i;
     pthread_mutex_lock(&cosigning->lock);
     int64_t since = told(cosigning, i)->silent_since_us;
@@ -167,24 +169,48 @@ static void on_cosignature(struct cosigning *cosigning, size_t i, struct bytes l
     }
 }
 
+/* Entries that this hub may have signed for. What is shown is older: while the question was on its way,
+ * others may have shown the witness what was signed since. */
+static uint64_t committed(const struct cosigning *cosigning)
+{
+    const struct cosigning_options *options = &cosigning->options;
+    uint64_t kept = ledger_size(options->ledger),
+             durable = options->committed ? options->committed(options->self) : 0;
+
+    return durable > kept ? durable : kept;
+}
+
+/* A witness names more than this hub has. It has to say so twice before that stops the hub. */
+static void on_ahead(struct cosigning *cosigning, size_t i, uint64_t size, uint64_t has)
+{
+    struct party *party = &cosigning->parties[i];
+
+    if (!party->ahead) {
+        party->ahead = true;
+        party->next_try_ns = 0;
+        cosigning->again = true;
+        return;
+    }
+    error_set(
+        &cosigning->behind_why, CASEBUS_BEHIND,
+        _("witness '%s' has cosigned a tree of %" PRIu64 " entries of this hub, which has only %" PRIu64),
+        cosigning->options.policy->witnesses[i].name, size, has);
+    behind_hint(cosigning);
+}
+
 /* The witness knows another size than we thought. */
 static void on_conflict(struct cosigning *cosigning, size_t i, struct bytes text)
 {
     struct party *party = &cosigning->parties[i];
     const char *name = cosigning->options.policy->witnesses[i].name;
-    uint64_t size;
+    uint64_t size, has = committed(cosigning);
 
     if (text.size && text.data[text.size - 1] == '\n')
         text.size--;
     if (!note_number_parse(&size, text)) {
         party_silent(cosigning, i, _("its answer is not a tree size"));
-    } else if (size > cosigning->shown.size) {
-        error_set(&cosigning->behind_why, CASEBUS_BEHIND,
-                  _("witness '%s' has cosigned a tree of %" PRIu64
-                    " entries of this hub, which has published "
-                    "only %" PRIu64),
-                  name, size, cosigning->shown.size);
-        behind_hint(cosigning);
+    } else if (size > has) {
+        on_ahead(cosigning, i, size, has);
     } else if (size == cosigning->shown.size && party->sent_old == size) {
         error_set(&cosigning->behind_why, CASEBUS_BEHIND,
                   _("witness '%s' has cosigned another tree of %" PRIu64 " entries of this hub than the one "
@@ -195,6 +221,7 @@ static void on_conflict(struct cosigning *cosigning, size_t i, struct bytes text
         party_silent(cosigning, i, _("it refuses the size that it names itself"));
     } else {
         party->known = size;
+        party->ahead = false;
         party->next_try_ns = 0;
         cosigning->again = true;
     }
@@ -281,8 +308,6 @@ static int body_write(struct cosigning *cosigning, size_t i, struct ledger_view 
     uint8_t proof[TREE_PROOF_MAX + 1][DIGEST_SIZE];
     size_t n_proof = 0;
 
-    if (party->known > cosigning->shown.size)
-        party->known = 0;
     party->sent_old = party->known;
     if (party->known && party->known < cosigning->shown.size &&
         tree_consistency(cosigning->crypter, party->known, cosigning->shown.size, ledger_view_hash, view,
@@ -297,7 +322,8 @@ static int body_write(struct cosigning *cosigning, size_t i, struct ledger_view 
 static bool wanted(const struct cosigning *cosigning, size_t i)
 {
     return cosigning->note[0] && cosigning->options.policy->witnesses[i].url[0] &&
-           !(cosigning->cosigned >> i & 1) && cosigning->parties[i].next_try_ns <= clock_monotonic_ns();
+           !(cosigning->cosigned >> i & 1) && cosigning->parties[i].known <= cosigning->shown.size &&
+           cosigning->parties[i].next_try_ns <= clock_monotonic_ns();
 }
 
 /* Prepares what is to be asked while the ledger's snapshot is at hand, and gives that back before waiting. */

@@ -22,6 +22,9 @@ struct cosigning_options {
     const struct suite *suite;
     struct ledger *ledger;
     const struct log *log;
+    /* How many entries of this hub are durable, which it may have signed and shown already; any thread. NULL:
+     * those in the ledger. */
+    uint64_t (*committed)(void *self);
     /* From its thread. @note: NUL-terminated; the newest that satisfies the policy, or NULL arguments never.
      */
     void (*on_cosigned)(void *self, uint64_t size, const char *note);

@@ -12,11 +12,14 @@
 
 #define WITNESSES 2
 
+struct world;
+
 struct desk {
     char dir[PATH_MAX];
     struct signing_key *key;
     struct notary *notary;
     bool away;
+    void (*meanwhile)(struct world *w, struct desk *desk); /* before it answers the next question */
 };
 
 struct world {
@@ -66,6 +69,11 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
     }
     struct desk *desk = &w->desks[url[1] - '0'];
     assert_string_equal(url + 2, "/add-checkpoint");
+    if (desk->meanwhile) {
+        void (*meanwhile)(struct world * world, struct desk * desk) = desk->meanwhile;
+        desk->meanwhile = NULL;
+        meanwhile(w, desk);
+    }
     if (!desk->away)
         notary_add_checkpoint(desk->notary, bytes_of(w->body.data, w->body.size), 1700000000, &answer);
     struct MHD_Response *response =
@@ -125,16 +133,22 @@ static int cosigning_begin(struct world *w, struct casebus_error *err)
     return cosigning_open(&w->cosigning, &options, err);
 }
 
-static void publish(struct world *w)
+static struct bytes sign(struct world *w, char note[NOTE_MAX])
 {
     struct checkpoint checkpoint = {.origin = ORIGIN, .size = w->log.tree.size};
+
+    tree_root(&w->log.tree, w->log.crypter, checkpoint.root);
+    int n = checkpoint_sign(note, NOTE_MAX, &checkpoint, ORIGIN, w->log_key);
+    assert_true(n > 0);
+    return bytes_of(note, (size_t)n);
+}
+
+static void publish(struct world *w)
+{
     char note[NOTE_MAX];
     struct casebus_error err;
 
-    tree_root(&w->log.tree, w->log.crypter, checkpoint.root);
-    int n = checkpoint_sign(note, sizeof note, &checkpoint, ORIGIN, w->log_key);
-    assert_true(n > 0);
-    must(ledger_publish(w->log.ledger, checkpoint.size, bytes_of(note, (size_t)n), &err), &err);
+    must(ledger_publish(w->log.ledger, w->log.tree.size, sign(w, note), &err), &err);
 }
 
 static void grow(struct world *w, size_t n)
@@ -314,6 +328,53 @@ static void test_silent_witness_is_a_state_and_stops_nothing(void **state)
     assert_non_null(strstr(w->logged, "WITNESS-BACK"));
 }
 
+/* While the hub's question is on its way, a stranger shows the witness what the hub has signed since, and not
+ * even published. */
+static void stranger(struct world *w, struct desk *desk)
+{
+    struct ledger_view *view;
+    struct notary_log known;
+    struct notary_answer answer;
+    uint8_t proof[TREE_PROOF_MAX + 1][DIGEST_SIZE];
+    char note[NOTE_MAX], body[SUBMISSION_MAX];
+    size_t n_proof = 0;
+    struct casebus_error err;
+
+    fixture_append(&w->log, 13);
+    assert_int_equal(notary_get_logs(desk->notary, &known, 1), 1);
+    must(ledger_view_open(&view, w->log.ledger, &err), &err);
+    must(tree_consistency(w->log.crypter, known.size, w->log.tree.size, ledger_view_hash, view, proof,
+                          &n_proof, &err),
+         &err);
+    ledger_view_close(view);
+    int n = submission_write(body, sizeof body, known.size, (const uint8_t(*)[DIGEST_SIZE])proof, n_proof,
+                             sign(w, note));
+    assert_true(n > 0);
+    notary_add_checkpoint(desk->notary, bytes_of(body, (size_t)n), 1700000000, &answer);
+    assert_int_equal(answer.status, 200);
+}
+
+static void test_a_stranger_who_is_faster_with_a_genuine_checkpoint_stops_nothing(void **state)
+{
+    struct world *w = *state;
+    struct cosigning_status status;
+
+    grow(w, 10);
+    round_once(w);
+    grow(w, 5);
+    w->desks[1].meanwhile = stranger;
+    round_once(w);
+    assert_null(w->desks[1].meanwhile);
+    round_once(w); /* it is not published yet: the witness is not asked */
+    cosigning_get_status(w->cosigning, &status);
+    assert_false(status.behind);
+    assert_int_equal(status.witnesses[1].cosigned_size, 10);
+    assert_int_equal(status.witnesses[1].silent_since_us, 0);
+    publish(w);
+    round_once(w);
+    assert_int_equal(newest(w), 28);
+}
+
 /* The log is copied, goes on, and is put back. */
 static void test_restored_log_is_told_by_a_witness(void **state)
 {
@@ -330,8 +391,7 @@ static void test_restored_log_is_told_by_a_witness(void **state)
     must(cosigning_begin(w, &err), &err); /* its folder is another one: nothing is known here */
     assert_int_equal(cosigning_ask_first(w->cosigning, &err), 1);
     assert_int_equal(err.code, CASEBUS_BEHIND);
-    assert_non_null(
-        strstr(err.text, "has cosigned a tree of 30 entries of this hub, which has published only 20"));
+    assert_non_null(strstr(err.text, "has cosigned a tree of 30 entries of this hub, which has only 20"));
     folder_path(path, w->log.dir, "witness/cosigned");
     assert_int_equal(access(path, F_OK), -1);
 }
@@ -403,6 +463,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_cosigned_is_there_after_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forgotten_size_is_learned_from_the_witness, setup, teardown),
         cmocka_unit_test_setup_teardown(test_silent_witness_is_a_state_and_stops_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_stranger_who_is_faster_with_a_genuine_checkpoint_stops_nothing,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_restored_log_is_told_by_a_witness, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rewritten_log_is_told_by_a_witness, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ledger_behind_its_own_cosigned_checkpoint_is_told, setup,

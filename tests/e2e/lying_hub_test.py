@@ -200,8 +200,8 @@ class LyingHub(unittest.TestCase):
         self.hub.stop()
         self.lie("drop", "7")
         (self.hub.dir / "witness" / "cosigned").unlink()
-        self.stops_at_start(f"witness 'third' has cosigned a tree of {self.confirmed} entries of this hub, which has "
-                            f"published only {self.confirmed - 7}")
+        self.stops_at_start(f"witness 'third' has cosigned a tree of {self.confirmed} entries of this hub, which "
+                            f"has only {self.confirmed - 7}")
 
     def test_restored_backup_is_caught_before_anybody_is_served(self):
         self.hub.stop()
