@@ -411,7 +411,7 @@ static void test_rewritten_log_is_told_by_a_witness(void **state)
     must(cosigning_begin(w, &err), &err);
     assert_int_equal(cosigning_ask_first(w->cosigning, &err), 1);
     assert_non_null(strstr(err.text, "does not continue its tree of 30 entries"));
-    assert_non_null(strstr(w->logged, "LOG-FORKED"));
+    assert_non_null(strstr(w->logged, "NOT-COSIGNED"));
 }
 
 static void test_ledger_behind_its_own_cosigned_checkpoint_is_told(void **state)

@@ -18,6 +18,7 @@
 
 #define LOGS_FILE_MAX  (NOTARY_LOGS_MAX * VKEY_MAX * 2)
 #define EVIDENCE_FILES 64 /* kept of all logs together; the first are the ones that tell */
+#define TELL_S         60 /* between two lines that a stranger can bring about */
 #define NAME_HEX       16 /* bytes of the origin's hash that name a file */
 
 struct known {
@@ -26,6 +27,7 @@ struct known {
     struct checkpoint seen; /* size 0 and no note: none */
     char note[NOTE_MAX + 1];
     int64_t cosigned_at_s;
+    int64_t told_at_s; /* when the log last heard of something that anybody can bring about */
 };
 
 struct notary {
@@ -223,25 +225,21 @@ static unsigned evidence_count(const struct notary *notary)
     return n;
 }
 
-static bool evidence_write(struct buffer *text, const struct known *known,
-                           const struct submission *submission)
+/* Whether it is time for another line: anybody may repeat what the log signed as often as he likes. */
+static bool may_tell(struct known *known, int64_t now_s)
 {
-    char hash[NOTE_HASH_SIZE + 1];
-    bool ok = buffer_printf(text, "%s\n%.*s\nold %" PRIu64 "\n", known->note, (int)submission->note.size,
-                            (const char *)submission->note.data, submission->old_size);
-
-    for (size_t i = 0; ok && i < submission->n_proof; i++) {
-        note_hash_format(hash, submission->proof[i]);
-        ok = buffer_printf(text, "%s\n", hash);
-    }
-    return ok;
+    if (known->told_at_s && now_s >= known->told_at_s && now_s - known->told_at_s < TELL_S)
+        return false;
+    known->told_at_s = now_s;
+    return true;
 }
 
-/* Two checkpoints that one log signed and that cannot both be true, in one file, with the proof that does not
- * lead from one to the other. Once for each false tree, and bounded: a log that lies once may lie a thousand
- * times. */
-static void evidence_keep(const struct notary *notary, const struct known *known,
-                          const struct submission *submission, const struct checkpoint *checkpoint)
+/* Two checkpoints of one size that one log signed, with different roots, in one file: they cannot both be
+ * true, and nothing else is needed to see it. Once for each false tree, and bounded: a log that lies once may
+ * lie a thousand times. */
+static void evidence_keep(const struct notary *notary, struct known *known,
+                          const struct submission *submission, const struct checkpoint *checkpoint,
+                          int64_t now_s)
 {
     char path[PATH_MAX], ending[60], root[17];
     struct buffer text;
@@ -252,17 +250,32 @@ static void evidence_keep(const struct notary *notary, const struct known *known
     if (file_of(notary, notary->evidence_dir, known->verifier.name, ending, path, &err) ||
         access(path, F_OK) == 0)
         return;
-    buffer_init(&text, 4 * NOTE_MAX + SUBMISSION_MAX);
-    bool kept = evidence_count(notary) < EVIDENCE_FILES && evidence_write(&text, known, submission) &&
+    buffer_init(&text, 4 * NOTE_MAX);
+    bool kept = evidence_count(notary) < EVIDENCE_FILES &&
+                buffer_printf(&text, "%s\n%.*s", known->note, (int)submission->note.size,
+                              (const char *)submission->note.data) &&
                 file_write(path, bytes_of(text.data, text.size), 0600, &err) == 0;
     buffer_deinit(&text);
+    if (!kept && !may_tell(known, now_s))
+        return;
     log_error(notary->options.log, "LOG-FORKED",
-              _("the log '%s' has signed a tree of %" PRIu64
-                " entries that does not continue its tree of %" PRIu64
-                " entries, which this hub cosigned: it shows different records to different people, or has "
-                "changed its record%s%s"),
-              known->verifier.name, checkpoint->size, known->seen.size,
-              kept ? _("; both signed checkpoints are kept in ") : "", kept ? path : "");
+              _("the log '%s' has signed another tree of %" PRIu64
+                " entries than the one that this hub cosigned: it shows different records to different "
+                "people, or has changed its record%s%s"),
+              known->verifier.name, checkpoint->size, kept ? _("; both signed checkpoints are kept in ") : "",
+              kept ? path : "");
+}
+
+/* Says nothing against the log: whoever brings a genuine checkpoint may bring any proof with it. */
+static void not_shown(const struct notary *notary, struct known *known, const struct checkpoint *checkpoint,
+                      int64_t now_s)
+{
+    if (may_tell(known, now_s))
+        log_info(notary->options.log, "NOT-COSIGNED",
+                 _("somebody brought a tree of %" PRIu64
+                   " entries of the log '%s', not shown to be consistent "
+                   "with its tree of %" PRIu64 " entries, which this hub cosigned"),
+                 checkpoint->size, known->verifier.name, known->seen.size);
 }
 
 /* ---- answering ---- */
@@ -344,13 +357,13 @@ static void decide(struct notary *notary, struct known *known, const struct subm
         answer_words(answer, 500, err.text);
     } else if (known->note[0] && checkpoint.size == known->seen.size &&
                memcmp(checkpoint.root, known->seen.root, DIGEST_SIZE) != 0) {
-        evidence_keep(notary, known, submission, &checkpoint);
+        evidence_keep(notary, known, submission, &checkpoint, now_s);
         answer_size(answer, known->seen.size);
     } else if (submission->old_size != known->seen.size)
         answer_size(answer, known->seen.size);
     else if (!grown(notary, known, submission, &checkpoint)) {
         if (known->note[0])
-            evidence_keep(notary, known, submission, &checkpoint);
+            not_shown(notary, known, &checkpoint, now_s);
         answer_words(answer, 422, _("the consistency proof does not hold"));
     } else
         cosign(notary, known, submission, &checkpoint, now_s, answer);

@@ -2,8 +2,9 @@
  *
  * It remembers the newest checkpoint of each log in DIR/witness/seen and cosigns only what has grown from
  * there: so a log that shows different trees to different people, or takes something back, finds nobody who
- * signs the second one. It looks at trees alone, never at entries. What a log signed and cannot both be true
- * is kept as evidence.
+ * signs the second one. It looks at trees alone, never at entries. Two trees of one size that a log
+ * signed cannot both be true, and are kept as evidence; a proof that does not hold is no evidence: it may be
+ * anybody's.
  *
  * Which logs it witnesses is in DIR/witness.logs, one verifier key a line, read again whenever the file
  * changed. */

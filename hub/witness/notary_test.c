@@ -206,15 +206,41 @@ static void test_fork_is_not_cosigned_and_kept_as_evidence(void **state)
     f->log.hashes[4][1] ^= 1; /* an entry is rewritten */
     post(f, 9, 9, f->log.key);
     assert_conflict(f, "9\n");
-    assert_int_equal(post(f, 9, 20, f->log.key), 422);
     assert_non_null(strstr(f->logged, "LOG-FORKED"));
-    assert_non_null(strstr(f->logged, "a tree of 20 entries that does not continue its tree of 9 entries"));
+    assert_non_null(strstr(f->logged, "has signed another tree of 9 entries than the one"));
+    assert_int_equal(post(f, 9, 20, f->log.key), 422);
     folder_path(path, f->dir, "witness/evidence");
-    assert_int_equal(count_files(path), 2);
+    assert_int_equal(count_files(path), 1);
     post(f, 9, 9, f->log.key); /* once is enough */
-    assert_int_equal(count_files(path), 2);
+    assert_int_equal(count_files(path), 1);
     f->log.hashes[4][1] ^= 1;
     assert_int_equal(post(f, 9, 20, f->log.key), 200); /* the truth is still cosigned */
+}
+
+/* Anybody has the log's checkpoints, and can put any proof beside them. */
+static void test_genuine_checkpoints_with_anybodys_proofs_are_no_evidence(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t junk[1][DIGEST_SIZE] = {{1}};
+    char path[PATH_MAX], note[NOTE_MAX], body[SUBMISSION_MAX];
+    const char *line;
+    unsigned lines = 0;
+
+    assert_int_equal(post(f, 0, 3, f->log.key), 200);
+    for (uint64_t size = 4; size < LEAVES; size++) {
+        sign(f, size, f->log.key, note);
+        int n = submission_write(body, sizeof body, 3, junk, 1, bytes_of_text(note));
+        assert_true(n > 0);
+        notary_add_checkpoint(f->notary, bytes_of(body, (size_t)n), 2000, &f->answer);
+        assert_int_equal(f->answer.status, 422);
+    }
+    folder_path(path, f->dir, "witness/evidence");
+    assert_int_equal(count_files(path), 0);
+    assert_null(strstr(f->logged, "LOG-FORKED"));
+    for (line = f->logged; (line = strstr(line, "NOT-COSIGNED")); line++)
+        lines++;
+    assert_int_equal(lines, 1);
+    assert_int_equal(post(f, 3, 20, f->log.key), 200);
 }
 
 static void test_witness_remembers_over_a_restart(void **state)
@@ -266,6 +292,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_witness_tells_what_it_knows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers_and_nonsense_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fork_is_not_cosigned_and_kept_as_evidence, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_genuine_checkpoints_with_anybodys_proofs_are_no_evidence, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_witness_remembers_over_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_memory_stops_the_witness_for_this_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list_of_logs_tells_its_faults, setup, teardown),
