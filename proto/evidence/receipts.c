@@ -116,17 +116,30 @@ static Casebus__V1__ConfirmStatement *statement_find(struct verification *v, con
     return confirm_decode(bytes_of_data((*signedp)->statement), v->arena, err);
 }
 
+/* An earlier generation had other entries from where the next one was opened: a confirmation of it that
+ * reaches there speaks of deliveries which are not in this ledger. */
+static int reach_check(const struct verification *v, const struct proven_leaf *leaf,
+                       const Casebus__V1__ConfirmStatement *statement, struct casebus_error *err)
+{
+    uint64_t end = leaf->position;
+    for (size_t i = 0; i + 1 < v->n_generations; i++)
+        if (strcmp(v->generations[i].origin, statement->origin) == 0 && v->generations[i + 1].position < end)
+            end = v->generations[i + 1].position;
+    if (statement->last->position < end)
+        return 0;
+    return error_set(err, CASEBUS_BAD_FIELD, _("node '%s' confirms entry %llu, which comes later"),
+                     statement->node, (unsigned long long)statement->last->position);
+}
+
 static int confirm_check(struct verification *v, const Casebus__V1__EvidenceConfirm *claim,
                          struct receipts *receipts, struct casebus_error *err)
 {
     const struct proven_leaf *leaf = &v->leaves[claim->leaf];
     const Casebus__V1__SignedConfirm *confirm;
     Casebus__V1__ConfirmStatement *statement = statement_find(v, leaf, claim, &confirm, err);
-    if (!statement || origin_check(v, statement->origin, leaf->position, err))
+    if (!statement || origin_check(v, statement->origin, leaf->position, err) ||
+        reach_check(v, leaf, statement, err))
         return -1;
-    if (statement->last->position >= leaf->position)
-        return error_set(err, CASEBUS_BAD_FIELD, _("node '%s' confirms entry %llu, which comes later"),
-                         statement->node, (unsigned long long)statement->last->position);
     const struct enrolment *enrolment = signature_check(v, statement->node, leaf->position, statement->key_id,
                                                         confirm->statement, confirm->signature, err);
     if (!enrolment || (claim->n_link > 0 && links_check(v, claim, statement, err)) ||
@@ -150,6 +163,8 @@ static int compare_reaches(const void *a, const void *b)
     int order = strcmp(x->node, y->node);
     if (order)
         return order;
+    if (x->position == y->position && x->ordinal == y->ordinal)
+        return 0;
     return at_or_behind(x->position, x->ordinal, y->position, y->ordinal) ? -1 : 1; /* the farthest first */
 }
 

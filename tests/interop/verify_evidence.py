@@ -518,6 +518,7 @@ class Note:
         for value in self.signatures_by(key):
             need(len(value) == 72, "a cosignature has the wrong size", "CB-SIGNATURE")
             time = struct.unpack(">Q", value[:8])[0]
+            need(time < 1 << 63, "a cosignature's time", "CB-SIGNATURE")
             need(signed(key.key, value[8:], b"cosignature/v1\ntime %d\n" % time + self.text), "a cosignature does not hold", "CB-SIGNATURE")
             times.append(time)
         return max(times, default=None)
@@ -717,6 +718,11 @@ class Verification:
     def origin_open(self, origin, position):
         need(any(p < position and o == origin for p, o, _ in self.generations), "signed for another hub", "CB-HUB-IDENTITY")
 
+    def generation_end(self, origin, position):
+        """Where the generation after @origin was opened, or @position, if that is before."""
+        ends = [later[0] for (_, o, _), later in zip(self.generations, self.generations[1:]) if o == origin]
+        return min([position, *ends])
+
     def in_force(self, node, position):
         found = [(p, cert) for p, cert in self.enrolments if p < position and cert.node == node]
         return found[-1] if found else None
@@ -848,7 +854,7 @@ class Verification:
             confirm = act.deliveries_confirmed.confirm[claim.index]
             s = confirm_read(confirm.statement)
             self.origin_open(s.origin, position)
-            need(s.last.position < position, "it confirms what comes later")
+            need(s.last.position < self.generation_end(s.origin, position), "it confirms what comes later")
             enrolled = self.signer(s.node, position, s.key_id, confirm.statement, confirm.signature)
             last = (s.last.position, s.last.ordinal)
             if claim.link:
