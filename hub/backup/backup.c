@@ -99,6 +99,21 @@ static int vault_copy(struct run *run, struct casebus_error *err)
     return 0;
 }
 
+/* The hub may erase between the copy of the bodies and that of the keys. Bodies are looked at once more after
+ * the keys; where one has changed meanwhile, both are, until nothing has. */
+static int vault_follow(struct run *run, struct casebus_error *err)
+{
+    for (;;) {
+        uint64_t replaced = 0;
+        if (vault_copy(run, err) || erased_copy(run->to, run->from, run->before.size, UINT64_MAX,
+                                                ledger_size(run->to), &replaced, err))
+            return -1;
+        if (!replaced)
+            return 0;
+        run->result->erased += replaced;
+    }
+}
+
 /* Vaults of former runs go; of a run that was cut short, too. */
 static int vaults_remove(const struct run *run, struct casebus_error *err)
 {
@@ -136,7 +151,7 @@ static int run_all(struct run *run, struct casebus_error *err)
     if (manifest_read(&run->before, options->dest, err) < 0 ||
         ledger_open_readonly(&run->from, options->dir, err) || target_find(run, err) || dest_open(run, err) ||
         ledger_copy(run, err) || vault_open_readonly(&run->vault, options->dir, options->kek, err) ||
-        vault_copy(run, err) || files_copy(options->dir, options->dest, err) ||
+        vault_follow(run, err) || files_copy(options->dir, options->dest, err) ||
         manifest_write(manifest, options->dest, err))
         return -1;
     return vaults_remove(run, err);

@@ -40,8 +40,8 @@ int backup_lock(const char *dest, struct casebus_error *err);
 
 /* --- shared by the files of this room --- */
 
-/* Copies the bodies once more that were erased by orders done at [first, end); what lies at or above @copied
- * was copied in this run, as it is now. */
+/* Copies the bodies once more that orders made or done at [first, end) erase, where they differ; what lies at
+ * or above @copied was copied in this run, as it is now. */
 int erased_copy(struct ledger *to, struct ledger *from, uint64_t first, uint64_t end, uint64_t copied,
                 uint64_t *replaced, struct casebus_error *err);
 /* Copies settings and public keys; and back again, but for hub.yaml. */

@@ -5,6 +5,8 @@
 #include "proto/base/texts.h"
 #include "proto/codec/entry.h"
 
+#include <string.h>
+
 #define ROUND_ENTRIES 4096
 
 struct erased {
@@ -29,13 +31,31 @@ static const Casebus__V1__ActEntry *act_at(struct erased *erased, uint64_t posit
     return entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ? entry->act : &none;
 }
 
+/* 1: the copy has this body already. */
+static int body_same(struct erased *erased, uint64_t position, struct bytes body, struct casebus_error *err)
+{
+    struct ledger_view *view = NULL;
+    struct bytes old;
+    if (ledger_view_open(&view, erased->to, err))
+        return -1;
+    int r = ledger_view_body(view, position, &old, err);
+    if (!r)
+        r = old.size == body.size && (!body.size || memcmp(old.data, body.data, body.size) == 0);
+    ledger_view_close(view);
+    return r;
+}
+
 static int body_replace(struct erased *erased, uint64_t position, struct casebus_error *err)
 {
     struct bytes body;
     if (position >= erased->copied)
         return 0;
-    if (ledger_view_body(erased->view, position, &body, err) ||
-        ledger_replace_body(erased->to, position, body, err))
+    if (ledger_view_body(erased->view, position, &body, err))
+        return -1;
+    int same = body_same(erased, position, body, err);
+    if (same)
+        return same < 0 ? -1 : 0;
+    if (ledger_replace_body(erased->to, position, body, err))
         return -1;
     ++*erased->replaced;
     return 0;
@@ -79,6 +99,8 @@ static int entry_look(struct erased *erased, uint64_t position, struct casebus_e
     const Casebus__V1__ActEntry *act = act_at(erased, position, &erased->arena, err);
     if (!act)
         return -1;
+    if (act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED) /* it may be under way */
+        return order_follow(erased, position, err);
     if (act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE)
         return 0;
     for (size_t i = 0; i < act->erasure_done->n_ordered; i++)
@@ -96,6 +118,8 @@ int erased_copy(struct ledger *to, struct ledger *from, uint64_t first, uint64_t
     arena_init(&erased.arena, 64 * 1024, 16 * 1024 * 1024);
     arena_init(&erased.ordered, 64 * 1024, 16 * 1024 * 1024);
     int r = 0;
+    if (end > ledger_view_size(erased.view))
+        end = ledger_view_size(erased.view);
     for (uint64_t position = first; !r && position < end; position++) {
         r = entry_look(&erased, position, err);
         if (!r && position % ROUND_ENTRIES == 0)
