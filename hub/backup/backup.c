@@ -78,7 +78,7 @@ static int ledger_copy(struct run *run, struct casebus_error *err)
                   err) ||
         erased_copy(run->to, run->from, run->before.size, size, before, &run->result->erased, err))
         return -1;
-    run->result->entries = size - before;
+    run->result->entries += size - before;
     return ledger_publish(run->to, size, note, err);
 }
 
@@ -100,7 +100,8 @@ static int vault_copy(struct run *run, struct casebus_error *err)
 }
 
 /* The hub may erase between the copy of the bodies and that of the keys. Bodies are looked at once more after
- * the keys; where one has changed meanwhile, both are, until nothing has. */
+ * the keys; where one has changed meanwhile, both are, until nothing has.
+ * The copy grows with it, so that it has the order, too, as soon as a checkpoint covers that. */
 static int vault_follow(struct run *run, struct casebus_error *err)
 {
     for (;;) {
@@ -111,6 +112,8 @@ static int vault_follow(struct run *run, struct casebus_error *err)
         if (!replaced)
             return 0;
         run->result->erased += replaced;
+        if (target_find(run, err) || ledger_copy(run, err))
+            return -1;
     }
 }
 
