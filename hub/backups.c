@@ -12,10 +12,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define AUDITORS_FILE_MAX (64 * 1024)
 
 /* A hub that does not run: its ledger is brought up to its journal, and a checkpoint says so. */
 static int catch_up(const char *dir, struct log *log, struct casebus_error *err)
@@ -94,8 +99,8 @@ int hub_backup_verify(const char *dest, struct casebus_error *err)
 
 /* --- restore -------------------------------------------------------------------------------------------- */
 
-/* Nothing but keys/ may be there. */
-static int check_empty(const char *dir, struct casebus_error *err)
+/* Nothing but keys/ may be there, and not even that when keys are brought. */
+static int check_empty(const char *dir, bool brings_keys, struct casebus_error *err)
 {
     DIR *folder = opendir(dir);
     if (!folder)
@@ -103,13 +108,36 @@ static int check_empty(const char *dir, struct casebus_error *err)
     int r = 0;
     for (struct dirent *entry; !r && (entry = readdir(folder));)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            strcmp(entry->d_name, "keys") != 0) {
+            (brings_keys || strcmp(entry->d_name, "keys") != 0)) {
             r = error_set(err, CASEBUS_EXISTS, _("'%s' is not empty: it holds '%s'"), dir, entry->d_name);
             error_hint(err, _("restore into a new directory; what is left of the lost hub may be needed as "
                               "evidence"));
         }
     closedir(folder);
     return r;
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *ftw)
+{
+    (void)status, (void)kind, (void)ftw;
+    return remove(path);
+}
+
+/* What a restore that failed has made, so that it can be tried again: the directory held nothing before, or
+ * keys/ alone, which stays then. */
+static void made_remove(const struct hub_restore *wanted, bool dir_made)
+{
+    DIR *folder = opendir(wanted->dir);
+    char path[PATH_MAX];
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            (wanted->keys || strcmp(entry->d_name, "keys") != 0) &&
+            path_join(path, sizeof(path), wanted->dir, entry->d_name) == 0)
+            nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (folder)
+        closedir(folder);
+    if (dir_made)
+        rmdir(wanted->dir);
 }
 
 static int key_copy(const char *from, const char *dir, const char *name, struct casebus_error *err)
@@ -139,6 +167,23 @@ static int certificate_copy(const char *from, const char *dir, struct casebus_er
     return certificate_save(bytes_of(certificate, size), target, err);
 }
 
+/* Who may read the entries; there may be none. */
+static int auditors_copy(const char *from, const char *dir, struct casebus_error *err)
+{
+    char source[PATH_MAX], target[PATH_MAX];
+    struct buffer content;
+    if (path_join(source, sizeof(source), from, "auditors") ||
+        path_join(target, sizeof(target), dir, "keys/auditors"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    if (access(source, F_OK) && errno == ENOENT)
+        return 0;
+    int r = file_read(source, AUDITORS_FILE_MAX, &content, err);
+    if (!r)
+        r = file_write(target, bytes_of(content.data, content.size), 0600, err);
+    buffer_deinit(&content);
+    return r;
+}
+
 static int keys_copy(const char *from, const char *dir, struct casebus_error *err)
 {
     char keys[PATH_MAX];
@@ -154,7 +199,7 @@ static int keys_copy(const char *from, const char *dir, struct casebus_error *er
             r = key_copy(from, dir, entry->d_name, err);
     }
     closedir(folder);
-    return r ? -1 : certificate_copy(from, dir, err);
+    return r || certificate_copy(from, dir, err) || auditors_copy(from, dir, err) ? -1 : 0;
 }
 
 static int keys_find(struct hub_keys *keys, const struct hub_restore *wanted, const struct manifest *manifest,
@@ -211,8 +256,7 @@ static int restore_files(const struct hub_restore *wanted, struct restore_result
         return -1;
     if (!there)
         return error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no backup that was completed"), wanted->dest);
-    if (check_empty(wanted->dir, err) || dir_make(wanted->dir, err) ||
-        keys_find(&keys, wanted, &manifest, err)) {
+    if (dir_make(wanted->dir, err) || keys_find(&keys, wanted, &manifest, err)) {
         hub_keys_deinit(&keys);
         return -1;
     }
@@ -248,23 +292,36 @@ static void restore_tell(const struct hub_restore *wanted, const struct restore_
                  "says "
                  "for each node and stream from which number on (GENERATION-MET).\n"),
                result->origin);
+    printf(
+        _("Nodes that were enrolled after this backup was made are not known any more: enrol them again.\n"));
     printf(_("Next: casebus-hub run %s\n"), wanted->dir);
 }
 
-int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebus_error *err)
+static int restore(const struct hub_restore *wanted, struct log *log, struct restore_result *result,
+                   struct casebus_error *err)
 {
-    struct restore_result result = {.shown = 0};
     struct replay_result replayed;
     struct stores stores;
-    if (restore_files(wanted, &result, err) || settings_back(wanted, result.origin, err) ||
-        secured_write(wanted->dir, result.manifest.size, err) ||
+    if (restore_files(wanted, result, err) || settings_back(wanted, result->origin, err) ||
+        secured_write(wanted->dir, result->manifest.size, err) ||
         stores_open(&stores, wanted->dir, true, log, err))
         return -1;
     int r = stores_replay(&stores, log, progress_show, NULL, &replayed, err) || stores_publish(&stores, err);
     progress_end();
     stores_close(&stores);
-    if (r)
+    return r ? -1 : 0;
+}
+
+int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebus_error *err)
+{
+    struct restore_result result = {.shown = 0};
+    bool dir_made = access(wanted->dir, F_OK) && errno == ENOENT;
+    if (check_empty(wanted->dir, wanted->keys, err))
         return -1;
+    if (restore(wanted, log, &result, err)) {
+        made_remove(wanted, dir_made);
+        return -1;
+    }
     restore_tell(wanted, &result);
     return 0;
 }

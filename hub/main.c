@@ -190,7 +190,7 @@ int main(int argc, char **argv)
         .options = options,
         .parser = parse_option,
         .args_doc = "init DIR --origin NAME\nrun DIR\nrebuild DIR\nbackup DIR DEST\nbackup --verify "
-                    "DEST\nrotate-kek DIR",
+                    "DEST\nrestore DEST DIR\ndoctor DIR\nrotate-kek DIR",
         .doc = N_("Makes, runs and rebuilds a casebus hub, whose files are all in DIR.\v"
                   "init        makes keys, settings and empty stores\n"
                   "run         serves until SIGTERM or Ctrl-C\n"

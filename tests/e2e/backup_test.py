@@ -167,6 +167,34 @@ class Restores(Base):
 
 
 class Restoring(Restores):
+    def test_auditors_and_files_beside_the_settings_come_back(self):
+        self.publish(self.office("office"), 20)
+        self.hub.casebus("auditor", "add", "court")
+        files = {"witness.logs": "# nobody\n", "retention.yaml": '- item: "*"\n  days: 3650\n'}
+        for name, text in files.items():
+            (self.hub.dir / name).write_text(text)
+        harness.copy(self.hub.dir / "keys", self.keys)
+        self.backup()
+        self.hub.stop()
+        new = self.restore()
+        self.assertIn("court", new.casebus("auditor", "list").out)
+        self.assertIn("enrol them again", self.said)
+        for name, text in files.items():
+            self.assertEqual((new.dir / name).read_text(), text)
+
+    def test_a_restore_that_fails_leaves_the_keys_that_were_there(self):
+        self.publish(self.office("office"), 20)
+        self.backup()
+        self.hub.stop()
+        new = self.world.path / "restored"
+        new.mkdir(mode=0o700)
+        harness.copy(self.keys, new / "keys")
+        done = self.world.run("casebus-hub", "restore", self.dest, new, "--same-generation")
+        self.assertEqual(done.code, 2, done.said)
+        self.assertEqual([path.name for path in new.iterdir()], ["keys"])
+        done = self.world.run("casebus-hub", "restore", self.dest, new)
+        self.assertEqual(done.code, 0, done.said)
+
     def test_what_was_shown_to_others_and_is_missing_is_said(self):
         office, late = self.office("office"), self.office("late")
         self.publish(office, 200)
@@ -238,10 +266,10 @@ class Restoring(Restores):
         self.hub.stop()
         self.restore("--same-generation", expect=2)
         self.assertIn("needs a checkpoint", self.said)
-        shutil.rmtree(self.world.path / "restored")
+        self.assertFalse((self.world.path / "restored").exists())
         self.restore("--same-generation", "--checkpoint", office.dir / "checkpoint", expect=1)
         self.assertIn("cannot go on in the same generation", self.said)
-        shutil.rmtree(self.world.path / "restored")
+        self.assertFalse((self.world.path / "restored").exists())
         self.restore("--same-generation", "--checkpoint", self.world.path / "then" / "checkpoint").start()
         self.assertIn("Nothing is missing", self.said)
 
@@ -253,13 +281,18 @@ class Restoring(Restores):
         self.keys, right = other.dir / "keys", self.keys
         self.restore(expect=1)
         self.assertIn("do not belong to the hub", self.said)
-        shutil.rmtree(self.world.path / "restored")
+        self.assertFalse((self.world.path / "restored").exists())
         (right / "kek.key").write_text("0" * 64 + "\n")
         self.keys = right
         self.restore(expect=1)
         self.assertIn("made under another key", self.said)
+        left = self.world.path / "restored"
+        self.assertFalse(left.exists())
+        left.mkdir(mode=0o700)
+        (left / "hub.yaml").write_text("origin: somebody's\n")
         self.restore(expect=1)
         self.assertIn("is not empty", self.said)
+        self.assertEqual([path.name for path in left.iterdir()], ["hub.yaml"])
 
     def test_after_a_rotation_an_older_backup_opens_with_no_key_that_is_left(self):
         self.publish(self.office("office"), 100)
@@ -275,7 +308,7 @@ class Restoring(Restores):
         self.hub.stop()
         self.restore(expect=1, dest=self.world.path / "old")
         self.assertIn("made under another key", self.said)
-        shutil.rmtree(self.world.path / "restored")
+        self.assertFalse((self.world.path / "restored").exists())
         self.assertEqual(len(self.restore().start().events()), 100)
 
 
@@ -318,7 +351,7 @@ class Erased(Restores):
         self.hub.stop()
         self.restore(expect=1, dest=self.world.path / "old")  # the older one: no key opens its vault
         self.assertIn("made under another key", self.said)
-        shutil.rmtree(self.world.path / "restored")
+        self.assertFalse((self.world.path / "restored").exists())
         self.hub = self.restore("--checkpoint", office.dir / "checkpoint").start()
         self.assertEqual(self.hub.verify()["erased"], 10)
         text = json.dumps(self.hub.events())
