@@ -41,7 +41,7 @@ void bus_fixture_hold(struct bus_fixture *f, bool hold);
 /* A socket with this node's keys that is not yet connected; options can be set. */
 struct client *client_new(struct bus_fixture *f, const struct test_node *node);
 void client_connect(struct bus_fixture *f, struct client *client);
-/* Both, and Hello and Welcome. */
+/* Both, and Hello and Welcome; tries again while the hub is busy, as the SDK does. */
 struct client *client_join(struct bus_fixture *f, const struct test_node *node);
 void client_close(struct bus_fixture *f, struct client *client);
 
