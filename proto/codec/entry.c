@@ -8,6 +8,7 @@
 
 #include "proto/base/texts.h"
 #include "proto/codec/check.h"
+#include "proto/codec/statement.h"
 #include "proto/crypto/certificate.h"
 
 #include <assert.h>
@@ -20,6 +21,8 @@
 #define STATEMENT_MAX     1024
 #define WRAPPED_SIZE      (KEY_SIZE + SEAL_EXTRA)
 #define SOFTWARE_MAX      128
+#define INVITATION_SIZE   8
+#define NODE_KEYS_MAX     16
 #define LOG_KEY_MAX       512
 #define CHECKPOINT_MAX    4096
 #define SKELETON_KEY_SIZE 16
@@ -92,6 +95,57 @@ static int node_enrolled_check(const Casebus__V1__NodeEnrolled *enrolled, struct
     return check_size_max("NodeEnrolled.certificate", enrolled->certificate, CERTIFICATE_MAX, err);
 }
 
+static int node_invited_check(const Casebus__V1__NodeInvited *invited, struct casebus_error *err)
+{
+    if (check_size("NodeInvited.invitation", invited->invitation, INVITATION_SIZE, err) ||
+        check_node("NodeInvited.node", invited->node, err) ||
+        check_text("NodeInvited.department", invited->department, DEPARTMENT_MAX, err) ||
+        check_text_max("NodeInvited.area", invited->area, AREA_SIZE, err) ||
+        check_time("NodeInvited.expires_at_us", invited->expires_at_us, err))
+        return -1;
+    return check_size("NodeInvited.subject", invited->subject, DIGEST_SIZE, err);
+}
+
+static int node_status_changed_check(const Casebus__V1__NodeStatusChanged *changed, struct casebus_error *err)
+{
+    if (check_node("NodeStatusChanged.node", changed->node, err) ||
+        check_enum("NodeStatusChanged.status", &casebus__v1__node_status__descriptor, (int)changed->status,
+                   err) ||
+        check_count("NodeStatusChanged.key_id", changed->n_key_id, NODE_KEYS_MAX, err) ||
+        check_size("NodeStatusChanged.subject", changed->subject, DIGEST_SIZE, err))
+        return -1;
+    for (size_t i = 0; i < changed->n_key_id; i++)
+        if (check_size("NodeStatusChanged.key_id", changed->key_id[i], KEY_ID_SIZE, err))
+            return -1;
+    if (changed->n_key_id > 0 && changed->status != CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        return error_set(err, CASEBUS_BAD_FIELD, _("keys alone can be revoked, not suspended"));
+    return 0;
+}
+
+static int hub_keys_changed_check(const Casebus__V1__HubKeysChanged *changed, struct casebus_error *err)
+{
+    if (check_size_max("HubKeysChanged.statement", changed->statement, HUB_KEYS_STATEMENT_MAX, err))
+        return -1;
+    return check_size("HubKeysChanged.signature", changed->signature, SIGNATURE_SIZE, err);
+}
+
+static int quarantine_decided_check(const Casebus__V1__QuarantineDecided *decided, struct casebus_error *err)
+{
+    if (check_enum("QuarantineDecided.decision", &casebus__v1__quarantine_decision__descriptor,
+                   (int)decided->decision, err))
+        return -1;
+    return check_size("QuarantineDecided.subject", decided->subject, DIGEST_SIZE, err);
+}
+
+static int policy_applied_check(const Casebus__V1__PolicyApplied *applied, struct casebus_error *err)
+{
+    if (applied->version == 0)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "PolicyApplied.version");
+    if (check_size("PolicyApplied.digest", applied->digest, DIGEST_SIZE, err))
+        return -1;
+    return check_size("PolicyApplied.subject", applied->subject, DIGEST_SIZE, err);
+}
+
 static int quarantined_check(const Casebus__V1__Quarantined *quarantined, struct casebus_error *err)
 {
     if (check_node("Quarantined.node", quarantined->node, err) ||
@@ -153,6 +207,16 @@ static int act_entry_check(const Casebus__V1__ActEntry *act, struct casebus_erro
         return quarantined_check(act->quarantined, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
         return deliveries_confirmed_check(act->deliveries_confirmed, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
+        return node_invited_check(act->node_invited, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        return node_status_changed_check(act->node_status_changed, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED:
+        return hub_keys_changed_check(act->hub_keys_changed, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        return quarantine_decided_check(act->quarantine_decided, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
+        return policy_applied_check(act->policy_applied, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
         return erasure_ordered_check(act->erasure_ordered, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:

@@ -159,6 +159,61 @@ static void test_seal_names_each_outcome_once(void **state)
     assert_refused(decode(f), f->err, CASEBUS_BAD_FIELD, "SealEntry.signature");
 }
 
+static void test_acts_about_nodes_and_the_policy_have_their_form(void **state)
+{
+    struct fixture *f = *state;
+    Casebus__V1__NodeInvited invited = CASEBUS__V1__NODE_INVITED__INIT;
+    Casebus__V1__NodeStatusChanged changed = CASEBUS__V1__NODE_STATUS_CHANGED__INIT;
+    Casebus__V1__QuarantineDecided decided = CASEBUS__V1__QUARANTINE_DECIDED__INIT;
+    Casebus__V1__PolicyApplied applied = CASEBUS__V1__POLICY_APPLIED__INIT;
+    Casebus__V1__HubKeysChanged keys = CASEBUS__V1__HUB_KEYS_CHANGED__INIT;
+
+    put_act(f);
+    f->act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED;
+    f->act.node_invited = &invited;
+    invited.invitation = field(f, 8);
+    invited.node = (char *)(uintptr_t) "group-1";
+    assert_refused(decode(f), f->err, CASEBUS_MISSING_FIELD, "NodeInvited.department");
+    invited.department = (char *)(uintptr_t) "scjgj";
+    invited.subject = field(f, DIGEST_SIZE);
+    assert_non_null(decode(f));
+
+    f->act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED;
+    f->act.node_status_changed = &changed;
+    changed.node = (char *)(uintptr_t) "group-1";
+    changed.subject = field(f, DIGEST_SIZE);
+    assert_refused(decode(f), f->err, CASEBUS_MISSING_FIELD, "NodeStatusChanged.status");
+    changed.status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED;
+    assert_non_null(decode(f));
+    ProtobufCBinaryData key_id = field(f, KEY_ID_SIZE);
+    changed.key_id = &key_id;
+    changed.n_key_id = 1;
+    assert_refused(decode(f), f->err, CASEBUS_BAD_FIELD, "can be revoked, not suspended");
+    changed.status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED;
+    assert_non_null(decode(f));
+
+    f->act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED;
+    f->act.quarantine_decided = &decided;
+    decided.subject = field(f, DIGEST_SIZE);
+    assert_refused(decode(f), f->err, CASEBUS_MISSING_FIELD, "QuarantineDecided.decision");
+    decided.decision = CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_RELEASED;
+    assert_non_null(decode(f));
+
+    f->act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED;
+    f->act.policy_applied = &applied;
+    applied.digest = applied.subject = field(f, DIGEST_SIZE);
+    assert_refused(decode(f), f->err, CASEBUS_MISSING_FIELD, "PolicyApplied.version");
+    applied.version = 1;
+    assert_non_null(decode(f));
+
+    f->act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED;
+    f->act.hub_keys_changed = &keys;
+    keys.statement = field(f, 100);
+    assert_refused(decode(f), f->err, CASEBUS_MISSING_FIELD, "HubKeysChanged.signature");
+    keys.signature = field(f, SIGNATURE_SIZE);
+    assert_non_null(decode(f));
+}
+
 static void test_acts_have_their_form(void **state)
 {
     struct fixture *f = *state;
@@ -461,6 +516,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_event_entry_has_its_form, setup, teardown),
         cmocka_unit_test_setup_teardown(test_seal_names_each_outcome_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_acts_have_their_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_acts_about_nodes_and_the_policy_have_their_form, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_entry_cut_or_flipped_is_survived, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sealed_items_open_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_body_opens_only_in_its_own_place, setup, teardown),

@@ -1,4 +1,4 @@
-/* The form of enrolments and confirmations. */
+/* The form of enrolments, confirmations and the hub's keys. */
 #include "proto/codec/statement.h"
 
 #include "proto/base/texts.h"
@@ -48,8 +48,8 @@ static int enrolment_check(const Casebus__V1__EnrolmentStatement *enrolment, str
     if (check_suite("EnrolmentStatement.suite", enrolment->suite, err) ||
         check_origin("EnrolmentStatement.origin", enrolment->origin, err) ||
         check_node("EnrolmentStatement.node", enrolment->node, err) ||
-        check_text("EnrolmentStatement.department", enrolment->department, 63, err) ||
-        check_text_max("EnrolmentStatement.area", enrolment->area, 6, err) ||
+        check_text("EnrolmentStatement.department", enrolment->department, DEPARTMENT_MAX, err) ||
+        check_text_max("EnrolmentStatement.area", enrolment->area, AREA_SIZE, err) ||
         check_size("EnrolmentStatement.public_key", enrolment->public_key, key_size, err))
         return -1;
     return check_size("EnrolmentStatement.curve_key", enrolment->curve_key, CURVE_KEY_SIZE, err);
@@ -66,4 +66,32 @@ Casebus__V1__EnrolmentStatement *enrolment_decode(struct bytes statement, struct
         enrolment_check(enrolment, err))
         return NULL;
     return enrolment;
+}
+
+static int hub_keys_check(const Casebus__V1__HubKeysStatement *keys, struct casebus_error *err)
+{
+    if (check_suite("HubKeysStatement.suite", keys->suite, err) ||
+        check_origin("HubKeysStatement.origin", keys->origin, err) ||
+        check_size_max("HubKeysStatement.authority", keys->authority, CERTIFICATE_MAX, err) ||
+        check_size("HubKeysStatement.curve_key", keys->curve_key, CURVE_KEY_SIZE, err) ||
+        check_time("HubKeysStatement.curve_from_us", keys->curve_from_us, err))
+        return -1;
+    return keys->number > 0
+               ? 0
+               : error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "HubKeysStatement.number");
+}
+
+Casebus__V1__HubKeysStatement *hub_keys_decode(struct bytes statement, struct arena *arena,
+                                               struct casebus_error *err)
+{
+    static const struct codec_limits limits = {
+        .max_size = HUB_KEYS_STATEMENT_MAX, .max_fields = 64, .max_depth = 2};
+    ProtobufCMessage *message =
+        codec_unpack(&casebus__v1__hub_keys_statement__descriptor, statement, &limits, arena, err);
+    Casebus__V1__HubKeysStatement *keys = (Casebus__V1__HubKeysStatement *)message;
+
+    if (!keys || check_context("HubKeysStatement", statement, HUB_KEYS_CONTEXT, err) ||
+        hub_keys_check(keys, err))
+        return NULL;
+    return keys;
 }

@@ -13,6 +13,7 @@ struct fixture {
     uint8_t bytes[64];
     Casebus__V1__ConfirmStatement confirm;
     Casebus__V1__EnrolmentStatement enrolment;
+    Casebus__V1__HubKeysStatement hub_keys;
     Casebus__V1__DeliveryId last;
     struct casebus_error err;
 };
@@ -45,6 +46,13 @@ static int setup(void **state)
     f->enrolment.department = text("Group 1");
     f->enrolment.public_key = (ProtobufCBinaryData){32, f->bytes};
     f->enrolment.curve_key = (ProtobufCBinaryData){32, f->bytes};
+    casebus__v1__hub_keys_statement__init(&f->hub_keys);
+    f->hub_keys.context = text(HUB_KEYS_CONTEXT);
+    f->hub_keys.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    f->hub_keys.origin = text(SAMPLE_ORIGIN);
+    f->hub_keys.number = 1;
+    f->hub_keys.authority = (ProtobufCBinaryData){64, f->bytes};
+    f->hub_keys.curve_key = (ProtobufCBinaryData){32, f->bytes};
     *state = f;
     return 0;
 }
@@ -96,6 +104,26 @@ static void test_enrolment_has_its_form(void **state)
     assert_refused(enrolment(f), f->err, CASEBUS_BAD_FIELD, "EnrolmentStatement.node");
 }
 
+static Casebus__V1__HubKeysStatement *hub_keys(struct fixture *f)
+{
+    return hub_keys_decode(codec_pack(&f->hub_keys, &f->sample.arena), &f->sample.arena, &f->err);
+}
+
+static void test_hub_keys_have_their_form(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_non_null(hub_keys(f));
+    f->hub_keys.curve_key.len = 31;
+    assert_refused(hub_keys(f), f->err, CASEBUS_BAD_FIELD, "HubKeysStatement.curve_key");
+    f->hub_keys.curve_key.len = 32;
+    f->hub_keys.number = 0;
+    assert_refused(hub_keys(f), f->err, CASEBUS_MISSING_FIELD, "HubKeysStatement.number");
+    f->hub_keys.number = 1;
+    f->hub_keys.context = text(ENROLMENT_CONTEXT);
+    assert_refused(hub_keys(f), f->err, CASEBUS_BAD_FIELD, "does not begin with its context");
+}
+
 static void test_one_statement_is_never_another(void **state)
 {
     struct fixture *f = *state;
@@ -112,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_confirm_has_its_form, setup, teardown),
         cmocka_unit_test_setup_teardown(test_enrolment_has_its_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hub_keys_have_their_form, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_statement_is_never_another, setup, teardown),
     };
     return cmocka_run_group_tests_name("statement", tests, NULL, NULL);
