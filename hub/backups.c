@@ -292,8 +292,9 @@ static void restore_tell(const struct hub_restore *wanted, const struct restore_
                  "says "
                  "for each node and stream from which number on (GENERATION-MET).\n"),
                result->origin);
-    printf(
-        _("Nodes that were enrolled after this backup was made are not known any more: enrol them again.\n"));
+    printf(_(
+        "Nodes that were enrolled after this backup was made are not known any more: enrol them again, each "
+        "with its own directory (casebus node add NAME --out DIR ...); keys and outbox in it stay.\n"));
     printf(_("Next: casebus-hub run %s\n"), wanted->dir);
 }
 

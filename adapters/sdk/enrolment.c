@@ -218,7 +218,8 @@ static int certificate_compare(struct reading *reading, const struct certificate
     const struct enrolment *enrolment = reading->enrolment;
     if (strcmp(info->node, enrolment->node) != 0)
         return belongs_not(reading, _("the certificate is for another node"), err);
-    if (strcmp(info->origin, enrolment->origin) != 0)
+    /* A node that its restored hub did not know any more was certified again, by a later generation. */
+    if (!origin_valid(info->origin) || !origin_follows(info->origin, enrolment->origin))
         return belongs_not(reading, _("the certificate is for another hub"), err);
     if (!public_key_equal(&info->key, signing_key_public(enrolment->key)))
         return belongs_not(reading, _("the certificate is for another signing key"), err);

@@ -1,6 +1,7 @@
 /* Enrolment: what belongs together is taken, and every fault is named with its file. */
 #include "adapters/sdk/testbed.h"
 
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,6 +125,33 @@ static void test_name_of_another_node_is_refused(void **state)
     expect_fault(CASEBUS_CERTIFICATE, "enrolment.json", "node");
 }
 
+/* A restored hub certifies again who it does not know any more; what the folder knows of it is older. */
+static void test_certificate_of_a_later_generation_is_taken(void **state)
+{
+    (void)state;
+    bed.certified_for = "js.example/exchange/3";
+    testbed_enrol(&bed, NULL, NULL, bed.now + 1);
+    assert_int_equal(enrolment_load(&enrolment, bed.dir, bed.now, &err), 0);
+    assert_string_equal(enrolment.origin, TESTBED_ORIGIN);
+}
+
+/* The authority certifies for its own hub only; what is left is a certificate older than what stands beside
+ * it. */
+static void test_certificate_of_an_earlier_generation_is_refused(void **state)
+{
+    (void)state;
+    char path[PATH_MAX], vkey[VKEY_MAX];
+    testbed_path(&bed, "enrolment.json", path);
+    json_t *object = json_load_file(path, 0, NULL);
+    assert_true(
+        note_vkey_format(vkey, sizeof vkey, "js.example/exchange/2", signing_key_public(bed.log_key)) > 0);
+    json_object_set_new(object, "origin", json_string("js.example/exchange/2"));
+    json_object_set_new(object, "log_key", json_string(vkey));
+    assert_int_equal(json_dump_file(object, path, 0), 0);
+    json_decref(object);
+    expect_fault(CASEBUS_CERTIFICATE, "enrolment.json", "another hub");
+}
+
 static void test_broken_json_names_its_line(void **state)
 {
     (void)state;
@@ -154,6 +182,8 @@ int main(void)
         TEST(test_another_nodes_key_is_refused),
         TEST(test_key_that_others_can_read_is_refused),
         TEST(test_name_of_another_node_is_refused),
+        TEST(test_certificate_of_a_later_generation_is_taken),
+        TEST(test_certificate_of_an_earlier_generation_is_refused),
         TEST(test_broken_json_names_its_line),
         TEST(test_missing_directory_hints_at_the_command),
     };

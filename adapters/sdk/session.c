@@ -266,8 +266,9 @@ static void session_wait(struct session *session, uint64_t min_ms)
     bool was_ready = session->state == SESSION_READY;
     session_move(session, SESSION_WAITING);
     timer_set(session, delay_ms, 0);
-    log_notice(session->parts.log, "SESSION-LOST", _("node '%s': %s (%s); trying again in %" PRIu64 " ms"),
-               session->parts.enrolment->node, err->text, casebus_code_text(err->code), delay_ms);
+    log_notice(session->parts.log, "SESSION-LOST",
+               _("node '%s': %s (%s)%s%s; trying again in %" PRIu64 " ms"), session->parts.enrolment->node,
+               err->text, casebus_code_text(err->code), err->hint[0] ? "; " : "", err->hint, delay_ms);
     if (was_ready)
         state_tell(session, CASEBUS_NODE_CONNECTING, err);
 }
@@ -529,6 +530,11 @@ static void connection_check(struct session *session)
     bool refused = state == CONNECTION_REFUSED;
     error_set(&err, refused ? CASEBUS_NOT_ALLOWED : CASEBUS_NETWORK, _("hub '%s': %s"),
               session->parts.endpoint, connection_reason(session->connection));
+    if (refused)
+        error_hint(&err,
+                   _("the hub's operator enrols this folder, also after a restore: casebus node add %s "
+                     "--out '%s' ..."),
+                   session->parts.enrolment->node, session->parts.dir);
     session_fault(session, &err, false, refused ? REFUSED_MIN_MS : LOST_MIN_MS);
 }
 

@@ -48,13 +48,13 @@ static void certificate_put(struct testbed *bed, json_t *object, int64_t not_aft
     struct certificate_info info = {.node = TESTBED_NODE,
                                     .department = "市场监督管理局",
                                     .area = "320100",
-                                    .origin = TESTBED_ORIGIN,
                                     .key = *signing_key_public(bed->node_key),
                                     .not_before = bed->now - 100000,
                                     .not_after = not_after};
     struct bytes authority = bytes_of(bed->authority, bed->authority_size);
     uint8_t certificate[CERTIFICATE_MAX];
     size_t size;
+    strcpy(info.origin, bed->certified_for);
     assert_non_null(zmq_z85_decode(info.curve_key, bed->curve_public));
     assert_int_equal(certificate_issue(bed->authority_key, authority, &info, certificate, &size, NULL), 0);
     pem_put(object, "certificate", bytes_of(certificate, size));
@@ -92,7 +92,8 @@ static void keys_write(struct testbed *bed)
 
 void testbed_open(struct testbed *bed)
 {
-    *bed = (struct testbed){.suite = suite_get(SUITE_INTL), .now = clock_unix_us() / 1000000};
+    *bed = (struct testbed){
+        .suite = suite_get(SUITE_INTL), .now = clock_unix_us() / 1000000, .certified_for = TESTBED_ORIGIN};
     snprintf(bed->dir, sizeof bed->dir, "/tmp/casebus-sdk-XXXXXX");
     assert_non_null(mkdtemp(bed->dir));
     assert_int_equal(signing_key_generate(&bed->authority_key, bed->suite, NULL), 0);

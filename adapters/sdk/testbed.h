@@ -22,6 +22,7 @@ struct testbed {
     char curve_public[CURVE_Z85_MAX];
     char curve_secret[CURVE_Z85_MAX];
     int64_t now;
+    const char *certified_for; /* the origin in the node's certificate */
 };
 
 /* Makes a fresh directory with everything that `casebus node add` would have written. Fails the test when it

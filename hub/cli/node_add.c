@@ -2,8 +2,10 @@
  *
  * The secrets are made here and never leave DIR. They are written before the hub is asked; enrolment.json
  * comes last and says that all is done. When the connection breaks in between, the same command goes on with
- * the same keys: the hub answers the same enrolment again. */
+ * the same keys: the hub answers the same enrolment again. A folder that holds this node already joins the
+ * hub again (rejoin.h). */
 #include "hub/cli/cli.h"
+#include "hub/cli/rejoin.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/casebus/v1/ledger.pb-c.h"
@@ -32,6 +34,9 @@ struct node_add {
     struct signing_key *key;
     uint8_t curve_public[CURVE_KEY_SIZE];
     bool key_made, curve_made; /* by this run */
+    struct rejoin rejoin;
+    char origin[ORIGIN_MAX]; /* of the hub that answers */
+    bool known;              /* by that hub, and by the folder: nothing is to be done */
     struct arena arena;
 };
 
@@ -139,7 +144,7 @@ static int signing_key_ready(struct node_add *add, struct casebus_error *err)
     char path[PATH_MAX];
     if (file_path(add, "node.key", path, err))
         return -1;
-    if (access(path, F_OK) == 0)
+    if (add->rejoin.before || access(path, F_OK) == 0)
         return signing_key_load(&add->key, suite_get(SUITE_INTL), path, err);
     if (signing_key_generate(&add->key, suite_get(SUITE_INTL), err) || signing_key_save(add->key, path, err))
         return -1;
@@ -186,19 +191,16 @@ static int curve_key_ready(struct node_add *add, struct casebus_error *err)
     char path[PATH_MAX];
     if (file_path(add, "node.curve", path, err))
         return -1;
-    return access(path, F_OK) == 0 ? curve_key_load(add, path, err) : curve_key_make(add, path, err);
+    return add->rejoin.before || access(path, F_OK) == 0 ? curve_key_load(add, path, err)
+                                                         : curve_key_make(add, path, err);
 }
 
 static int keys_ready(struct node_add *add, struct casebus_error *err)
 {
-    char path[PATH_MAX];
-    if (file_path(add, "enrolment.json", path, err))
-        return -1;
-    if (access(path, F_OK) == 0) {
-        error_set(err, CASEBUS_EXISTS, _("'%s' holds a node already"), add->dir);
-        return error_hint(err, _("give another directory with --out"));
-    }
-    return dir_make(add->dir, err) || signing_key_ready(add, err) || curve_key_ready(add, err) ? -1 : 0;
+    return rejoin_open(&add->rejoin, add->dir, err) || dir_make(add->dir, err) ||
+                   signing_key_ready(add, err) || curve_key_ready(add, err)
+               ? -1
+               : 0;
 }
 
 /* ---- the request ---- */
@@ -296,17 +298,34 @@ static int enrolment_write(const struct node_add *add, json_t *enrolment, struct
     return r;
 }
 
-static int enrol(struct cli *cli, struct node_add *add, json_t *body, json_t **enrolment,
-                 struct casebus_error *err)
+/* Is it the hub that this folder knows, if it knows one? */
+static int hub_meet(struct cli *cli, struct node_add *add, struct casebus_error *err)
 {
     json_t *status;
     if (client_get(cli->client, &status, err, "/v1/status"))
         return -1;
-    int r = request_make(add, get_text(status, "origin"), body, err);
+    snprintf(add->origin, sizeof add->origin, "%s", get_text(status, "origin"));
+    const struct rejoin_wanted wanted = {add->name, add->department, add->area, add->origin,
+                                         get_text(status, "log_key")};
+    int r = add->rejoin.before ? rejoin_check(&add->rejoin, &wanted, err) : 0;
     json_decref(status);
-    if (r == 0)
-        r = client_post(cli->client, "/v1/nodes", body, enrolment, err);
-    return r == 0 ? enrolment_write(add, *enrolment, err) : -1;
+    return r;
+}
+
+static int answer_take(struct node_add *add, json_t *enrolment, struct casebus_error *err)
+{
+    int r = add->rejoin.before ? rejoin_take(&add->rejoin, enrolment, err) : 1;
+    add->known = r == 0;
+    return r > 0 ? enrolment_write(add, enrolment, err) : r;
+}
+
+static int enrol(struct cli *cli, struct node_add *add, json_t *body, json_t **enrolment,
+                 struct casebus_error *err)
+{
+    if (hub_meet(cli, add, err) || request_make(add, add->origin, body, err) ||
+        client_post(cli->client, "/v1/nodes", body, enrolment, err))
+        return -1;
+    return answer_take(add, *enrolment, err);
 }
 
 /* After a plain no, keys that were made for nothing go; after a broken connection the hub may have said yes.
@@ -324,6 +343,17 @@ static void keys_drop(const struct node_add *add, enum casebus_code code)
     rmdir(add->dir); /* if it is empty */
 }
 
+static void enrolled_print(const struct cli *cli, const struct node_add *add)
+{
+    const char *words =
+        add->known ? _("node '%s' is enrolled at %s already; %s stays as it is\n")
+        : add->rejoin.before
+            ? _("node '%s' is enrolled again at %s; its adapter goes on with the keys, the outbox and the "
+                "checkpoint that are in %s\n")
+            : _("node '%s' is enrolled at %s; its keys and enrolment.json are in %s\n");
+    fprintf(cli->out, words, add->name, add->origin, add->dir);
+}
+
 static int node_add(struct cli *cli, struct node_add *add)
 {
     struct casebus_error err = {0};
@@ -335,9 +365,9 @@ static int node_add(struct cli *cli, struct node_add *add)
     if (r == CLI_OK && cli->json)
         cli_print_json(cli, enrolment);
     else if (r == CLI_OK)
-        fprintf(cli->out, _("node '%s' is enrolled at %s; its keys and enrolment.json are in %s\n"),
-                add->name, get_text(enrolment, "origin"), add->dir);
+        enrolled_print(cli, add);
     json_decref(enrolment);
+    rejoin_close(&add->rejoin);
     json_decref(body);
     signing_key_free(add->key);
     arena_deinit(&add->arena);
@@ -351,9 +381,12 @@ int node_add_main(struct cli *cli, int argc, char **argv)
         .options = options,
         .parser = option_parse,
         .args_doc = N_("NAME"),
-        .doc = N_("Makes keys for a node in DIR, lets the running hub enrol it under NAME, and writes "
-                  "DIR/enrolment.json for its adapter.\vThe secrets node.key and node.curve are made in "
-                  "DIR and never leave it. If it was interrupted, run it again.")};
+        .doc =
+            N_("Makes keys for a node in DIR, lets the running hub enrol it under NAME, and writes "
+               "DIR/enrolment.json for its adapter.\vThe secrets node.key and node.curve are made in "
+               "DIR and never leave it. If it was interrupted, run it again. If the hub was restored from a "
+               "backup that does not know the node, run it again with the node's own DIR: its keys and its "
+               "outbox stay, and the adapter brings what the hub has lost.")};
     cli_parse(cli, &argp, argc, argv, &add);
     int code = cli_connect(cli);
     return code ? code : node_add(cli, &add);

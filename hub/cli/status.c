@@ -105,6 +105,7 @@ static int status_show(struct cli *cli)
         cli_print_json(cli, status);
     } else {
         field(cli, _("hub"), get_text(status, "origin"));
+        field(cli, _("log key"), get_text(status, "log_key"));
         if (get_bool(status, "running"))
             running_print(cli, status);
         else

@@ -3,7 +3,8 @@
  * The node says who it is in a statement that it signs itself; the console checks statement and signature,
  * issues the certificate with the hub's authority, and the hub commits all of it as an entry of the ledger.
  * The answer is all that the node has to know of the hub. The same statement again gets the same answer, so
- * that whoever lost it may ask again. */
+ * that whoever lost it may ask again: also when the hub was restored in between. It speaks then of the
+ * generation that certified the node; to the later one the node finds its way when it connects. */
 #include "hub/console/answers.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
@@ -34,6 +35,7 @@ struct enrolment {
     size_t authority_size;
     uint8_t certificate[CERTIFICATE_MAX];
     size_t certificate_size;
+    char origin[ORIGIN_MAX]; /* that the certificate names */
 };
 
 /* ---- what was asked ---- */
@@ -365,18 +367,27 @@ static int set_hub_curve_key(const struct call *call, struct casebus_error *err)
     return 0;
 }
 
-static int set_log_key(const struct call *call, struct casebus_error *err)
+static int set_log_key(const struct call *call, const char *origin, struct casebus_error *err)
 {
     char path[PATH_MAX], vkey[512];
     struct signing_key *key = NULL;
     if (key_path(call, "log.key", path, err) || signing_key_load(&key, suite_get(SUITE_INTL), path, err))
         return -1;
-    int r = note_vkey_format(vkey, sizeof vkey, call->hub->origin, signing_key_public(key));
+    int r = note_vkey_format(vkey, sizeof vkey, origin, signing_key_public(key));
     signing_key_free(key);
     if (r < 0)
-        return error_set(err, CASEBUS_KEY, _("the log's key cannot be written under the name '%s'"),
-                         call->hub->origin);
+        return error_set(err, CASEBUS_KEY, _("the log's key cannot be written under the name '%s'"), origin);
     set_text(call->answer, "log_key", vkey);
+    return 0;
+}
+
+static int origin_find(struct enrolment *enrolment, struct casebus_error *err)
+{
+    struct certificate_info info;
+    if (certificate_check(bytes_of(enrolment->certificate, enrolment->certificate_size),
+                          bytes_of(enrolment->authority, enrolment->authority_size), 0, &info, err))
+        return -1;
+    snprintf(enrolment->origin, sizeof enrolment->origin, "%.*s", ORIGIN_MAX - 1, info.origin);
     return 0;
 }
 
@@ -384,12 +395,12 @@ static int answer_fill(struct call *call, const struct enrolment *enrolment, str
 {
     set_number(call->answer, "format", 1);
     set_text(call->answer, "suite", "intl");
-    set_text(call->answer, "origin", call->hub->origin);
+    set_text(call->answer, "origin", enrolment->origin);
     set_text(call->answer, "node", enrolment->fields->node);
     set_text(call->answer, "department", enrolment->fields->department);
     set_text(call->answer, "area", enrolment->fields->area);
     set_text(call->answer, "endpoint", call->hub->endpoint);
-    if (set_hub_curve_key(call, err) || set_log_key(call, err) ||
+    if (set_hub_curve_key(call, err) || set_log_key(call, enrolment->origin, err) ||
         set_pem(call->answer, "authority", enrolment->authority, enrolment->authority_size, err) ||
         set_pem(call->answer, "certificate", enrolment->certificate, enrolment->certificate_size, err))
         return -1;
@@ -401,7 +412,8 @@ static int enrol(struct call *call, struct enrolment *enrolment, struct casebus_
     if (enrolment_read(call, enrolment, err) || authority_load(call, enrolment, err))
         return -1;
     int known = name_check(call, enrolment, err);
-    if (known < 0 || (known ? certificate_find(call, enrolment, err) : commit(call, enrolment, err)))
+    if (known < 0 || (known ? certificate_find(call, enrolment, err) : commit(call, enrolment, err)) ||
+        origin_find(enrolment, err))
         return -1;
     return answer_fill(call, enrolment, err);
 }

@@ -414,23 +414,46 @@ static void test_enrolment_refuses_names_that_are_taken(void **state)
     signing_key_free(newcomer.key);
 }
 
+/* What a node that is enrolled asks when it asks again. */
+static void desk_again(struct hub_fixture *fixture, struct newcomer *again)
+{
+    struct fixture_node *desk = hub_fixture_node(fixture, "desk");
+    newcomer_init(again);
+    signing_key_free(again->key);
+    again->key = desk->key;
+    again->statement.node = (char *)"desk";
+    again->statement.department = (char *)"市监局";
+    again->statement.public_key.data = (uint8_t *)signing_key_public(desk->key)->bytes;
+    memcpy(again->curve, desk->curve, CURVE_KEY_SIZE);
+}
+
 static void test_enrolment_asked_again_gets_the_same_certificate(void **state)
 {
     struct hub_fixture *fixture = *state;
     struct newcomer again;
-    newcomer_init(&again);
-    struct fixture_node *desk = hub_fixture_node(fixture, "desk");
-    struct signing_key *unused = again.key;
-    again.key = desk->key;
-    again.statement.node = (char *)"desk";
-    again.statement.department = (char *)"市监局";
-    again.statement.public_key.data = (uint8_t *)signing_key_public(desk->key)->bytes;
-    memcpy(again.curve, desk->curve, CURVE_KEY_SIZE);
+    desk_again(fixture, &again);
     json_t *answer =
         ask(fixture, "POST", "/v1/nodes", request_of(fixture, &again, "{\"publish\":true}"), 200);
     assert_non_null(strstr(text_at(answer, "certificate"), "BEGIN CERTIFICATE"));
     json_decref(answer);
-    signing_key_free(unused);
+}
+
+/* Whose enrolment.json was lost on the way, and the hub was restored since: what he gets belongs together. */
+static void test_enrolment_asked_again_after_a_restore_speaks_of_the_generation_that_certified(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer again;
+    desk_again(fixture, &again);
+    fixture->hub.origin = "js.example/exchange/2";
+    again.statement.origin = (char *)fixture->hub.origin;
+    json_t *answer =
+        ask(fixture, "POST", "/v1/nodes", request_of(fixture, &again, "{\"publish\":true}"), 200);
+    assert_string_equal(text_at(answer, "origin"), FIXTURE_ORIGIN);
+    assert_string_equal(text_at(answer, "log_key"), fixture->keys.log_vkey);
+    json_decref(answer);
+    answer = ask(fixture, "GET", "/v1/status", "", 200);
+    assert_int_equal(strncmp(text_at(answer, "log_key"), "js.example/exchange/2+", 22), 0);
+    json_decref(answer);
 }
 
 /* Whoever forgot a right and asks again must not believe that it was given. */
@@ -438,19 +461,11 @@ static void test_enrolment_asked_again_with_other_rights_is_refused(void **state
 {
     struct hub_fixture *fixture = *state;
     struct newcomer again;
-    newcomer_init(&again);
-    struct fixture_node *desk = hub_fixture_node(fixture, "desk");
-    struct signing_key *unused = again.key;
-    again.key = desk->key;
-    again.statement.node = (char *)"desk";
-    again.statement.department = (char *)"市监局";
-    again.statement.public_key.data = (uint8_t *)signing_key_public(desk->key)->bytes;
-    memcpy(again.curve, desk->curve, CURVE_KEY_SIZE);
+    desk_again(fixture, &again);
     const char *const rights[] = {"{}", "{\"publish\":true,\"receive_all\":true}", "{\"receive_all\":true}"};
     for (size_t i = 0; i < sizeof rights / sizeof rights[0]; i++)
         expect_error(fixture, "POST", "/v1/nodes", request_of(fixture, &again, rights[i]), 409, "CB-EXISTS");
     assert_int_equal(fixture->n_enrolled, 0);
-    signing_key_free(unused);
 }
 
 static void test_enrolment_checks_its_fields(void **state)
@@ -610,6 +625,7 @@ int main(void)
         claim(test_enrolment_refuses_what_is_not_signed_by_the_node),
         claim(test_enrolment_refuses_names_that_are_taken),
         claim(test_enrolment_asked_again_gets_the_same_certificate),
+        claim(test_enrolment_asked_again_after_a_restore_speaks_of_the_generation_that_certified),
         claim(test_enrolment_asked_again_with_other_rights_is_refused),
         claim(test_enrolment_checks_its_fields),
         claim(test_a_case_is_proved_with_all_who_signed),

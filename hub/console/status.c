@@ -95,10 +95,20 @@ static int stores_json(const struct console_hub *hub, json_t *json, struct caseb
     return r;
 }
 
+/* What everybody else has to know to check this ledger. */
+static void log_key_set(json_t *json, const struct console_hub *hub)
+{
+    char vkey[VKEY_MAX];
+    bool known = hub->log_key &&
+                 note_vkey_format(vkey, sizeof vkey, hub->origin, signing_key_public(hub->log_key)) > 0;
+    set_text(json, "log_key", known ? vkey : NULL);
+}
+
 int handle_status(struct call *call, struct casebus_error *err)
 {
     struct hub_status *status = hub_status_get(call->hub);
     set_text(call->answer, "origin", call->hub->origin);
+    log_key_set(call->answer, call->hub);
     set_text(call->answer, "software", "casebus-hub/" CASEBUS_RELEASE);
     set_text(call->answer, "endpoint", call->hub->endpoint);
     set_text(call->answer, "monitor", call->hub->monitor);

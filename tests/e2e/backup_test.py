@@ -484,6 +484,75 @@ class Following(Restores):
         self.assertEqual(self.records(), self.expected(office, quiet))
         self.hub.verify()
 
+    def join_again(self, office, *rights, expect=0):
+        """What the operator types for a node that the restored hub does not know."""
+        done = self.hub.casebus("node", "add", office.name, "--out", office.dir, "--department", office.name,
+                                "--area", "320100", *(rights or ("--publish",)))
+        self.assertEqual(done.code, expect, done.said)
+        return done.said
+
+    def test_a_node_that_was_enrolled_after_the_backup_joins_again_and_loses_nothing(self):
+        office = self.office("office")
+        self.publish(office, 50)
+        self.backup()
+        late = self.office("late")
+        self.publish(late, 80)
+        first = (late.dir / "enrolment.json").read_bytes()
+        for generation in (2, 3):  # and a second time, from the same backup
+            keys = [(late.dir / name).read_bytes() for name in ("node.key", "node.curve")]
+            self.lose(late.dir / "checkpoint").start()
+            self.assertNotIn("late", self.hub.nodes())
+            late.launch()
+            late.process.wait_for("does not know this node's key")
+            self.assertIn(f"enrolled again at e2e.example/exchange/{generation}", self.join_again(late))
+            late.process.wait_for("SENT-AGAIN")
+            harness.wait_until("the late one's events are back", lambda: len(self.records()) == 50 + late.rows)
+            self.assertEqual(late.process.stop(), 0)
+            self.publish(late, 80 + generation)
+            self.publish(office, 50 + generation)
+            self.assertEqual(self.records(), self.expected(office, late))
+            self.assertEqual([(late.dir / name).read_bytes() for name in ("node.key", "node.curve")], keys)
+            self.assertIn("stays as it is", self.join_again(late))
+            self.hub.verify()
+            shutil.rmtree(self.world.path / "gone")
+        evidence = late.dir / "evidence"
+        self.assertEqual((evidence / "enrolment-generation-1.json").read_bytes(), first)
+        self.assertEqual(sorted(path.name for path in evidence.iterdir()),
+                         [f"{what}-generation-{n}{end}" for what, end in (("checkpoint", ""), ("enrolment", ".json"))
+                          for n in (1, 2)])
+
+    def test_a_receiver_that_was_enrolled_after_the_backup_goes_on(self):
+        office = self.office("office")
+        self.publish(office, 20)
+        self.backup()
+        late = self.office("late", receive=True)
+        late.launch()
+        self.publish(office, 60)
+        late.wait_received(40)
+        self.assertEqual(late.process.stop(), 0)
+        self.lose(late.dir / "checkpoint").start()
+        self.join_again(late, "--receive-all", "--parts", "identity,contact,form,opinion")
+        late.launch()
+        self.publish(office, 70)
+        wanted = {f"office-{i % 7}#{i}" for i in range(20, 70)}
+        harness.wait_until("it has every record", lambda: {line["record_id"] for line in late.received()} == wanted)
+
+    def test_only_the_same_node_of_the_same_hub_joins_again(self):
+        office = self.office("office")
+        before = (office.dir / "enrolment.json").read_bytes()
+        other = harness.Office(self.world, self.hub, "another")
+        other.dir = office.dir
+        self.assertIn("holds a node already: 'office'", self.join_again(other, expect=1))
+        stranger = self.world.hub("stranger").start()
+        self.hub, hub = stranger, self.hub
+        self.assertIn("its log key is another one", self.join_again(office, expect=1))
+        self.assertEqual(stranger.ask("node", "list")["nodes"], [])
+        self.hub = hub
+        self.assertEqual((office.dir / "enrolment.json").read_bytes(), before)
+        (office.dir / "node.key").unlink()
+        self.assertIn("node.key", self.join_again(office, expect=1))
+        self.assertFalse((office.dir / "node.key").exists())
+
     def test_a_second_loss_is_followed_too(self):
         office, quiet = self.office("office"), self.office("quiet")
         self.publish(office, 50)
