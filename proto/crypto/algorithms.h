@@ -25,10 +25,11 @@ struct sealing {
 };
 
 struct signing {
-    const char *key_type; /* OpenSSL's name */
+    const char *key_type;          /* OpenSSL's name */
+    const char *digest;            /* that is signed, OpenSSL's name; NULL: the algorithm hashes for itself */
+    const char *distinguishing_id; /* that is signed along (SM2); NULL: none */
     size_t public_size;
     int certificate_nid;                      /* signature algorithm of certificates */
-    const EVP_MD *(*certificate_md)(void);    /* digest that X509_sign wants, may be NULL */
     EVP_PKEY *(*generate)(void);              /* NULL when OpenSSL fails */
     EVP_PKEY *(*import)(struct bytes public); /* NULL when the bytes are no usable public key */
     bool (*export)(const EVP_PKEY *key, uint8_t public[PUBLIC_KEY_SIZE]);
@@ -42,7 +43,8 @@ struct suite {
     const char *digest; /* OpenSSL's name */
     const struct sealing *sealing;
     const struct signing *signing;
-    EVP_MD *md; /* fetched once */
+    bool offered; /* by this OpenSSL */
+    EVP_MD *md;   /* fetched once */
     EVP_CIPHER *cipher;
 };
 
@@ -55,14 +57,25 @@ struct crypter {
     uint8_t random[RANDOM_POOL];
     bool sealed_before;            /* sealer has the schedule of... */
     uint8_t sealed_with[KEY_SIZE]; /* ...this key: a body's items are sealed under one */
+    uint8_t derived[KEY_SIZE];     /* what the sealing made of it, if it derives keys */
 };
 
 extern const struct sealing sealing_gcm;
+extern const struct sealing sealing_sm4;
 extern const struct signing signing_ed25519;
+extern const struct signing signing_sm2;
 
 /* Stops the process when OpenSSL fails at what cannot fail with contexts that were set up (or memory is out):
  * going on would mean unhashed or unsealed data. */
 void crypto_must(int ok);
+/* OpenSSL counts in int. */
+#define CHUNK_MAX ((size_t)1 << 30)
+/* @in under the key that @ctx has, to as many bytes at @out. */
+void crypto_cipher(EVP_CIPHER_CTX *ctx, struct bytes in, uint8_t *out);
+
+/* Makes @ctx ready to sign or to check with @key, with digest and distinguishing id. */
+bool signing_begin(EVP_MD_CTX *ctx, const struct signing *signing, EVP_PKEY *key);
+bool checking_begin(EVP_MD_CTX *ctx, const struct signing *signing, EVP_PKEY *key);
 
 /* The suite whose signature keys are of @key's type, or NULL. */
 const struct suite *suite_of_key(const EVP_PKEY *key);

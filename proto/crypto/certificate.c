@@ -181,9 +181,11 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 static bool sign_out(X509 *cert, const struct signing_key *key, uint8_t *out, size_t *sizep)
 {
     EVP_PKEY *pkey = signing_key_pkey(key);
-    const struct suite *suite = suite_of_key(pkey);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = ctx && signing_begin(ctx, suite_of_key(pkey)->signing, pkey) && X509_sign_ctx(cert, ctx) > 0;
 
-    if (X509_sign(cert, pkey, suite->signing->certificate_md()) <= 0)
+    EVP_MD_CTX_free(ctx);
+    if (!ok)
         return false;
     int size = i2d_X509(cert, NULL);
     if (size <= 0 || size > CERTIFICATE_MAX)
@@ -364,6 +366,20 @@ static int check_time(const char *who, int64_t not_before, int64_t not_after, in
     return 0;
 }
 
+/* X509_verify signs along what the certificate object is told, and what it is not told not. */
+static bool tell_id(X509 *cert, const char *id)
+{
+    ASN1_OCTET_STRING *told = id ? ASN1_OCTET_STRING_new() : NULL;
+
+    if (told && ASN1_OCTET_STRING_set(told, (const uint8_t *)id, (int)strlen(id)) != 1) {
+        ASN1_OCTET_STRING_free(told);
+        return false;
+    }
+    if (told)
+        X509_set0_distinguishing_id(cert, told);
+    return told || !id;
+}
+
 /* The algorithm is the one that @authority_key's suite signs with, and the signature holds. */
 static bool signature_holds(X509 *cert, EVP_PKEY *authority_key)
 {
@@ -375,7 +391,8 @@ static bool signature_holds(X509 *cert, EVP_PKEY *authority_key)
         return false;
     X509_get0_signature(NULL, &algorithm, cert);
     X509_ALGOR_get0(NULL, &type, NULL, algorithm);
-    bool ok = type == V_ASN1_UNDEF /* RFC 8410: no parameters */ && X509_verify(cert, authority_key) == 1;
+    bool ok = type == V_ASN1_UNDEF /* RFC 8410: no parameters; SM2's are written without, too */ &&
+              tell_id(cert, suite->signing->distinguishing_id) && X509_verify(cert, authority_key) == 1;
     ERR_clear_error();
     return ok;
 }

@@ -22,6 +22,30 @@ struct verifier {
     EVP_PKEY *pkey;
 };
 
+/* OpenSSL 3.0 takes an id behind the beginning only, and refuses it among the parameters of the beginning. */
+static bool give_id(EVP_PKEY_CTX *ctx, const struct signing *signing)
+{
+    const char *id = signing->distinguishing_id;
+
+    return !id || EVP_PKEY_CTX_set1_id(ctx, id, (int)strlen(id)) == 1;
+}
+
+bool signing_begin(EVP_MD_CTX *ctx, const struct signing *signing, EVP_PKEY *key)
+{
+    EVP_PKEY_CTX *inner = NULL; /* belongs to @ctx */
+
+    return EVP_DigestSignInit_ex(ctx, &inner, signing->digest, NULL, NULL, key, NULL) == 1 &&
+           give_id(inner, signing);
+}
+
+bool checking_begin(EVP_MD_CTX *ctx, const struct signing *signing, EVP_PKEY *key)
+{
+    EVP_PKEY_CTX *inner = NULL;
+
+    return EVP_DigestVerifyInit_ex(ctx, &inner, signing->digest, NULL, NULL, key, NULL) == 1 &&
+           give_id(inner, signing);
+}
+
 bool public_key_from(struct public_key *public, const EVP_PKEY *key)
 {
     const struct suite *suite = suite_of_key(key);

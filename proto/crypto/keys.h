@@ -4,8 +4,8 @@
 
 #include "proto/crypto/suite.h"
 
-#define SIGNATURE_SIZE  64 /* Ed25519 (RFC 8032); SM2 in a gm suite: r ‖ s, 32 bytes each */
-#define PUBLIC_KEY_SIZE 64 /* room for any suite; Ed25519 uses the first 32 */
+#define SIGNATURE_SIZE  64 /* Ed25519 (RFC 8032), or SM2's r ‖ s, 32 bytes each */
+#define PUBLIC_KEY_SIZE 64 /* room for any suite: Ed25519 uses the first 32; SM2's x ‖ y */
 #define KEY_ID_SIZE     16
 
 struct signing_key;

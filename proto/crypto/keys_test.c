@@ -1,8 +1,10 @@
-/* Signing keys against RFC 8032, and their files. */
+/* Signing keys against RFC 8032 and GB/T 32918, and their files. */
 #include "proto/crypto/keys.h"
 
 #include "proto/base/files.h"
 
+#include <openssl/bn.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <pthread.h>
@@ -16,20 +18,33 @@
 #include <cmocka.h>
 
 struct fixture {
+    const struct suite *suite;
     char dir[64];
     char path[96];
 };
 
-static int setup(void **state)
+static int setup_suite(void **state, enum suite_id id)
 {
     struct fixture *f = calloc(1, sizeof *f);
 
     assert_non_null(f);
+    f->suite = suite_get(id);
+    assert_non_null(f->suite);
     snprintf(f->dir, sizeof f->dir, "/tmp/keys_test.XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     assert_int_equal(path_join(f->path, sizeof f->path, f->dir, "node.key"), 0);
     *state = f;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_suite(state, SUITE_INTL);
+}
+
+static int setup_gm(void **state)
+{
+    return setup_suite(state, SUITE_GM);
 }
 
 static int teardown(void **state)
@@ -203,6 +218,246 @@ static void test_verifier_refuses_what_is_no_key(void **state)
     assert_null(verifier_free(NULL));
 }
 
+/* --- SM2 -------------------------------------------------------------------------------------------------
+ */
+
+/* GB/T 32918.5-2017, appendix A.2: key, message and signature. */
+static const char sm2_secret[] = "3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8";
+static const char sm2_public[] = "09f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020"
+                                 "ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13";
+static const char sm2_signature[] = "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3"
+                                    "b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa";
+
+static const struct suite *gm(void)
+{
+    return suite_get(SUITE_GM);
+}
+
+static struct verifier *sm2_verifier(const char *public)
+{
+    struct public_key key = {.suite = SUITE_GM, .size = 64};
+
+    assert_true(hex_decode(key.bytes, 64, public));
+    return verifier_new(&key);
+}
+
+/* The standard's key as a PKCS#8 file, its public half in one of the forms of SEC 1. */
+static void write_sm2_key(const char *path, const char *form)
+{
+    char command[400];
+    char der[] = "/tmp/keys_test.der.XXXXXX";
+    static const char head[] = "30770201010420";
+    static const char middle[] = "a00a06082a811ccf5501822da144034200"
+                                 "04";
+    uint8_t bytes[121];
+    char hex[243];
+    int fd = mkstemp(der);
+
+    assert_true(fd >= 0);
+    snprintf(hex, sizeof hex, "%s%s%s%s", head, sm2_secret, middle, sm2_public);
+    assert_true(hex_decode(bytes, sizeof bytes, hex));
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    close(fd);
+    snprintf(command, sizeof command,
+             "openssl ec -inform DER -in %s -conv_form %s 2>/dev/null |"
+             " openssl pkcs8 -topk8 -nocrypt -out %s && chmod 600 %s",
+             der, form, path, path);
+    assert_int_equal(system(command), 0);
+    unlink(der);
+}
+
+static void test_signature_of_gb_t_32918_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct signing_key *key;
+    uint8_t signature[SIGNATURE_SIZE];
+    uint8_t public[64];
+
+    write_sm2_key(f->path, "uncompressed");
+    assert_int_equal(signing_key_load(&key, gm(), f->path, NULL), 0);
+    assert_true(hex_decode(public, sizeof public, sm2_public));
+    assert_int_equal(signing_key_public(key)->size, 64);
+    assert_memory_equal(signing_key_public(key)->bytes, public, sizeof public);
+    signing_key_free(key);
+
+    struct verifier *verifier = sm2_verifier(sm2_public);
+    assert_non_null(verifier);
+    assert_true(hex_decode(signature, sizeof signature, sm2_signature));
+    assert_true(verifier_check(verifier, bytes_of_text("message digest"), signature));
+    assert_false(verifier_check(verifier, bytes_of_text("message Digest"), signature));
+    verifier_free(verifier);
+}
+
+/* A point's other form would be a second name for a key. */
+static void test_compressed_point_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct casebus_error err;
+    struct signing_key *key;
+
+    write_sm2_key(f->path, "compressed");
+    assert_int_equal(signing_key_load(&key, gm(), f->path, &err), -1);
+    assert_int_equal(err.code, CASEBUS_KEY);
+}
+
+static void assert_sm2_refuses(const struct verifier *verifier, const char *r, const char *s)
+{
+    uint8_t signature[SIGNATURE_SIZE];
+
+    assert_true(hex_decode(signature, 32, r) && hex_decode(signature + 32, 32, s));
+    assert_false(verifier_check(verifier, bytes_of_text("message digest"), signature));
+}
+
+static void test_sm2_refuses_every_altered_bit_and_numbers_out_of_range(void **state)
+{
+    static const char zero[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    static const char order[] = "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123";
+    static const char largest[] = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+    struct verifier *verifier = sm2_verifier(sm2_public);
+    uint8_t signature[SIGNATURE_SIZE];
+    char r[65] = {0};
+
+    (void)state;
+    memcpy(r, sm2_signature, 64);
+    assert_true(hex_decode(signature, sizeof signature, sm2_signature));
+    for (size_t i = 0; i < sizeof signature * 8; i++) {
+        signature[i / 8] ^= (uint8_t)(1 << i % 8);
+        assert_false(verifier_check(verifier, bytes_of_text("message digest"), signature));
+        signature[i / 8] ^= (uint8_t)(1 << i % 8);
+    }
+    const char *const bad[] = {zero, order, largest};
+    for (size_t i = 0; i < 3; i++) {
+        assert_sm2_refuses(verifier, bad[i], sm2_signature + 64);
+        assert_sm2_refuses(verifier, r, bad[i]);
+        assert_sm2_refuses(verifier, bad[i], bad[i]);
+    }
+    verifier_free(verifier);
+}
+
+static void test_sm2_refuses_what_is_no_point(void **state)
+{
+    static const char zero[] = "0000000000000000000000000000000000000000000000000000000000000000"
+                               "0000000000000000000000000000000000000000000000000000000000000000";
+    struct public_key key = {.suite = SUITE_GM, .size = 64};
+
+    (void)state;
+    assert_null(sm2_verifier(zero));
+    for (size_t bit = 0; bit < 512; bit++) {
+        assert_true(hex_decode(key.bytes, 64, sm2_public));
+        key.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_null(verifier_new(&key));
+    }
+    memset(key.bytes, 0xff, sizeof key.bytes); /* not below p */
+    assert_null(verifier_new(&key));
+    assert_true(hex_decode(key.bytes, 64, sm2_public));
+    key.size = 32;
+    assert_null(verifier_new(&key));
+}
+
+/* Runs the openssl command in the fixture's directory. */
+static int openssl(const struct fixture *f, const char *arguments)
+{
+    char command[600];
+
+    snprintf(command, sizeof command, "cd %s && openssl %s >/dev/null 2>&1", f->dir, arguments);
+    return system(command);
+}
+
+static void write_der(const struct fixture *f, const uint8_t signature[SIGNATURE_SIZE])
+{
+    char path[128];
+    uint8_t der[80];
+    uint8_t *p = der;
+    ECDSA_SIG *numbers = ECDSA_SIG_new();
+
+    ECDSA_SIG_set0(numbers, BN_bin2bn(signature, 32, NULL), BN_bin2bn(signature + 32, 32, NULL));
+    int size = i2d_ECDSA_SIG(numbers, &p);
+    ECDSA_SIG_free(numbers);
+    snprintf(path, sizeof path, "%s/signature", f->dir);
+    assert_int_equal(file_write(path, bytes_of(der, (size_t)size), 0600, NULL), 0);
+}
+
+static void read_der(const struct fixture *f, uint8_t signature[SIGNATURE_SIZE])
+{
+    char path[128];
+    struct buffer der = {0};
+
+    snprintf(path, sizeof path, "%s/signature", f->dir);
+    assert_int_equal(file_read(path, 100, &der, NULL), 0);
+    const uint8_t *p = der.data;
+    ECDSA_SIG *numbers = d2i_ECDSA_SIG(NULL, &p, (long)der.size);
+    assert_non_null(numbers);
+    assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_r(numbers), signature, 32), 32);
+    assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_s(numbers), signature + 32, 32), 32);
+    ECDSA_SIG_free(numbers);
+    buffer_deinit(&der);
+}
+
+static void test_openssl_command_and_we_take_each_others_sm2_signatures(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes text = bytes_of_text("received 2026-11-25");
+    struct signing_key *key;
+    uint8_t signature[SIGNATURE_SIZE];
+    char path[128];
+
+    assert_int_equal(signing_key_generate(&key, gm(), NULL), 0);
+    assert_int_equal(signing_key_save(key, f->path, NULL), 0);
+    snprintf(path, sizeof path, "%s/text", f->dir);
+    assert_int_equal(file_write(path, text, 0600, NULL), 0);
+    assert_int_equal(openssl(f, "pkey -in node.key -pubout -out public"), 0);
+
+    signing_key_sign(key, text, signature);
+    write_der(f, signature);
+    assert_int_equal(openssl(f,
+                             "dgst -sm3 -verify public -sigopt distid:1234567812345678 -signature signature"
+                             " text"),
+                     0);
+    assert_int_not_equal(
+        openssl(f, "dgst -sm3 -verify public -sigopt distid:another -signature signature text"), 0);
+
+    struct verifier *verifier = verifier_new(signing_key_public(key));
+    assert_int_equal(
+        openssl(f, "dgst -sm3 -sign node.key -sigopt distid:1234567812345678 -out signature text"), 0);
+    read_der(f, signature);
+    assert_true(verifier_check(verifier, text, signature));
+    assert_int_equal(openssl(f, "dgst -sm3 -sign node.key -out signature text"), 0); /* without an id */
+    read_der(f, signature);
+    assert_false(verifier_check(verifier, text, signature));
+    verifier_free(verifier);
+    signing_key_free(key);
+    static const char *const made[] = {"public", "text", "signature"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", f->dir, made[i]);
+        unlink(path);
+    }
+}
+
+static void test_keys_of_one_suite_are_none_of_the_other(void **state)
+{
+    struct fixture *f = *state;
+    struct signing_key *key;
+    struct signing_key *other;
+    struct casebus_error err;
+    const struct suite *suites[] = {intl(), gm()};
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(signing_key_generate(&key, suites[i], NULL), 0);
+        assert_int_equal(signing_key_save(key, f->path, NULL), 0);
+        assert_int_equal(signing_key_load(&other, suites[1 - i], f->path, &err), -1);
+        assert_int_equal(err.code, CASEBUS_KEY);
+        assert_non_null(strstr(err.text, i ? "ED25519" : "SM2"));
+        struct public_key public = *signing_key_public(key);
+        public.suite = suite_id(suites[1 - i]);
+        assert_null(verifier_new(&public));
+        signing_key_free(key);
+        unlink(f->path);
+    }
+}
+
+/* --- files -----------------------------------------------------------------------------------------------
+ */
+
 static void test_saved_key_is_loaded_and_never_replaced(void **state)
 {
     struct fixture *f = *state;
@@ -211,11 +466,11 @@ static void test_saved_key_is_loaded_and_never_replaced(void **state)
     struct signing_key *loaded;
     struct stat st;
 
-    assert_int_equal(signing_key_generate(&key, intl(), &err), 0);
+    assert_int_equal(signing_key_generate(&key, f->suite, &err), 0);
     assert_int_equal(signing_key_save(key, f->path, &err), 0);
     assert_int_equal(stat(f->path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    assert_int_equal(signing_key_load(&loaded, intl(), f->path, &err), 0);
+    assert_int_equal(signing_key_load(&loaded, f->suite, f->path, &err), 0);
     assert_true(public_key_equal(signing_key_public(loaded), signing_key_public(key)));
     signing_key_free(loaded);
 
@@ -325,12 +580,12 @@ static void *share(void *self)
 
 static void test_threads_share_a_key_and_a_verifier(void **state)
 {
+    struct fixture *f = *state;
     struct signing_key *key;
     struct sharer sharers[4];
     pthread_t threads[4];
 
-    (void)state;
-    assert_int_equal(signing_key_generate(&key, intl(), NULL), 0);
+    assert_int_equal(signing_key_generate(&key, f->suite, NULL), 0);
     struct verifier *verifier = verifier_new(signing_key_public(key));
     for (int i = 0; i < 4; i++) {
         sharers[i] = (struct sharer){.key = key, .verifier = verifier};
@@ -353,8 +608,17 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_saved_key_is_loaded_and_never_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_others_can_read_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_without_a_usable_key_is_refused, setup, teardown),
-        cmocka_unit_test(test_threads_share_a_key_and_a_verifier),
+        cmocka_unit_test_setup_teardown(test_threads_share_a_key_and_a_verifier, setup, teardown),
         cmocka_unit_test(test_key_id_is_a_hash_over_suite_and_key),
+        cmocka_unit_test_setup_teardown(test_signature_of_gb_t_32918_holds, setup_gm, teardown),
+        cmocka_unit_test_setup_teardown(test_compressed_point_is_refused, setup_gm, teardown),
+        cmocka_unit_test(test_sm2_refuses_every_altered_bit_and_numbers_out_of_range),
+        cmocka_unit_test(test_sm2_refuses_what_is_no_point),
+        cmocka_unit_test_setup_teardown(test_openssl_command_and_we_take_each_others_sm2_signatures, setup_gm,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_keys_of_one_suite_are_none_of_the_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_saved_key_is_loaded_and_never_replaced, setup_gm, teardown),
+        cmocka_unit_test_setup_teardown(test_threads_share_a_key_and_a_verifier, setup_gm, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

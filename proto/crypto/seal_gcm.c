@@ -9,9 +9,6 @@ static bool gcm_prepare(struct crypter *crypter)
            EVP_DecryptInit_ex2(crypter->opener, cipher, NULL, NULL, NULL) == 1;
 }
 
-/* OpenSSL counts in int. */
-#define CHUNK_MAX ((size_t)1 << 30)
-
 static void gcm_aad(EVP_CIPHER_CTX *ctx, struct bytes aad)
 {
     int n;
@@ -19,17 +16,6 @@ static void gcm_aad(EVP_CIPHER_CTX *ctx, struct bytes aad)
     for (size_t done = 0; done < aad.size;) {
         size_t chunk = aad.size - done < CHUNK_MAX ? aad.size - done : CHUNK_MAX;
         crypto_must(EVP_CipherUpdate(ctx, NULL, &n, aad.data + done, (int)chunk));
-        done += chunk;
-    }
-}
-
-static void gcm_text(EVP_CIPHER_CTX *ctx, struct bytes in, uint8_t *out)
-{
-    int n;
-
-    for (size_t done = 0; done < in.size;) {
-        size_t chunk = in.size - done < CHUNK_MAX ? in.size - done : CHUNK_MAX;
-        crypto_must(EVP_CipherUpdate(ctx, out + done, &n, in.data + done, (int)chunk));
         done += chunk;
     }
 }
@@ -47,7 +33,7 @@ static void gcm_seal(struct crypter *crypter, const uint8_t key[KEY_SIZE], const
     memcpy(crypter->sealed_with, key, KEY_SIZE);
     memcpy(out, nonce, NONCE_SIZE);
     gcm_aad(ctx, aad);
-    gcm_text(ctx, plain, out + NONCE_SIZE);
+    crypto_cipher(ctx, plain, out + NONCE_SIZE);
     crypto_must(EVP_EncryptFinal_ex(ctx, none, &n));
     crypto_must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, out + NONCE_SIZE + plain.size));
 }
@@ -65,7 +51,7 @@ static bool gcm_open(struct crypter *crypter, const uint8_t key[KEY_SIZE], struc
     crypto_must(EVP_DecryptInit_ex2(ctx, NULL, key, sealed.data, NULL));
     crypto_must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag));
     gcm_aad(ctx, aad);
-    gcm_text(ctx, text, out);
+    crypto_cipher(ctx, text, out);
     if (EVP_DecryptFinal_ex(ctx, none, &n) == 1)
         return true;
     secret_clear(out, text.size); /* nobody shall act on what was not authentic */

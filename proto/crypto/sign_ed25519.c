@@ -87,7 +87,7 @@ static bool ed25519_sign(EVP_PKEY *key, struct bytes message, uint8_t signature[
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     size_t size = SIGNATURE_SIZE;
-    bool ok = ctx && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key, NULL) == 1 &&
+    bool ok = ctx && signing_begin(ctx, &signing_ed25519, key) &&
               EVP_DigestSign(ctx, signature, &size, message.data, message.size) == 1 &&
               size == SIGNATURE_SIZE;
 
@@ -99,7 +99,7 @@ static bool ed25519_check(EVP_PKEY *key, struct bytes message, const uint8_t sig
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
-    crypto_must(ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, key, NULL) == 1);
+    crypto_must(ctx && checking_begin(ctx, &signing_ed25519, key));
     bool ok = EVP_DigestVerify(ctx, signature, SIGNATURE_SIZE, message.data, message.size) == 1;
     EVP_MD_CTX_free(ctx);
     if (!ok)
@@ -107,16 +107,10 @@ static bool ed25519_check(EVP_PKEY *key, struct bytes message, const uint8_t sig
     return ok;
 }
 
-static const EVP_MD *ed25519_certificate_md(void)
-{
-    return NULL; /* Ed25519 hashes for itself (RFC 8410) */
-}
-
 const struct signing signing_ed25519 = {
     .key_type = "ED25519",
     .public_size = ED25519_SIZE,
     .certificate_nid = NID_ED25519,
-    .certificate_md = ed25519_certificate_md,
     .generate = ed25519_generate,
     .import = ed25519_import,
     .export = ed25519_export,

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -25,7 +26,18 @@ void crypto_must(int ok)
     abort();
 }
 
-/* One row a suite: gm is added here. */
+void crypto_cipher(EVP_CIPHER_CTX *ctx, struct bytes in, uint8_t *out)
+{
+    int n;
+
+    for (size_t done = 0; done < in.size;) {
+        size_t chunk = in.size - done < CHUNK_MAX ? in.size - done : CHUNK_MAX;
+        crypto_must(EVP_CipherUpdate(ctx, out + done, &n, in.data + done, (int)chunk));
+        done += chunk;
+    }
+}
+
+/* One row a suite. */
 static struct suite suites[] = {
     {
         .id = SUITE_INTL,
@@ -34,20 +46,34 @@ static struct suite suites[] = {
         .sealing = &sealing_gcm,
         .signing = &signing_ed25519,
     },
+    {
+        .id = SUITE_GM,
+        .name = "gm",
+        .digest = "SM3",
+        .sealing = &sealing_sm4,
+        .signing = &signing_sm2,
+    },
 };
 #define N_SUITES (sizeof suites / sizeof *suites)
 
 static pthread_once_t suites_once = PTHREAD_ONCE_INIT;
 
+/* Some builds of OpenSSL come without the national algorithms; a hub of intl does not miss them. */
 static void suites_fetch(void)
 {
     for (size_t i = 0; i < N_SUITES; i++) {
+        EVP_KEYMGMT *keys = EVP_KEYMGMT_fetch(NULL, suites[i].signing->key_type, NULL);
         suites[i].md = EVP_MD_fetch(NULL, suites[i].digest, NULL);
         suites[i].cipher = EVP_CIPHER_fetch(NULL, suites[i].sealing->cipher, NULL);
-        crypto_must(suites[i].md && suites[i].cipher);
+        suites[i].offered = suites[i].md && suites[i].cipher && keys;
+        EVP_KEYMGMT_free(keys);
+        crypto_must(suites[i].offered || suites[i].id != SUITE_INTL);
+        if (!suites[i].offered)
+            continue;
         assert(EVP_MD_get_size(suites[i].md) == DIGEST_SIZE);
         assert(EVP_MD_get_block_size(suites[i].md) == DIGEST_BLOCK);
     }
+    ERR_clear_error();
 }
 
 const struct suite *suite_get(enum suite_id id)
@@ -55,7 +81,7 @@ const struct suite *suite_get(enum suite_id id)
     pthread_once(&suites_once, suites_fetch);
     for (size_t i = 0; i < N_SUITES; i++)
         if (suites[i].id == id)
-            return &suites[i];
+            return suites[i].offered ? &suites[i] : NULL;
     return NULL;
 }
 

@@ -1,7 +1,7 @@
 /* Suite: one consistent choice of hash, MAC, cipher and signature. Everything above asks a suite, never an
  * algorithm.
  *
- * intl: SHA-256, HMAC-SHA-256, AES-256-GCM, Ed25519. gm (a later step, same shapes): SM3, HMAC-SM3, SM4-CTR +
+ * intl: SHA-256, HMAC-SHA-256, AES-256-GCM, Ed25519. gm, the national algorithms: SM3, HMAC-SM3, SM4-CTR with
  * HMAC-SM3, SM2. All digests are 32 bytes. Algorithms are fetched once (OpenSSL 3: an implicit fetch costs
  * more than hashing an event). */
 #ifndef CRYPTO_SUITE_H
@@ -18,7 +18,7 @@ enum suite_id { SUITE_INTL = 1, SUITE_GM = 2 };
 
 struct suite; /* immutable, shared by all threads */
 
-/* The suite, set up on first use; NULL when this build has none of that id. */
+/* The suite, set up on first use; NULL when there is none of that id, or OpenSSL was built without it. */
 const struct suite *suite_get(enum suite_id id);
 const struct suite *suite_by_name(const char *name); /* "intl", "gm" */
 enum suite_id suite_id(const struct suite *suite);
