@@ -225,13 +225,10 @@ int confirmed_take(struct confirmed *confirmed, const struct witness *witness,
 
 static void tell(struct confirmed *confirmed)
 {
-    char since[40], at[40], last[160];
-    time_t since_s = (time_t)(confirmed->unconfirmed_since_us / 1000000),
-           at_s = (time_t)confirmed->newest_at_s;
-    struct tm parts;
+    char since[CLOCK_TEXT], at[CLOCK_TEXT], last[160];
 
-    strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", localtime_r(&since_s, &parts));
-    strftime(at, sizeof at, "%Y-%m-%d %H:%M:%S", localtime_r(&at_s, &parts));
+    clock_text(since, (time_t)(confirmed->unconfirmed_since_us / 1000000));
+    clock_text(at, (time_t)confirmed->newest_at_s);
     if (confirmed->newest.size)
         snprintf(last, sizeof last, _("the last confirmation was given at %s for %" PRIu64 " entries"), at,
                  confirmed->newest.size);

@@ -9,7 +9,6 @@
 
 #include <jansson.h>
 #include <limits.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -118,26 +117,13 @@ static int log_key_take(struct reading *reading, struct casebus_error *err)
 static int pem_take(struct reading *reading, const char *name, uint8_t out[CERTIFICATE_MAX], size_t *size,
                     struct casebus_error *err)
 {
-    char *kind = NULL, *header = NULL;
-    unsigned char *der = NULL;
-    long length = 0;
     const char *text = text_get(reading, name, err);
-    BIO *bio = text ? BIO_new_mem_buf(text, -1) : NULL;
-    if (!bio)
-        return text ? error_set(err, CASEBUS_NO_MEMORY, _("no memory to read '%s'"), reading->path) : -1;
-    bool good = PEM_read_bio(bio, &kind, &header, &der, &length) == 1 && strcmp(kind, PEM_STRING_X509) == 0 &&
-                length > 0 && length <= CERTIFICATE_MAX;
-    if (good) {
-        memcpy(out, der, (size_t)length);
-        *size = (size_t)length;
-    }
-    OPENSSL_free(kind);
-    OPENSSL_free(header);
-    OPENSSL_free(der);
-    BIO_free(bio);
-    return good ? 0
-                : error_set(err, CASEBUS_CERTIFICATE, _("'%s': \"%s\" is not a certificate in PEM"),
-                            reading->path, name);
+    if (!text)
+        return -1;
+    return certificate_from_pem(bytes_of_text(text), out, size)
+               ? 0
+               : error_set(err, CASEBUS_CERTIFICATE, _("'%s': \"%s\" is not a certificate in PEM"),
+                           reading->path, name);
 }
 
 /* The path of the key file that @name says. */

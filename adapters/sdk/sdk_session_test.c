@@ -453,6 +453,7 @@ static void test_stranger_is_no_witness(void **state)
     node_open();
     publish(5);
     UNTIL(seen.accepted == 5 && strstr(seen.logged, "UNWITNESSED"));
+    assert_non_null(strstr(seen.logged, " UTC+")); /* a time without its zone helps nobody */
     assert_int_equal(seen.stopped, 0);
     assert_int_equal(confirmed_size(), 0);
     peer.witness_name = "w.example";

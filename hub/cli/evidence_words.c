@@ -402,8 +402,130 @@ static void gap_say(const struct cli *cli, const struct evidence_gap *gap)
     }
 }
 
+/* ---- the same gap of many events ---- */
+
+#define RANGES_SHOWN 6
+#define RANGES_TEXT  320
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* 0: both are said in one sentence. What is about a key is never many. */
+static int compare_kinds(const struct evidence_gap *a, const struct evidence_gap *b)
+{
+    if (a->kind != b->kind)
+        return compare_numbers(a->kind, b->kind);
+    switch (a->kind) {
+    case GAP_HEADER:
+        return compare_numbers(a->withheld, b->withheld);
+    case GAP_PART:
+        return a->ordinal != b->ordinal ? compare_numbers(a->ordinal, b->ordinal)
+               : a->part != b->part     ? compare_numbers(a->part, b->part)
+                                        : compare_numbers(a->withheld, b->withheld);
+    case GAP_RECEIPT:
+    case GAP_EXACT:
+        return strcmp(a->name, b->name);
+    default:
+        return compare_numbers((uintptr_t)a, (uintptr_t)b);
+    }
+}
+
+static int compare_gaps(const void *first, const void *second)
+{
+    const struct evidence_gap *a = *(const struct evidence_gap *const *)first;
+    const struct evidence_gap *b = *(const struct evidence_gap *const *)second;
+    int order = compare_kinds(a, b);
+    return order ? order : compare_numbers((uintptr_t)a, (uintptr_t)b);
+}
+
+struct gap_group {
+    size_t n;
+    size_t n_ranges;
+    uint64_t first, last; /* of the range that is not written yet */
+    char text[RANGES_TEXT];
+    size_t used;
+};
+
+static void range_write(struct gap_group *group)
+{
+    if (group->n == 0 || ++group->n_ranges > RANGES_SHOWN + 1)
+        return;
+    size_t left = sizeof group->text - group->used;
+    char *at = group->text + group->used;
+    const char *comma = group->used ? ", " : "";
+    int n = group->n_ranges > RANGES_SHOWN ? snprintf(at, left, ", ...")
+            : group->first == group->last
+                ? snprintf(at, left, "%s%llu", comma, (llu)group->first)
+                : snprintf(at, left, "%s%llu-%llu", comma, (llu)group->first, (llu)group->last);
+    group->used += (size_t)n;
+}
+
+static void group_add(struct gap_group *group, uint64_t position)
+{
+    if (group->n > 0 && position == group->last) /* two deliveries of one event */
+        return;
+    if (group->n == 0 || position != group->last + 1) {
+        range_write(group);
+        group->first = position;
+    }
+    group->last = position;
+    group->n++;
+}
+
+static void group_say(const struct cli *cli, const struct evidence_gap *gap, const struct gap_group *group)
+{
+    switch (gap->kind) {
+    case GAP_HEADER:
+        say(cli, _("What %zu events say (%s); %s."), group->n, group->text, withheld_words(gap->withheld));
+        break;
+    case GAP_PART:
+        say(cli, _("What part %u (%s) of %zu events says (%s); %s."), (unsigned)gap->ordinal,
+            part_title(gap->part), group->n, group->text, withheld_words(gap->withheld));
+        break;
+    case GAP_RECEIPT:
+        say(cli, _("That node '%s' received %zu events (%s): the file shows no confirmation."), gap->name,
+            group->n, group->text);
+        break;
+    default:
+        say(cli,
+            _("That %zu events (%s) themselves are inside of what node '%s' signed: the file does not show "
+              "the deliveries up to the ones that are named."),
+            group->n, group->text, gap->name);
+        break;
+    }
+}
+
+/* Says what begins at @gaps; gives back how many that were. */
+static size_t group_print(const struct cli *cli, const struct evidence_gap *const *gaps, size_t n)
+{
+    struct gap_group group = {0};
+    size_t i = 0;
+    do
+        group_add(&group, gaps[i++]->position);
+    while (i < n && compare_kinds(gaps[0], gaps[i]) == 0);
+    range_write(&group);
+    if (group.n > 1)
+        group_say(cli, gaps[0], &group);
+    else
+        gap_say(cli, gaps[0]);
+    return i;
+}
+
 void gaps_print(const struct cli *cli, const struct evidence_report *report)
 {
-    for (size_t i = 0; i < report->n_gaps; i++)
-        gap_say(cli, &report->gaps[i]);
+    const struct evidence_gap **gaps = calloc(report->n_gaps + 1, sizeof *gaps);
+    for (size_t i = 0; i < report->n_gaps; i++) {
+        if (gaps)
+            gaps[i] = &report->gaps[i];
+        else
+            gap_say(cli, &report->gaps[i]);
+    }
+    if (!gaps)
+        return;
+    qsort(gaps, report->n_gaps, sizeof *gaps, compare_gaps);
+    for (size_t i = 0; i < report->n_gaps;)
+        i += group_print(cli, gaps + i, report->n_gaps - i);
+    free(gaps);
 }

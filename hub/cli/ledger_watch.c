@@ -32,7 +32,9 @@ enum { OPT_ONCE = 256, OPT_EVERY, OPT_TOKEN, OPT_WITNESSES, OPT_STATE };
 
 static const struct argp_option options[] = {
     {"trust", 't', N_("CA,VKEY"), 0,
-     N_("Whom to believe: the certificate of the departments' authority, and the key of the log"), 0},
+     N_("Whom to believe: the certificate of the departments' authority, and the key of the log, or the "
+        "enrolment.json of a node, which holds both"),
+     0},
     {"state", OPT_STATE, N_("DIR"), 0, N_("Where what was seen is kept; one for each log"), 0},
     {"token", OPT_TOKEN, N_("FILE"), 0, N_("File with the auditor's token; else $CASEBUS_TOKEN"), 0},
     {"witnesses", OPT_WITNESSES, N_("FILE"), 0,

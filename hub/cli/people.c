@@ -1,6 +1,7 @@
 #include "hub/cli/people.h"
 
 #include "proto/base/bytes.h"
+#include "proto/base/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,17 +10,12 @@
 
 #define CHINA_OFFSET_S (8 * 3600)
 
-static bool zone_given(void)
-{
-    const char *zone = getenv("TZ");
-    return zone && *zone;
-}
-
+/* Dates are told as China's whatever the zone. */
 static bool time_split(struct tm *tm, int64_t us, bool is_date)
 {
     time_t seconds = (time_t)(us / 1000000 - (us % 1000000 < 0));
-    if (!is_date && zone_given())
-        return localtime_r(&seconds, tm) != NULL;
+    if (!is_date)
+        return clock_split(tm, seconds);
     seconds += CHINA_OFFSET_S;
     return gmtime_r(&seconds, tm) != NULL;
 }
@@ -36,20 +32,14 @@ const char *time_text(char out[PEOPLE_TEXT], int64_t us, bool is_date)
 
 const char *time_zone_text(char out[PEOPLE_TEXT], int64_t us, bool is_date)
 {
-    struct tm tm;
-    size_t n = strlen(time_text(out, us, is_date));
-    if (is_date || us == 0 || !time_split(&tm, us, is_date))
-        return out;
-    if (zone_given())
-        strftime(out + n, PEOPLE_TEXT - n, " UTC%z", &tm);
-    else
-        snprintf(out + n, PEOPLE_TEXT - n, " UTC+8");
-    return out;
+    if (is_date || us == 0)
+        return time_text(out, us, is_date);
+    return clock_text(out, (time_t)(us / 1000000 - (us % 1000000 < 0)));
 }
 
 const char *time_title(char out[PEOPLE_TITLE], const char *title)
 {
-    snprintf(out, PEOPLE_TITLE, "%s (%.30s)", title, zone_given() ? getenv("TZ") : "UTC+8");
+    snprintf(out, PEOPLE_TITLE, "%s (%.30s)", title, clock_zone_given() ? getenv("TZ") : "UTC+8");
     return out;
 }
 

@@ -2,12 +2,14 @@
 #ifndef CLI_PEOPLE_H
 #define CLI_PEOPLE_H
 
+#include "proto/base/clock.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define PEOPLE_TEXT  48
+#define PEOPLE_TEXT  CLOCK_TEXT
 #define PEOPLE_TITLE 96
 
 /* "2026-11-23 14:38:34" in China's zone, where the law counts days, or in that of TZ when it is set; "-" for

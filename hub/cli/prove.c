@@ -156,7 +156,8 @@ int prove_main(struct cli *cli, int argc, char **argv)
         .parser = parse,
         .doc = N_(
             "Writes an evidence file: what proves to a stranger, without the hub, that entries stand in its "
-            "ledger, who signed them, and who received them.\vBy default the file shows what the events say "
+            "ledger, who signed them, to whom the hub decided to send them, and which "
+            "receivers signed that they came.\vBy default the file shows what the events say "
             "but "
             "none of their private parts. It is for whoever it is given to: treat it like the contents it "
             "shows.")};

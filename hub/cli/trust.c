@@ -4,9 +4,11 @@
 #include "proto/base/texts.h"
 
 #include <ctype.h>
+#include <jansson.h>
 #include <limits.h>
 
-#define VKEY_FILE_MAX 4096
+#define VKEY_FILE_MAX      4096
+#define ENROLMENT_FILE_MAX (64 * 1024)
 
 int trust_vkey_read(char out[VKEY_MAX], const char *text, struct casebus_error *err)
 {
@@ -31,16 +33,51 @@ int trust_vkey_read(char out[VKEY_MAX], const char *text, struct casebus_error *
     return r;
 }
 
+/* The two members of the node's file that a stranger needs; the others are the node's own business. */
+static int enrolment_take(const char *path, const json_t *json, uint8_t authority[CERTIFICATE_MAX],
+                          size_t *size, char vkey[VKEY_MAX], struct casebus_error *err)
+{
+    const char *pem = json_string_value(json_object_get(json, "authority"));
+    const char *key = json_string_value(json_object_get(json, "log_key"));
+    if (json_integer_value(json_object_get(json, "format")) != 1)
+        return error_set(err, CASEBUS_BAD_VERSION, _("'%s' is not an enrolment of format 1"), path);
+    if (!pem || !certificate_from_pem(bytes_of_text(pem), authority, size))
+        return error_set(err, CASEBUS_CERTIFICATE, _("'%s': \"%s\" is not a certificate in PEM"), path,
+                         "authority");
+    if (!key || !*key || strlen(key) >= VKEY_MAX)
+        return error_set(err, CASEBUS_KEY, _("'%s' holds no verifier key"), path);
+    strcpy(vkey, key);
+    return 0;
+}
+
+static int enrolment_read(const char *path, uint8_t authority[CERTIFICATE_MAX], size_t *size,
+                          char vkey[VKEY_MAX], struct casebus_error *err)
+{
+    struct buffer file;
+    json_t *json = NULL;
+    int r = file_read(path, ENROLMENT_FILE_MAX, &file, err);
+    if (r == 0) {
+        json = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, NULL);
+        r = json_is_object(json) ? enrolment_take(path, json, authority, size, vkey, err)
+                                 : error_set(err, CASEBUS_CONFIG, _("'%s' is not an enrolment.json"), path);
+    }
+    if (r)
+        error_hint(err, _("either the enrolment.json of a node, or a certificate file, a comma, and the "
+                          "log's verifier key or a file with it"));
+    json_decref(json);
+    buffer_deinit(&file);
+    return r;
+}
+
 int trust_read(const char *text, uint8_t authority[CERTIFICATE_MAX], size_t *size, char vkey[VKEY_MAX],
                struct casebus_error *err)
 {
     char path[PATH_MAX];
     const char *comma = strchr(text, ',');
-    if (!comma || (size_t)(comma - text) >= sizeof path) {
-        error_set(err, CASEBUS_ARGUMENT, _("'%s' is not CA,VKEY"), text);
-        return error_hint(err,
-                          _("a certificate file, a comma, and the log's verifier key or a file with it"));
-    }
+    if (!comma)
+        return enrolment_read(text, authority, size, vkey, err);
+    if ((size_t)(comma - text) >= sizeof path)
+        return error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), text);
     memcpy(path, text, (size_t)(comma - text));
     path[comma - text] = '\0';
     return certificate_load(path, authority, size, err) || trust_vkey_read(vkey, comma + 1, err) ? -1 : 0;

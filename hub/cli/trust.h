@@ -8,7 +8,8 @@
 
 /* "NAME+HASH+KEY", or the name of a file that holds it, which may be written @FILE. */
 int trust_vkey_read(char out[VKEY_MAX], const char *text, struct casebus_error *err);
-/* "CA,VKEY": a certificate file, a comma, and the log's verifier key or a file with it. */
+/* "CA,VKEY": a certificate file, a comma, and the log's verifier key or a file with it; or the enrolment.json
+ * of a node, which holds both and came to it from the hub's operator. */
 int trust_read(const char *text, uint8_t authority[CERTIFICATE_MAX], size_t *size, char vkey[VKEY_MAX],
                struct casebus_error *err);
 

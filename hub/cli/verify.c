@@ -21,9 +21,10 @@ enum { OPT_QUORUM = 256 };
 
 static const struct argp_option options[] = {
     {"trust", 't', N_("CA,VKEY"), 0,
-     N_("The authority's certificate (PEM file) and the log's verifier key (itself, or a file with it); once "
-        "for "
-        "each generation of the hub that the file is about"),
+     N_("The authority's certificate (PEM file) and the log's verifier key (itself, or a file with it), or "
+        "the "
+        "enrolment.json of a node, which holds both; once for each generation of the hub that the file is "
+        "about"),
      0},
     {"witness", 'w', N_("VKEY"), 0,
      N_("A witness whose cosignature counts (verifier key or file); may be repeated"), 0},

@@ -321,6 +321,17 @@ ProtobufCMessage *codec_unpack(const ProtobufCMessageDescriptor *descriptor, str
     return message;
 }
 
+bool codec_cut(struct bytes data)
+{
+    struct wire wire = wire_open(data);
+    struct wire_field field;
+    enum wire_answer answer;
+    do
+        answer = wire_next(&wire, &field);
+    while (answer == WIRE_FIELD);
+    return answer == WIRE_E_CUT;
+}
+
 struct bytes codec_pack(const void *message, struct arena *arena)
 {
     size_t size = protobuf_c_message_get_packed_size(message);

@@ -37,6 +37,8 @@ struct codec_limits {
 ProtobufCMessage *codec_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes data,
                                const struct codec_limits *limits, struct arena *arena,
                                struct casebus_error *err);
+/* Whether @data ends inside one of its outermost fields, as a copy does that broke off. */
+bool codec_cut(struct bytes data);
 /* Packs @message into memory of @arena. Empty (data NULL) without memory. */
 struct bytes codec_pack(const void *message, struct arena *arena);
 

@@ -677,8 +677,7 @@ int certificate_save(struct bytes certificate, const char *path, struct casebus_
     return r;
 }
 
-/* The one CERTIFICATE block of @pem. */
-static bool pem_read(struct bytes pem, uint8_t *out, size_t *sizep)
+bool certificate_from_pem(struct bytes pem, uint8_t *out, size_t *sizep)
 {
     BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.size);
     char *name = NULL;
@@ -704,7 +703,7 @@ int certificate_load(const char *path, uint8_t *out, size_t *sizep, struct caseb
 {
     struct buffer pem = {0};
     int r = file_read(path, PEM_MAX, &pem, err);
-    if (r == 0 && !pem_read(bytes_of(pem.data, pem.size), out, sizep))
+    if (r == 0 && !certificate_from_pem(bytes_of(pem.data, pem.size), out, sizep))
         r = error_set(err, CASEBUS_CERTIFICATE,
                       _("the file '%s' holds no certificate (PEM, at most %d bytes of DER)"), path,
                       CERTIFICATE_MAX);

@@ -42,6 +42,8 @@ int certificate_issue(const struct signing_key *authority_key, struct bytes auth
  * it has to be valid, or 0 not to ask. */
 int certificate_check(struct bytes certificate, struct bytes authority, int64_t at,
                       struct certificate_info *info, struct casebus_error *err);
+/* The first block of @pem, which has to be a certificate, as DER; false when it is not. */
+bool certificate_from_pem(struct bytes pem, uint8_t *out, size_t *sizep);
 /* PEM files. */
 int certificate_save(struct bytes certificate, const char *path, struct casebus_error *err);
 int certificate_load(const char *path, uint8_t *out, size_t *sizep, struct casebus_error *err);

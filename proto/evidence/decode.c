@@ -191,6 +191,13 @@ static Casebus__V1__Evidence *unpack(struct bytes message, struct arena *arena, 
     return NULL;
 }
 
+static void hint_at_cut(struct casebus_error *err)
+{
+    error_hint(err,
+               _("the file ends in the middle, as a copy does that broke off: copy it again from where it "
+                 "came, and compare the sizes"));
+}
+
 Casebus__V1__Evidence *evidence_decode(struct bytes file, struct arena *arena, struct casebus_error *err)
 {
     size_t magic = strlen(EVIDENCE_MAGIC);
@@ -202,8 +209,13 @@ Casebus__V1__Evidence *evidence_decode(struct bytes file, struct arena *arena, s
     if (file.size < magic || memcmp(file.data, EVIDENCE_MAGIC, magic) != 0) {
         error_set(err, CASEBUS_MALFORMED, _("it is no evidence file: it does not begin with the line '%.*s'"),
                   (int)magic - 1, EVIDENCE_MAGIC);
+        if (file.size < magic && (file.size == 0 || memcmp(file.data, EVIDENCE_MAGIC, file.size) == 0))
+            hint_at_cut(err);
         return NULL;
     }
-    Casebus__V1__Evidence *evidence = unpack(bytes_of(file.data + magic, file.size - magic), arena, err);
+    struct bytes message = bytes_of(file.data + magic, file.size - magic);
+    Casebus__V1__Evidence *evidence = unpack(message, arena, err);
+    if (!evidence && codec_cut(message))
+        hint_at_cut(err);
     return evidence && form_check(evidence, err) == 0 ? evidence : NULL;
 }

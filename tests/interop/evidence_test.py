@@ -53,6 +53,13 @@ def second_verify(path, trust, witnesses=(), quorum=None):
     return done.returncode, json.loads(done.stdout)
 
 
+def sentences(gaps):
+    """How many it takes to tell them: those that differ in nothing but the event are told together."""
+    together = {"header", "part", "receipt", "exact_receipt"}
+    kinds = {(gap["gap"], gap.get("node"), gap.get("part"), gap.get("withheld")) for gap in gaps if gap["gap"] in together}
+    return len(kinds) + sum(gap["gap"] not in together for gap in gaps)
+
+
 def as_set(facts):
     return {json.dumps(fact, sort_keys=True) for fact in facts}
 
@@ -415,7 +422,7 @@ class FilesOfManyShapes(unittest.TestCase):
                     exact = {(f["node"], f["position"], f["ordinal"]) for f in answer["facts"] if f["fact"] == "received"}
                     weaker = [f for f in answer["facts"] if f["fact"] == "confirmed_at_or_behind" and
                               (f["node"], f["position"], f["ordinal"]) in exact]  # said by the stronger one already
-                    self.assertEqual(len(told["en"]), 2 + len(answer["facts"]) - len(weaker) + len(answer["not_proved"]))
+                    self.assertEqual(len(told["en"]), 2 + len(answer["facts"]) - len(weaker) + sentences(answer["not_proved"]))
                     self.assertEqual((told["en"][0], told["zh"][0]), ("PROVED", "得到证明"))
                 else:
                     self.assertEqual((told["en"][0], told["zh"][0]), ("NOT PROVED", "未得到证明"))
@@ -429,6 +436,29 @@ class FilesOfManyShapes(unittest.TestCase):
         said = self.words(shape, "zh")[1]
         self.assertIn("节点“office”签名确认收到事件 6：该投递包含在它于条目 9 中所签的内容之内。", said)
         self.assertIn("未证明：节点“office”收到了事件 15：文件中没有其签收。", said)
+
+    def test_many_gaps_of_one_kind_are_one_sentence(self):
+        many = [(shape, [gap["position"] for gap in first_verify(shape.path, shape.trust)[1]["not_proved"]
+                         if gap["gap"] == "receipt" and gap["node"] == "office"]) for shape in self.shapes]
+        shape, positions = max(many, key=lambda pair: len(set(pair[1])))
+        self.assertGreater(len(set(positions)), 1)
+        lines = [line for line in self.words(shape, "en")[1].splitlines() if "node 'office' received" in line]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(f"received {len(set(positions))} events ({positions[0]}", lines[0])
+
+    def test_a_file_that_broke_off_is_told_as_one(self):
+        shape = next(shape for shape in self.shapes if shape.name == "honest/case.evidence")
+        whole, cut = shape.path.read_bytes(), self.dir / "cut.evidence"
+        for size in (0, 5, len(whole) // 2, len(whole) - 1):
+            cut.write_bytes(whole[:size])
+            done = subprocess.run([CASEBUS, "verify", str(cut), "--trust", shape.trust], capture_output=True, env=harness.ENVIRONMENT,
+                                  timeout=harness.PATIENCE_S)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"a copy does that broke off", done.stdout, size)
+        cut.write_bytes(b"something else")
+        done = subprocess.run([CASEBUS, "verify", str(cut), "--trust", shape.trust], capture_output=True, env=harness.ENVIRONMENT,
+                              timeout=harness.PATIENCE_S)
+        self.assertNotIn(b"broke off", done.stdout)
 
     def test_a_command_line_that_makes_no_sense_ends_with_2(self):
         shape = self.shapes[0]
@@ -447,6 +477,22 @@ class FilesOfManyShapes(unittest.TestCase):
         for word in (key, "@" + key, pathlib.Path(key).read_text().strip()):
             for verify in (first_verify, second_verify):
                 self.assertEqual(verify(shape.path, f"{authority},{word}")[0], 0)
+
+    def test_the_enrolment_of_a_node_is_trust_enough(self):
+        shape = self.shapes[0]
+        authority, key = (pathlib.Path(name).read_text() for name in shape.trust.split(","))
+        enrolment, bad = self.dir / "enrolment.json", self.dir / "bad.json"
+        good = {"format": 1, "origin": "any", "authority": authority, "log_key": key.strip(), "certificate": "the node's own"}
+        enrolment.write_text(json.dumps(good))
+        for verify in (first_verify, second_verify):
+            self.assertEqual(verify(shape.path, str(enrolment))[0], 0)
+        for wrong in ("{", "[]", "{}", json.dumps({**good, "authority": "none"}), json.dumps({**good, "log_key": ""}),
+                      json.dumps({**good, "log_key": None}), json.dumps({**good, "log_key": "a+b"})):
+            bad.write_text(wrong)
+            for program in ([CASEBUS, "verify"], [sys.executable, "-B", str(HERE / "verify_evidence.py")]):
+                done = subprocess.run([*program, str(shape.path), "--trust", str(bad)], capture_output=True, env=harness.ENVIRONMENT,
+                                      timeout=harness.PATIENCE_S)
+                self.assertEqual(done.returncode, 2, (program, wrong, done.stderr))
 
     def test_nothing_is_proved_to_who_trusts_another(self):
         honest = next(shape for shape in self.shapes if shape.name == "honest/case.evidence")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A second verifier of casebus evidence files, written from docs/ledger.md alone.
 
-    verify_evidence.py FILE --trust CA.pem,VKEY [--trust ...] [--witness VKEY]... [--quorum N]
+    verify_evidence.py FILE --trust CA.pem,VKEY|enrolment.json [--trust ...] [--witness VKEY]... [--quorum N]
 
 Prints one JSON object as `casebus verify --json` does. Exit code 0: proved, 1: not proved, 2: usage. Needs python3-cryptography
 for Ed25519 and X.509; no code and no schema is shared with casebus.
@@ -902,13 +902,25 @@ def vkey_text(word):
 def trust_load(words):
     authorities, logs = [], []
     for word in words:
-        path, comma, key = word.partition(",")
-        if not comma:
-            usage(f"'{word}' is not CA,VKEY")
-        with open(path, "rb") as file:
-            authorities.append(x509.load_pem_x509_certificate(file.read()).public_bytes(Encoding.DER))
-        logs.append(NoteKey(vkey_text(key), 0x01))
+        pem, key = enrolment_load(word) if "," not in word else pair_load(*word.split(",", 1))
+        authorities.append(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
+        logs.append(NoteKey(key, 0x01))
     return authorities, logs
+
+
+def pair_load(path, key):
+    with open(path, "rb") as file:
+        return file.read(), vkey_text(key)
+
+
+def enrolment_load(path):
+    """The enrolment.json of a node holds both."""
+    with open(path, encoding="utf-8") as file:
+        enrolment = json.load(file)
+    try:
+        return enrolment["authority"].encode(), str(enrolment["log_key"])
+    except (KeyError, TypeError, AttributeError):
+        usage(f"'{path}' is not an enrolment.json")
 
 
 def answer(verdict, facts, **more):
@@ -918,7 +930,7 @@ def answer(verdict, facts, **more):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
-    parser.add_argument("--trust", action="append", required=True, metavar="CA,VKEY")
+    parser.add_argument("--trust", action="append", required=True, metavar="CA,VKEY|ENROLMENT")
     parser.add_argument("--witness", action="append", default=[], metavar="VKEY")
     parser.add_argument("--quorum", type=int)
     words = parser.parse_args()
