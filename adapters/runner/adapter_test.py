@@ -359,6 +359,18 @@ class Rows(unittest.TestCase):
 
 
 class Runs(unittest.TestCase):
+    def test_a_run_that_the_hub_shuts_out_fails_and_says_why(self):
+        place = Place(HEADER + row(1), plan="stranger\n")
+        for sent in ("1", "0"):  # the second time there is nothing new to send
+            done = place.run()
+            self.assertEqual((done.returncode, done.result["word"], done.result["sent"]), (3, "FAILED", sent))
+            self.assertIn("does not know this node's key", done.stderr)
+
+    def test_a_run_with_nothing_to_send_meets_the_hub_before_it_ends(self):
+        done = Place(HEADER, plan="away 3\n").run()
+        self.assertEqual((done.returncode, done.result["word"]), (0, "OK"))
+        self.assertIn("SESSION-READY", done.stderr)
+
     def test_each_row_is_sent_once_across_a_crash(self):
         log = HEADER + "".join(row(n, time="?" if n % 10 == 0 else "2020-01-02T03:04:05Z") for n in range(1, 101))
         place = Place(log, plan="crash 57\n")

@@ -2,8 +2,9 @@
  * "fake.state" that stands for the outbox. What it does with each event is written in its folder:
  *
  *   fake.plan    a line each: "refuse N" (the event of row N), "duplicate N", "busy N" (answers BUSY once
- * before row N), "crash N" (_exit when row N is published), "deliver N" (N deliveries in all) fake.sent what
- * was published: row, kind, record_id fake.state   the last mark */
+ * before row N), "crash N" (_exit when row N is published), "deliver N" (N deliveries in all), "away N" (the
+ * hub answers after N turns), "stranger" (it shuts this node out) fake.sent what was published: row, kind,
+ * record_id fake.state   the last mark */
 #include "casebus/node.h"
 #include "proto/base/error.h"
 #include "proto/base/files.h"
@@ -28,6 +29,7 @@ struct casebus_node {
     uint64_t deliveries;
     struct casebus_delivery_id confirmed;
     char plan[4096];
+    uint64_t away;
     bool was_busy;
     bool was_ready;
     FILE *sent;
@@ -54,7 +56,8 @@ static void plan_read(struct casebus_node *node)
         node->plan[fread(node->plan, 1, sizeof node->plan - 1, file)] = '\0';
         fclose(file);
     }
-    const char *deliver = strstr(node->plan, "deliver ");
+    const char *deliver = strstr(node->plan, "deliver "), *away = strstr(node->plan, "away ");
+    node->away = away ? strtoull(away + 5, NULL, 10) : 0;
     node->deliveries = deliver ? strtoull(deliver + 8, NULL, 10) : 0;
 }
 
@@ -185,6 +188,10 @@ int casebus_node_run(struct casebus_node *node, int timeout_ms, struct casebus_e
 {
     (void)err;
     size_t n = node->n_pending;
+    if (strstr(node->plan, "stranger") || node->away) {
+        node->away -= node->away > 0;
+        return 0;
+    }
     if (!node->was_ready) {
         node->handlers->on_state(node->self, CASEBUS_NODE_READY, NULL);
         node->handlers->on_log(node->self, 1, "SESSION-READY", "the fake hub is there");
@@ -198,6 +205,15 @@ int casebus_node_run(struct casebus_node *node, int timeout_ms, struct casebus_e
     if (n == 0 && timeout_ms > 0)
         usleep((unsigned)timeout_ms * 1000);
     return n > 0;
+}
+
+void casebus_node_get_status(const struct casebus_node *node, struct casebus_node_status *status)
+{
+    *status = (struct casebus_node_status){.pending = node->n_pending};
+    if (!strstr(node->plan, "stranger"))
+        return;
+    status->shut_out = 3;
+    error_set(&status->last_error, CASEBUS_NOT_ALLOWED, "the hub does not know this node's key");
 }
 
 int casebus_node_confirm(struct casebus_node *node, struct casebus_delivery_id id, struct casebus_error *err)

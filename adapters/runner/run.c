@@ -27,7 +27,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { ROWS_A_TURN = 256, WAIT_MS = 100, REJECTS_LOGGED = 20 };
+enum { ROWS_A_TURN = 256, WAIT_MS = 100, REJECTS_LOGGED = 20, SHUT_OUT_MAX = 3 };
 
 struct run {
     const struct options *options;
@@ -39,6 +39,7 @@ struct run {
 
     struct casebus_node *node;
     bool ready;
+    bool welcomed; /* was ready once */
     struct casebus_event *event;
     bool event_waits; /* in `event`: the outbox was full */
     uint64_t event_row;
@@ -111,6 +112,7 @@ static void on_state(void *self, enum casebus_node_state state, const struct cas
     struct run *run = self;
     (void)err; /* the SDK logs its sessions itself */
     run->ready = state == CASEBUS_NODE_READY;
+    run->welcomed |= run->ready;
 }
 
 static void on_log(void *self, int level, const char *id, const char *text)
@@ -242,6 +244,9 @@ static bool all_done(const struct run *run)
         return false;
     if (!run->options->once && !(run->source_damaged && !run->sink))
         return false;
+    /* A hub that was restored asks for what it has lost: even who has nothing new has to meet it. */
+    if (run->options->once && !run->welcomed)
+        return false;
     if (casebus_node_pending(run->node) > 0 || run->sink_took || run->sink_fails)
         return false;
     uint64_t idle_ns = run->options->idle_seconds * 1000000000ull;
@@ -259,12 +264,26 @@ static double part_done(const struct run *run)
     return part > 0 && answered < counts->sent ? part * (double)answered / (double)counts->sent : part;
 }
 
+/* A hub that does not know this node may learn to know it, but a run that is to come to an end cannot wait
+ * for that. One that is just being stopped looks alike, so it is asked more than once. */
+static int shut_out(const struct run *run, struct casebus_error *err)
+{
+    struct casebus_node_status status;
+    if (!run->options->once || run->welcomed)
+        return 0;
+    casebus_node_get_status(run->node, &status);
+    if (status.shut_out < SHUT_OUT_MAX)
+        return 0;
+    *err = status.last_error;
+    return -1;
+}
+
 static int loop(struct run *run, struct casebus_error *err)
 {
     while (!run->stopping && !all_done(run)) {
         int more = run->source_ended && !run->event_waits ? 0 : rows_turn(run, err);
         if (more < 0 || casebus_node_run(run->node, more > 0 ? 0 : WAIT_MS, err) < 0 ||
-            sink_turn(run, err) != 0)
+            sink_turn(run, err) != 0 || shut_out(run, err) != 0)
             return -1;
         progress_show(&run->progress, &run->counts, part_done(run), run->ready);
         run->stopping = signal_came(run);

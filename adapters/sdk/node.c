@@ -450,6 +450,7 @@ void casebus_node_get_status(const struct casebus_node *node, struct casebus_nod
     status->confirmed_size = node->confirmed.newest.size;
     status->unconfirmed_since = node->confirmed.unconfirmed_since_us / 1000000;
     status->certificate_ends = node->enrolment.certificate_ends;
+    status->shut_out = node->session.shut_out;
     status->last_error = node->session.last_error;
 }
 

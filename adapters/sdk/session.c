@@ -441,6 +441,7 @@ static int welcome_take(struct session *session, const Casebus__V1__Welcome *wel
         outbox_set_secured(session->parts.outbox, welcome->secured_up_to_size, err) != 0)
         return -1;
     limits_take(session, welcome);
+    session->shut_out = 0;
     session_move(session, SESSION_READY);
     timer_set(session, session->limits.ping_interval_ms, session->limits.ping_interval_ms);
     log_info(session->parts.log, "SESSION-READY", _("node '%s' is connected to '%s' (%s)"),
@@ -528,6 +529,7 @@ static void connection_check(struct session *session)
     if (state == CONNECTION_OPEN)
         return;
     bool refused = state == CONNECTION_REFUSED;
+    session->shut_out = refused ? session->shut_out + 1 : 0;
     error_set(&err, refused ? CASEBUS_NOT_ALLOWED : CASEBUS_NETWORK, _("hub '%s': %s"),
               session->parts.endpoint, connection_reason(session->connection));
     if (refused)

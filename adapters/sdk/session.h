@@ -78,6 +78,7 @@ struct session {
     uint64_t heard_ms; /* loop time of the last frame */
     uint64_t delay_ms; /* of the last wait; grows until something was answered */
     uint64_t pings;
+    uint64_t shut_out;  /* handshakes refused in a row */
     bool working;       /* inside session_work: handlers may call back */
     bool close_wanted;  /* by such a handler */
     struct arena arena; /* of the frame at hand */

@@ -165,6 +165,7 @@ struct casebus_node_status {
     int64_t unconfirmed_since; /* seconds since 1970; 0: all that the node was shown is confirmed, or nobody
                                   is asked */
     int64_t certificate_ends;  /* seconds since 1970 */
+    uint64_t shut_out;         /* how often in a row the hub has refused the handshake, or seemed to */
     struct casebus_error last_error;
 };
 CASEBUS_API void casebus_node_get_status(const struct casebus_node *node, struct casebus_node_status *status);

@@ -502,6 +502,9 @@ class Following(Restores):
             keys = [(late.dir / name).read_bytes() for name in ("node.key", "node.curve")]
             self.lose(late.dir / "checkpoint").start()
             self.assertNotIn("late", self.hub.nodes())
+            if generation == 3:
+                late.publish(expect=3)  # nothing is new, and yet nothing is fine
+                self.assertIn("casebus node add late", late.process.log())
             late.launch()
             late.process.wait_for("does not know this node's key")
             self.assertIn(f"enrolled again at e2e.example/exchange/{generation}", self.join_again(late))
