@@ -1,5 +1,9 @@
+/* What of the copy only grows is written in place: rows behind the former end are nothing to the former
+ * manifest. The vault is a new file each time. Erased contents are what has to change, and they change in the
+ * one transaction that makes all of it count (changes.h, manifest.h). */
 #include "hub/backup/backup.h"
 
+#include "hub/backup/changes.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 
@@ -11,13 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TRIES_MAX 16
+
 struct run {
     const struct backup_options *options;
     struct backup_result *result;
     struct manifest before; /* size 0: this is the first run */
     struct ledger *from, *to;
-    struct vault *vault;
     struct checkpoint target;
+    struct changes changes;
 };
 
 int backup_lock(const char *dest, struct casebus_error *err)
@@ -62,29 +68,30 @@ static int dest_open(struct run *run, struct casebus_error *err)
 {
     size_t n;
     const char *dest = run->options->dest;
-    if (run->before.size && ledger_open_any(&run->to, dest, err))
+    if (ledger_open_any(&run->to, dest, err) == 0)
+        return 0;
+    if (run->before.size || err->code != CASEBUS_NOT_FOUND)
         return -1;
-    if (!run->before.size && ledger_open(&run->to, dest, ledger_generations(run->from, &n)->origin, err))
-        return -1;
-    return 0;
+    return ledger_open(&run->to, dest, ledger_generations(run->from, &n)->origin, err);
 }
 
-/* Erasures change bodies in place: what was copied before is copied again where an order was done since. */
+/* Contents as they are now: an erasure at the hub changes what was copied before. */
 static int ledger_copy(struct run *run, struct casebus_error *err)
 {
     uint64_t before = ledger_size(run->to), size = run->target.size;
     struct bytes note = bytes_of_text(run->result->manifest.note);
     if (rows_copy(run->to, run->from, size, run->target.root, run->options->progress, run->options->self,
-                  err) ||
-        erased_copy(run->to, run->from, run->before.size, size, before, &run->result->erased, err))
+                  err))
         return -1;
     run->result->entries += size - before;
     return ledger_publish(run->to, size, note, err);
 }
 
+/* Opened anew each time: it has grown. */
 static int vault_copy(struct run *run, struct casebus_error *err)
 {
     struct manifest *manifest = &run->result->manifest;
+    struct vault *vault = NULL;
     struct vault_counts counts;
     uint8_t chance[4];
     char path[PATH_MAX], hex[2 * sizeof(chance) + 1];
@@ -93,32 +100,16 @@ static int vault_copy(struct run *run, struct casebus_error *err)
              hex_encode(hex, chance, sizeof(chance)));
     if (path_join(path, sizeof(path), run->options->dest, manifest->vault))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), run->options->dest);
-    if (vault_export(run->vault, path, &counts, err))
+    if (vault_open_readonly(&vault, run->options->dir, run->options->kek, err))
         return -1;
-    manifest->slots = vault_made(run->vault);
-    return 0;
+    manifest->slots = vault_made(vault);
+    int r = vault_export(vault, path, &counts, err);
+    vault_close(vault);
+    return r;
 }
 
-/* The hub may erase between the copy of the bodies and that of the keys. Bodies are looked at once more after
- * the keys; where one has changed meanwhile, both are, until nothing has.
- * The copy grows with it, so that it has the order, too, as soon as a checkpoint covers that. */
-static int vault_follow(struct run *run, struct casebus_error *err)
-{
-    for (;;) {
-        uint64_t replaced = 0;
-        if (vault_copy(run, err) || erased_copy(run->to, run->from, run->before.size, UINT64_MAX,
-                                                ledger_size(run->to), &replaced, err))
-            return -1;
-        if (!replaced)
-            return 0;
-        run->result->erased += replaced;
-        if (target_find(run, err) || ledger_copy(run, err))
-            return -1;
-    }
-}
-
-/* Vaults of former runs go; of a run that was cut short, too. */
-static int vaults_remove(const struct run *run, struct casebus_error *err)
+/* Vaults but for @kept go: of former runs, and of one that was cut short. */
+static int vaults_remove(const struct run *run, const char *kept, struct casebus_error *err)
 {
     const char *dest = run->options->dest;
     DIR *folder = opendir(dest);
@@ -127,13 +118,49 @@ static int vaults_remove(const struct run *run, struct casebus_error *err)
     int r = 0;
     for (struct dirent *entry; !r && (entry = readdir(folder));) {
         char path[PATH_MAX];
-        bool old = strncmp(entry->d_name, "vault-", 6) == 0 &&
-                   strcmp(entry->d_name, run->result->manifest.vault) != 0;
+        bool old = strncmp(entry->d_name, "vault-", 6) == 0 && strcmp(entry->d_name, kept) != 0;
         if (old && (path_join(path, sizeof(path), dest, entry->d_name) || unlink(path)))
             r = error_set_errno(err, errno, _("cannot remove '%s'"), entry->d_name);
     }
     closedir(folder);
     return r ? -1 : dir_sync(dest, err);
+}
+
+/* Entries first, keys second, and then a look at what was erased: a slot that is destroyed in the copied
+ * vault was so after its contents were, which is seen. The orders for that have to be in the copy, too, and
+ * nothing may change until the copy does. 1: the copy is the new one; 0: there is more to be done. */
+static int copy_try(struct run *run, struct casebus_error *err)
+{
+    struct manifest *manifest = &run->result->manifest;
+    struct changes *changes = &run->changes;
+    changes_deinit(changes);
+    if (vaults_remove(run, run->before.vault, err) || target_find(run, err) || ledger_copy(run, err) ||
+        vault_copy(run, err) ||
+        changes_find(changes, run->to, run->from, run->before.orders_from, manifest->size, err))
+        return -1;
+    if (changes->beyond)
+        return 0;
+    manifest->orders_from = changes->orders_from;
+    run->result->erased = changes->n;
+    if (manifest_propose(manifest, run->options->dest, err))
+        return -1;
+    return changes_make(changes, run->to, run->from, manifest->vault, err);
+}
+
+static int copy_make_new(struct run *run, struct casebus_error *err)
+{
+    int made = 0;
+    for (unsigned i = 0; made == 0 && i < TRIES_MAX; i++)
+        made = copy_try(run, err);
+    if (made)
+        return made < 0 ? -1 : 0;
+    error_set(
+        err, CASEBUS_BUSY,
+        _("the hub erases content all the time: after %d tries the copy and its keys are not of one moment"),
+        TRIES_MAX);
+    return error_hint(err,
+                      _("the former backup is as it was; give the command again when the erasures are done "
+                        "(casebus erasure list)"));
 }
 
 static void time_put(char out[32])
@@ -151,13 +178,12 @@ static int run_all(struct run *run, struct casebus_error *err)
     snprintf(manifest->origin, sizeof(manifest->origin), "%s", options->origin);
     snprintf(manifest->log_key, sizeof(manifest->log_key), "%s", options->log_key);
     time_put(manifest->made_at);
-    if (manifest_read(&run->before, options->dest, err) < 0 ||
+    if (manifest_settle(options->dest, err) || manifest_read(&run->before, options->dest, err) < 0 ||
         ledger_open_readonly(&run->from, options->dir, err) || target_find(run, err) || dest_open(run, err) ||
-        ledger_copy(run, err) || vault_open_readonly(&run->vault, options->dir, options->kek, err) ||
-        vault_follow(run, err) || files_copy(options->dir, options->dest, err) ||
-        manifest_write(manifest, options->dest, err))
+        files_copy(options->dir, options->dest, err) || copy_make_new(run, err) ||
+        manifest_settle(options->dest, err))
         return -1;
-    return vaults_remove(run, err);
+    return vaults_remove(run, manifest->vault, err);
 }
 
 int backup_run(const struct backup_options *options, struct backup_result *result, struct casebus_error *err)
@@ -170,7 +196,7 @@ int backup_run(const struct backup_options *options, struct backup_result *resul
     if (lock < 0)
         return -1;
     int r = run_all(&run, err);
-    vault_close(run.vault);
+    changes_deinit(&run.changes);
     ledger_close(run.to);
     ledger_close(run.from);
     close(lock);

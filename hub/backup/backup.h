@@ -1,12 +1,13 @@
 /* Backup: a second copy of what a hub cannot make again, on another disk, made while the hub runs.
  *
- *   DEST/backup.json    what the backup holds (manifest.h); replaced last
+ *   DEST/backup.json    what the backup holds (manifest.h)
  *   DEST/ledger/        the entries, appended to from run to run
  *   DEST/vault-...      the vault's wrapped keys, whole; the key that opens them is never in a backup
  *   DEST/files/         settings and public keys
  *
  * The ledger grows only as far as a checkpoint that the hub has published, and is compared with its root.
- * Where content was erased at the hub since the last run, it is erased here too. */
+ * Where content was erased at the hub since the last run, it is erased here too: that, and the new vault that
+ * goes with it, take effect in one moment. Before it the copy is the former one, after it the new one. */
 #ifndef BACKUP_BACKUP_H
 #define BACKUP_BACKUP_H
 
@@ -30,7 +31,8 @@ struct backup_result {
     uint64_t erased;  /* bodies that were replaced */
 };
 
-/* Brings DEST up to the newest published checkpoint of the hub. */
+/* Brings DEST up to the newest published checkpoint of the hub. CASEBUS_BUSY, and DEST holds the former copy,
+ * when the hub erases so much meanwhile that no moment is found in which contents and keys agree. */
 int backup_run(const struct backup_options *options, struct backup_result *result, struct casebus_error *err);
 /* Reads all of DEST and says whether it is what it says. */
 int backup_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
@@ -40,10 +42,6 @@ int backup_lock(const char *dest, struct casebus_error *err);
 
 /* --- shared by the files of this room --- */
 
-/* Copies the bodies once more that orders made or done at [first, end) erase, where they differ; what lies at
- * or above @copied was copied in this run, as it is now. */
-int erased_copy(struct ledger *to, struct ledger *from, uint64_t first, uint64_t end, uint64_t copied,
-                uint64_t *replaced, struct casebus_error *err);
 /* Copies settings and public keys; and back again, but for hub.yaml. */
 int files_copy(const char *dir, const char *dest, struct casebus_error *err);
 int files_restore(const char *dest, const char *dir, struct casebus_error *err);

@@ -1,12 +1,17 @@
-/* Manifest: DEST/backup.json, the one file that says what a backup holds. It is replaced whole when
- * everything that it names is on disk, so a backup that is cut short leaves the former one as it was. */
+/* Manifest: DEST/backup.json, the one file that says what a backup holds.
+ *
+ * The contents that are erased in a copy and the vault that belongs to them have to change in one moment.
+ * That moment is a transaction of the copy's ledger, which leaves the new vault's name there as its mark. So
+ * a new manifest is written beside the former one before (backup.next.json), counts from that transaction on,
+ * and takes the former one's place after it. A backup that is cut short leaves the former one or the new one.
+ */
 #ifndef BACKUP_MANIFEST_H
 #define BACKUP_MANIFEST_H
 
 #include "proto/base/error.h"
 #include "proto/merkle/note.h"
 
-#define BACKUP_FORMAT 1
+#define BACKUP_FORMAT 2 /* 1: without orders_from, its ledger without a mark; still read and continued */
 
 struct manifest {
     char origin[KEY_NAME_MAX];
@@ -15,12 +20,16 @@ struct manifest {
     char note[NOTE_MAX];    /* the checkpoint of that size, as the hub signed it */
     char vault[64];         /* name of the copy of the vault */
     uint64_t slots;         /* in it */
+    uint64_t orders_from;   /* every order to erase before it is done in this copy */
     char made_at[32];       /* for people: UTC */
 };
 
-/* 1: read; 0: there is none; -1: unreadable. */
+/* The one that counts. 1: read; 0: there is none; -1: unreadable, or not of the ledger beside it. */
 int manifest_read(struct manifest *manifest, const char *dest, struct casebus_error *err);
-int manifest_write(const struct manifest *manifest, const char *dest, struct casebus_error *err);
+/* Writes it down, without effect until the ledger in DEST is marked with the name of its vault. */
+int manifest_propose(const struct manifest *manifest, const char *dest, struct casebus_error *err);
+/* Puts what was proposed, if it counts, in the former one's place. */
+int manifest_settle(const char *dest, struct casebus_error *err);
 /* Checks the note's signature; tells the tree. */
 int manifest_checkpoint(const struct manifest *manifest, struct checkpoint *checkpoint,
                         struct casebus_error *err);

@@ -6,11 +6,33 @@
 #include "proto/codec/entry.h"
 
 #include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 struct bodies {
     struct arena arena;
     uint64_t slots;
+    uint64_t *erased; /* slots, rising */
+    size_t n_erased, capacity;
 };
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* Whether the slot was destroyed, but not what is sealed under it. */
+static bool left_behind(const struct bodies *bodies, const Casebus__V1__SealedBody *body)
+{
+    if (!bodies->n_erased ||
+        !bsearch(&body->slot, bodies->erased, bodies->n_erased, sizeof(*bodies->erased), by_number))
+        return false;
+    for (size_t i = 0; i < body->n_item; i++)
+        if (!body_item_erased(body, i))
+            return true;
+    return false;
+}
 
 static int body_look(void *self, uint64_t position, struct bytes leaf, struct bytes sealed,
                      struct casebus_error *err)
@@ -24,6 +46,13 @@ static int body_look(void *self, uint64_t position, struct bytes leaf, struct by
     Casebus__V1__SealedBody *body = body_decode(sealed, &bodies->arena, err);
     if (!body)
         return error_context(err, _("the content of entry %llu"), (unsigned long long)position);
+    if (left_behind(bodies, body)) {
+        error_set(err, CASEBUS_DAMAGED,
+                  _("the content of entry %llu was destroyed at the hub, but its sealed bytes are still in "
+                    "the copy"),
+                  (unsigned long long)position);
+        return error_hint(err, _("run casebus-hub backup again with this directory"));
+    }
     if (body->slot <= bodies->slots)
         return 0;
     return error_set(
@@ -31,13 +60,29 @@ static int body_look(void *self, uint64_t position, struct bytes leaf, struct by
         (unsigned long long)position, (unsigned long long)body->slot, (unsigned long long)bodies->slots);
 }
 
-static int slots_check(const char *dest, const struct manifest *manifest, struct casebus_error *err)
+static int on_erased(void *self, uint64_t slot, struct casebus_error *err)
+{
+    struct bodies *bodies = self;
+    if (bodies->n_erased == bodies->capacity) {
+        size_t wanted = bodies->capacity ? 2 * bodies->capacity : 64;
+        uint64_t *erased = realloc(bodies->erased, wanted * sizeof(*erased));
+        if (!erased)
+            return error_set(err, CASEBUS_NO_MEMORY, _("no memory to follow what was erased"));
+        bodies->erased = erased;
+        bodies->capacity = wanted;
+    }
+    bodies->erased[bodies->n_erased++] = slot;
+    return 0;
+}
+
+static int slots_check(struct bodies *bodies, const char *dest, const struct manifest *manifest,
+                       struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct vault_counts counts;
     if (path_join(path, sizeof(path), dest, manifest->vault))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dest);
-    if (vault_export_survey(path, &counts, err))
+    if (vault_export_survey(path, &counts, on_erased, bodies, err))
         return -1;
     if (counts.keys + counts.erased + counts.damaged != manifest->slots)
         return error_set(err, CASEBUS_DAMAGED, _("'%s' has not the %llu slots that the backup names"), path,
@@ -48,25 +93,22 @@ static int slots_check(const char *dest, const struct manifest *manifest, struct
     return 0;
 }
 
-static int ledger_check(const char *dest, const struct manifest *manifest,
-                        const struct checkpoint *checkpoint, rows_progress_fn *progress, void *self,
-                        struct casebus_error *err)
+static int ledger_check(struct bodies *bodies, const char *dest, const struct checkpoint *checkpoint,
+                        rows_progress_fn *progress, void *self, struct casebus_error *err)
 {
     struct ledger *ledger = NULL;
-    struct bodies bodies = {.slots = manifest->slots};
     if (ledger_open_readonly(&ledger, dest, err))
         return -1;
-    arena_init(&bodies.arena, 64 * 1024, 16 * 1024 * 1024);
-    int r = rows_check(ledger, checkpoint->size, checkpoint->root, body_look, &bodies, progress, self, err);
-    arena_deinit(&bodies.arena);
+    int r = rows_check(ledger, checkpoint->size, checkpoint->root, body_look, bodies, progress, self, err);
     ledger_close(ledger);
     return r;
 }
 
-int backup_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
-                 struct casebus_error *err)
+static int copy_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
+                      struct casebus_error *err)
 {
     struct checkpoint checkpoint;
+    struct bodies bodies = {.n_erased = 0};
     int there = manifest_read(manifest, dest, err);
     if (there < 0)
         return -1;
@@ -74,8 +116,22 @@ int backup_check(const char *dest, struct manifest *manifest, rows_progress_fn *
         error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no backup that was completed"), dest);
         return error_hint(err, _("make one: casebus-hub backup DIR %s"), dest);
     }
-    if (manifest_checkpoint(manifest, &checkpoint, err) ||
-        ledger_check(dest, manifest, &checkpoint, progress, self, err))
+    bodies.slots = manifest->slots;
+    arena_init(&bodies.arena, 64 * 1024, 16 * 1024 * 1024);
+    int r = manifest_checkpoint(manifest, &checkpoint, err) || slots_check(&bodies, dest, manifest, err) ||
+            ledger_check(&bodies, dest, &checkpoint, progress, self, err);
+    arena_deinit(&bodies.arena);
+    free(bodies.erased);
+    return r ? -1 : 0;
+}
+
+int backup_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
+                 struct casebus_error *err)
+{
+    int lock = backup_lock(dest, err);
+    if (lock < 0)
         return -1;
-    return slots_check(dest, manifest, err);
+    int r = copy_check(dest, manifest, progress, self, err);
+    close(lock);
+    return r;
 }

@@ -1,6 +1,6 @@
 /* The ledger's tables, all append-only:
  *   meta         "format" -> u32 LE, "origin" -> text (the newest), "generations" -> position u64 LE,
- *                size u32 LE, text; oldest first; only when there is more than one
+ *                size u32 LE, text; oldest first; only when there is more than one; "mark" -> text
  *   leaves       position -> serialised LedgerEntry
  *   bodies       position -> serialised SealedBody, CRC-32C of position and body; no row for an entry without
  *                one. Leaves, hashes and checkpoints prove each other; of a body some fields are nobody's
@@ -98,7 +98,7 @@ static int ledger_fill(void *self, MDB_txn *txn, const MDB_dbi *tables)
 }
 
 /* Empty when it is missing. */
-static struct bytes meta_get(struct ledger *ledger, MDB_txn *txn, const char *name)
+static struct bytes meta_get(const struct ledger *ledger, MDB_txn *txn, const char *name)
 {
     MDB_val key = value_of(bytes_of_text(name));
     MDB_val value;
@@ -597,21 +597,6 @@ static int replace_body(struct ledger *ledger, MDB_txn *txn, uint64_t position, 
     return rc;
 }
 
-int ledger_replace_body(struct ledger *ledger, uint64_t position, struct bytes body,
-                        struct casebus_error *err)
-{
-    MDB_txn *txn;
-    if (position >= ledger_size(ledger) || body.size > CONTENT_MAX)
-        return error_set(err, CASEBUS_INTERNAL, _("the body of entry %llu cannot be replaced"),
-                         (unsigned long long)position);
-    if (environment_begin(&ledger->env, 0, &txn, err) != 0)
-        return -1;
-    int rc = replace_body(ledger, txn, position, body);
-    if (rc && rc != MDB_NOTFOUND)
-        return environment_abort(&ledger->env, txn, rc, err);
-    return environment_commit(&ledger->env, txn, err);
-}
-
 /* In @txn. */
 static int body_rewrite(struct ledger *ledger, MDB_txn *txn, uint64_t position, ledger_rewrite_fn *rewrite,
                         void *self, struct casebus_error *err)
@@ -636,9 +621,21 @@ static int body_rewrite(struct ledger *ledger, MDB_txn *txn, uint64_t position, 
 int ledger_rewrite_bodies(struct ledger *ledger, const uint64_t *positions, size_t n,
                           ledger_rewrite_fn *rewrite, void *self, struct casebus_error *err)
 {
+    return ledger_rewrite_marked(ledger, positions, n, rewrite, self, NULL, err);
+}
+
+int ledger_rewrite_marked(struct ledger *ledger, const uint64_t *positions, size_t n,
+                          ledger_rewrite_fn *rewrite, void *self, const char *mark, struct casebus_error *err)
+{
     MDB_txn *txn;
+    if (mark && (mark[0] == '\0' || strlen(mark) >= LEDGER_MARK_MAX))
+        return error_set(err, CASEBUS_ARGUMENT, _("the mark '%s' must have 1 to %d bytes"), mark,
+                         LEDGER_MARK_MAX - 1);
     if (environment_begin(&ledger->env, 0, &txn, err) != 0)
         return -1;
+    int rc = mark ? meta_put(txn, ledger->env.tables[META], "mark", bytes_of_text(mark)) : 0;
+    if (rc)
+        return environment_abort(&ledger->env, txn, rc, err);
     for (size_t i = 0; i < n; i++)
         if (body_rewrite(ledger, txn, positions[i], rewrite, self, err)) {
             mdb_txn_abort(txn);
@@ -758,6 +755,19 @@ int ledger_view_body(struct ledger_view *view, uint64_t position, struct bytes *
     if (body_whole(view->ledger, position, body))
         return 0;
     return body_damaged(view->ledger, position, err);
+}
+
+int ledger_view_mark(struct ledger_view *view, char mark[LEDGER_MARK_MAX], struct casebus_error *err)
+{
+    const struct ledger *ledger = view->ledger;
+    crash_use(ledger->env.map);
+    struct bytes text = meta_get(ledger, view->txn, "mark");
+    if (text.size >= LEDGER_MARK_MAX || (text.size && !utf8_valid(text.data, text.size)))
+        return error_set(err, CASEBUS_DAMAGED, _("the mark in '%s' is damaged"), ledger->env.path);
+    if (text.size)
+        memcpy(mark, text.data, text.size);
+    mark[text.size] = '\0';
+    return 0;
 }
 
 int ledger_view_hash(void *self, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],

@@ -10,7 +10,8 @@
 #include "proto/crypto/suite.h"
 #include "proto/merkle/tree.h"
 
-#define LEDGER_FORMAT 2 /* 1: bodies without check sums; still read and continued */
+#define LEDGER_FORMAT   2 /* 1: bodies without check sums; still read and continued */
+#define LEDGER_MARK_MAX 64
 
 struct ledger;
 
@@ -58,10 +59,6 @@ int ledger_limit(struct ledger *ledger, uint64_t max_bytes, struct casebus_error
  * again. */
 int ledger_append(struct ledger *ledger, uint64_t first, const struct ledger_row *rows, size_t n,
                   struct casebus_error *err);
-/* Puts @body (it may be empty) in the place of the one that the entry at @position has. Nothing but an
- * erasure may do that. Same thread as ledger_append. */
-int ledger_replace_body(struct ledger *ledger, uint64_t position, struct bytes body,
-                        struct casebus_error *err);
 /* Rewrites bodies of the entries at @positions (rising) in one synced transaction; whoever appends waits.
  * @rewrite: 1 with @left, which takes the body's place; 0 when it stays as it is; -1, then nothing is
  * changed. What it is given is valid until it returns. Any thread. */
@@ -69,6 +66,10 @@ typedef int ledger_rewrite_fn(void *self, uint64_t position, struct bytes leaf, 
                               struct bytes *left, struct casebus_error *err);
 int ledger_rewrite_bodies(struct ledger *ledger, const uint64_t *positions, size_t n,
                           ledger_rewrite_fn *rewrite, void *self, struct casebus_error *err);
+/* The same, and in the same transaction @mark: a short text of whoever keeps this copy of a ledger. */
+int ledger_rewrite_marked(struct ledger *ledger, const uint64_t *positions, size_t n,
+                          ledger_rewrite_fn *rewrite, void *self, const char *mark,
+                          struct casebus_error *err);
 /* Adds a published checkpoint (size of the tree, signed note). One above the ledger's size waits and rides in
  * the transaction of the ledger_append that reaches it (a newer one that waits takes its place); otherwise it
  * makes its own. Same thread as ledger_append. */
@@ -88,6 +89,8 @@ int ledger_view_leaf(struct ledger_view *view, uint64_t position, struct bytes *
 /* Empty bytes when the entry has none. */
 int ledger_view_body(struct ledger_view *view, uint64_t position, struct bytes *body,
                      struct casebus_error *err);
+/* The newest mark; "" when there is none. */
+int ledger_view_mark(struct ledger_view *view, char mark[LEDGER_MARK_MAX], struct casebus_error *err);
 /* A tree_read_fn: self is a struct ledger_view. */
 int ledger_view_hash(void *view, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],
                      struct casebus_error *err);

@@ -432,6 +432,54 @@ static void test_files_are_closed_on_exec(void **state)
     assert_true(n > 0);
 }
 
+static int on_rewrite(void *self, uint64_t position, struct bytes leaf, struct bytes body, struct bytes *left,
+                      struct casebus_error *err)
+{
+    const uint64_t *refused = self;
+    (void)leaf, (void)body;
+    if (position == *refused)
+        return error_set(err, CASEBUS_BUSY, "not now");
+    *left = bytes_of_text("another body");
+    return 1;
+}
+
+static void expect_body_and_mark(struct fixture *f, uint64_t position, const char *body, const char *mark)
+{
+    struct casebus_error err;
+    struct ledger_view *view;
+    struct bytes found;
+    char text[BODY_MAX], found_mark[LEDGER_MARK_MAX];
+    must(ledger_view_open(&view, f->ledger, &err), &err);
+    must(ledger_view_body(view, position, &found, &err), &err);
+    assert_true(bytes_equal(found, body ? bytes_of_text(body) : entry_body(text, position)));
+    must(ledger_view_mark(view, found_mark, &err), &err);
+    assert_string_equal(found_mark, mark);
+    ledger_view_close(view);
+}
+
+static void test_bodies_and_their_mark_change_together_or_not_at_all(void **state)
+{
+    struct fixture *f = *state;
+    struct casebus_error err;
+    const uint64_t positions[] = {1, 2, 6};
+    uint64_t refused = 6, none = UINT64_MAX;
+
+    fixture_append(f, 10);
+    assert_int_equal(ledger_rewrite_marked(f->ledger, positions, 3, on_rewrite, &refused, "first", &err), -1);
+    assert_int_equal(err.code, CASEBUS_BUSY);
+    expect_body_and_mark(f, 1, NULL, "");
+    must(ledger_rewrite_marked(f->ledger, positions, 3, on_rewrite, &none, "first", &err), &err);
+    must(ledger_rewrite_marked(f->ledger, NULL, 0, on_rewrite, NULL, "second", &err), &err);
+    fixture_close(f);
+    fixture_open(f);
+    expect_body_and_mark(f, 6, "another body", "second");
+    expect_body_and_mark(f, 7, NULL, "second");
+    char long_mark[LEDGER_MARK_MAX + 1] = "";
+    memset(long_mark, 'm', LEDGER_MARK_MAX);
+    assert_int_equal(ledger_rewrite_marked(f->ledger, NULL, 0, on_rewrite, NULL, long_mark, &err), -1);
+    assert_int_equal(err.code, CASEBUS_ARGUMENT);
+}
+
 #define LEDGER_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -448,6 +496,7 @@ int main(void)
         LEDGER_TEST(test_format_of_the_future_is_refused),
         LEDGER_TEST(test_every_bit_of_a_body_is_covered_by_its_check_sum),
         LEDGER_TEST(test_ledger_without_check_sums_is_read_and_continued),
+        LEDGER_TEST(test_bodies_and_their_mark_change_together_or_not_at_all),
         LEDGER_TEST(test_missing_leaf_is_noticed_at_opening),
         LEDGER_TEST(test_missing_hashes_are_noticed_at_opening),
         LEDGER_TEST(test_body_without_its_entry_is_noticed_at_opening),

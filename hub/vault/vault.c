@@ -678,15 +678,20 @@ static void survey_slot(void *self, const struct slot_seen *seen)
     counts->unlike += seen->unlike;
 }
 
-int vault_survey(struct vault *vault, struct vault_counts *counts, struct casebus_error *err)
+static int slots_walk(struct vault *vault, slot_visit_fn *visit, void *self, struct casebus_error *err)
 {
     int r = 0;
-    *counts = (struct vault_counts){0};
     for (uint64_t first = 1; r == 0 && first <= vault->header.count; first += CHUNK) {
         uint64_t left = vault->header.count - first + 1;
-        r = slots_visit(vault, first, left < CHUNK ? (size_t)left : CHUNK, survey_slot, counts, err);
+        r = slots_visit(vault, first, left < CHUNK ? (size_t)left : CHUNK, visit, self, err);
     }
     return r;
+}
+
+int vault_survey(struct vault *vault, struct vault_counts *counts, struct casebus_error *err)
+{
+    *counts = (struct vault_counts){0};
+    return slots_walk(vault, survey_slot, counts, err);
 }
 
 uint64_t vault_made(const struct vault *vault)
@@ -762,14 +767,33 @@ static int export_open(struct vault *vault, const char *path, struct casebus_err
     return -1;
 }
 
-int vault_export_survey(const char *path, struct vault_counts *counts, struct casebus_error *err)
+struct export_survey {
+    struct vault_counts *counts;
+    vault_erased_fn *visit;
+    void *self;
+    struct casebus_error *err;
+    int r;
+};
+
+static void export_survey_slot(void *self, const struct slot_seen *seen)
+{
+    struct export_survey *survey = self;
+    survey_slot(survey->counts, seen);
+    if (seen->kind == SLOT_ERASED && survey->visit && survey->r == 0)
+        survey->r = survey->visit(survey->self, seen->slot, survey->err);
+}
+
+int vault_export_survey(const char *path, struct vault_counts *counts, vault_erased_fn *visit, void *self,
+                        struct casebus_error *err)
 {
     struct vault vault;
+    struct export_survey survey = {counts, visit, self, err, 0};
     if (export_open(&vault, path, err) != 0)
         return -1;
-    int r = vault_survey(&vault, counts, err);
+    *counts = (struct vault_counts){0};
+    int r = slots_walk(&vault, export_survey_slot, &survey, err);
     copy_close(&vault.copies[0]);
-    return r;
+    return r ? r : survey.r;
 }
 
 int vault_import(const char *dir, const char *path, struct casebus_error *err)

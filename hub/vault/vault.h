@@ -61,8 +61,11 @@ int vault_survey(struct vault *vault, struct vault_counts *counts, struct casebu
  */
 int vault_export(struct vault *vault, const char *path, struct vault_counts *counts,
                  struct casebus_error *err);
-/* Counts the slots of such a file, without any key. */
-int vault_export_survey(const char *path, struct vault_counts *counts, struct casebus_error *err);
+/* Counts the slots of such a file, without any key. @visit (may be NULL) is told each that is erased, in
+ * order; what it returns, if not 0, is returned at once. */
+typedef int vault_erased_fn(void *self, uint64_t slot, struct casebus_error *err);
+int vault_export_survey(const char *path, struct vault_counts *counts, vault_erased_fn *visit, void *self,
+                        struct casebus_error *err);
 /* Makes DIR/vault from such a file. */
 int vault_import(const char *dir, const char *path, struct casebus_error *err);
 uint64_t vault_made(const struct vault *vault); /* slots that there are */

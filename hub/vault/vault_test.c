@@ -446,6 +446,37 @@ static void test_writer_takes_while_keeper_prepares(void **state)
     pthread_join(keeper, NULL);
 }
 
+static int on_erased(void *self, uint64_t slot, struct casebus_error *err)
+{
+    uint64_t *seen = self;
+    (void)err;
+    *seen = *seen * 1000 + slot;
+    return 0;
+}
+
+static void test_a_copy_in_one_file_tells_which_slots_are_erased_without_a_key(void **state)
+{
+    struct fixture *f = *state;
+    struct casebus_error err;
+    struct vault_counts counts;
+    char path[PATH_MAX];
+    uint8_t key[KEY_SIZE];
+    uint64_t seen = 0;
+
+    for (int i = 0; i < 3; i++)
+        take(f, key);
+    must(vault_erase(f->vault, 1, &err), &err);
+    must(vault_erase(f->vault, 3, &err), &err);
+    folder_path(path, f->dir, "exported");
+    must(vault_export(f->vault, path, &counts, &err), &err);
+    must(vault_export_survey(path, &counts, on_erased, &seen, &err), &err);
+    assert_int_equal(seen, 1003);
+    assert_int_equal(counts.erased, 2);
+    assert_int_equal(counts.keys + counts.erased, vault_made(f->vault));
+    must(vault_export_survey(path, &counts, NULL, NULL, &err), &err);
+    assert_int_equal(counts.erased, 2);
+}
+
 #define VAULT_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -469,6 +500,7 @@ int main(void)
         VAULT_TEST(test_erased_key_is_gone_from_both_copies),
         VAULT_TEST(test_erasure_that_reached_one_copy_is_completed),
         VAULT_TEST(test_slot_that_was_never_taken_is_not_erased),
+        VAULT_TEST(test_a_copy_in_one_file_tells_which_slots_are_erased_without_a_key),
         VAULT_TEST(test_writer_takes_while_keeper_prepares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,15 @@
-/* Preloaded into a hub: once the file KILL_WHEN is there, the KILL_AT-th write or sync to a file is its last:
- * the process is killed right before it. So every moment between two steps of what is going on can be tried,
- * one after the other. Writes to its log and to sockets do not count. */
+/* Preloaded into a program: once the file KILL_WHEN is there, the KILL_AT-th write or sync to a file, or
+ * change of a name, is its last: the process is killed right before it. So every moment between two steps of
+ * what is going on can be tried, one after the other. Writes to its log and to sockets do not count. With
+ * KILL_WITH=STOP it is stopped there instead, and goes on when it is continued. With KILL_NAME only renames
+ * to a path with this in it count. KILL_AT=0: at every one. */
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -20,17 +24,46 @@ static bool armed(void)
     return when && access(when, F_OK) == 0;
 }
 
+static void count(void)
+{
+    const char *at = getenv("KILL_AT");
+    if (!at || !armed())
+        return;
+    long n = atomic_fetch_add(&steps, 1) + 1, wanted = atol(at);
+    if (wanted == 0 || n == wanted)
+        kill(getpid(), getenv("KILL_WITH") ? SIGSTOP : SIGKILL);
+}
+
 static void step(int fd)
 {
     struct stat status;
-    const char *at = getenv("KILL_AT");
-    if (!at || fd <= 2 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || !armed())
-        return;
-    if (atomic_fetch_add(&steps, 1) + 1 == atol(at))
-        kill(getpid(), SIGKILL);
+    if (fd > 2 && fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) &&
+        !getenv("KILL_NAME"))
+        count();
 }
 
 #define REAL(name) ((__typeof__(name) *)dlsym(RTLD_NEXT, #name))
+
+SHIM ssize_t write(int fd, const void *data, size_t size)
+{
+    step(fd);
+    return REAL(write)(fd, data, size);
+}
+
+SHIM int rename(const char *from, const char *to)
+{
+    const char *name = getenv("KILL_NAME");
+    if (!name || strstr(to, name))
+        count();
+    return REAL(rename)(from, to);
+}
+
+SHIM int unlink(const char *path)
+{
+    if (!getenv("KILL_NAME"))
+        count();
+    return REAL(unlink)(path);
+}
 
 SHIM ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
