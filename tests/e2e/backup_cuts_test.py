@@ -14,7 +14,8 @@ import harness
 
 SHIM = str(harness.HELPERS / "kill_shim.so")
 GONE, PARTED, KEPT = "MARK-1-secret", "MARK-2-secret", "MARK-3-secret"  # in the cases 1 to 3
-STRIDE = int(os.environ.get("CASEBUS_STRIDE", "6"))  # of the sweeps; 1: every step
+SLOW = harness.PATIENCE_S > 100  # with sanitizers
+STRIDE = int(os.environ.get("CASEBUS_STRIDE", "24" if SLOW else "8"))  # of the sweeps; 1: every step
 
 
 class Base(backup_test.Restores):
@@ -42,7 +43,7 @@ class Base(backup_test.Restores):
         self.assertEqual(done.code, expect, done.said)
 
     def shimmed(self, at, **more):
-        return {"LD_PRELOAD": SHIM, "KILL_WHEN": "/", "KILL_AT": str(at), **more}
+        return {"LD_PRELOAD": SHIM, "KILL_WHEN": "/", "KILL_AT": str(at), "KILL_NAMES": "1", **more}
 
     def stopped_backup(self, at, **more):
         """A backup that stands still right before a step; or has ended."""
@@ -115,7 +116,7 @@ class Killed(Base):
             self.assert_erased(GONE, PARTED)
             step += STRIDE
         print(f"\nseed {harness.SEED}: steps {first}, {first + STRIDE}, ... {step - STRIDE}", flush=True)
-        self.assertEqual(seen, {0, 20})
+        self.assertIn(20, seen)
 
     def test_the_very_first_backup_can_be_killed_anywhere(self):
         self.tell(20)
@@ -146,7 +147,7 @@ class Meanwhile(Base):
         """What the copy holds is accounted for; and the next one has it erased."""
         self.tell(16)
         self.backup()
-        step, n, ended = self.world.random.randrange(1, STRIDE + 1), 16, False
+        step, n, ended = self.world.random.randrange(1, 2 * STRIDE + 1), 16, False
         while not ended:
             n += 4
             self.tell(n)
@@ -156,7 +157,7 @@ class Meanwhile(Base):
             self.go_on(backup)
             self.check()
             self.assert_restores()
-            step += STRIDE
+            step += 2 * STRIDE
         self.backup()
         self.assert_erased(GONE)
 

@@ -1,8 +1,9 @@
-/* Preloaded into a program: once the file KILL_WHEN is there, the KILL_AT-th write or sync to a file, or
- * change of a name, is its last: the process is killed right before it. So every moment between two steps of
- * what is going on can be tried, one after the other. Writes to its log and to sockets do not count. With
- * KILL_WITH=STOP it is stopped there instead, and goes on when it is continued. With KILL_NAME only renames
- * to a path with this in it count. KILL_AT=0: at every one. */
+/* Preloaded into a program: once the file KILL_WHEN is there, the KILL_AT-th write or sync to a file is its
+ * last: the process is killed right before it. So every moment between two steps of what is going on can be
+ * tried, one after the other. Writes to its log and to sockets do not count. With KILL_NAMES, files that are
+ * made or replaced whole count, too: write, rename, unlink, sync of a directory; with KILL_NAME nothing but a
+ * rename to a path with this in it. KILL_WITH=STOP: it is stopped there, and goes on when it is continued.
+ * KILL_AT=0: at every one. */
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -34,11 +35,24 @@ static void count(void)
         kill(getpid(), getenv("KILL_WITH") ? SIGSTOP : SIGKILL);
 }
 
-static void step(int fd)
+static void step_data(int fd, bool more)
 {
     struct stat status;
-    if (fd > 2 && fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) &&
-        !getenv("KILL_NAME"))
+    if (fd <= 2 || getenv("KILL_NAME") || fstat(fd, &status) != 0 || (more && !getenv("KILL_NAMES")))
+        return;
+    if (S_ISREG(status.st_mode) || (S_ISDIR(status.st_mode) && getenv("KILL_NAMES")))
+        count();
+}
+
+static void step(int fd)
+{
+    step_data(fd, false);
+}
+
+static void step_name(const char *path)
+{
+    const char *name = getenv("KILL_NAME");
+    if (name ? path && strstr(path, name) : getenv("KILL_NAMES") != NULL)
         count();
 }
 
@@ -46,22 +60,19 @@ static void step(int fd)
 
 SHIM ssize_t write(int fd, const void *data, size_t size)
 {
-    step(fd);
+    step_data(fd, true);
     return REAL(write)(fd, data, size);
 }
 
 SHIM int rename(const char *from, const char *to)
 {
-    const char *name = getenv("KILL_NAME");
-    if (!name || strstr(to, name))
-        count();
+    step_name(to);
     return REAL(rename)(from, to);
 }
 
 SHIM int unlink(const char *path)
 {
-    if (!getenv("KILL_NAME"))
-        count();
+    step_name(NULL);
     return REAL(unlink)(path);
 }
 
