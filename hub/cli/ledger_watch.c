@@ -8,24 +8,30 @@
 #include "proto/base/texts.h"
 
 #include <ctype.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #define TOKEN_MAX 256
+#define TRUST_MAX 16
+#define TELL_NS   200000000ull
 
 struct watching {
-    const char *where, *trust, *state, *token_file, *witnesses;
+    const char *where, *trust[TRUST_MAX], *state, *token_file, *witnesses;
+    size_t n_trust;
     bool once;
     uint64_t every_s;
     /* loaded */
     uint8_t authority[CERTIFICATE_MAX];
     size_t authority_size;
-    char vkey[VKEY_MAX], token[TOKEN_MAX];
+    char vkeys[TRUST_MAX][VKEY_MAX], token[TOKEN_MAX];
     struct policy *policy;
     struct source *source;
     struct watch *watch;
-    struct log log;
+    struct log log, to_stderr;
     int64_t silent_since_us;
+    enum casebus_code silent_code; /* why */
+    uint64_t shown_ns;             /* when progress was shown; 0: it is not on the screen */
 };
 
 enum { OPT_ONCE = 256, OPT_EVERY, OPT_TOKEN, OPT_WITNESSES, OPT_STATE };
@@ -33,9 +39,10 @@ enum { OPT_ONCE = 256, OPT_EVERY, OPT_TOKEN, OPT_WITNESSES, OPT_STATE };
 static const struct argp_option options[] = {
     {"trust", 't', N_("CA,VKEY"), 0,
      N_("Whom to believe: the certificate of the departments' authority, and the key of the log, or the "
-        "enrolment.json of a node, which holds both"),
+        "enrolment.json of a node, which holds both; once more for a generation of a restored hub that has "
+        "another key"),
      0},
-    {"state", OPT_STATE, N_("DIR"), 0, N_("Where what was seen is kept; one for each log"), 0},
+    {"state", OPT_STATE, N_("DIR"), 0, N_("Where what was seen is kept: a directory of its own"), 0},
     {"token", OPT_TOKEN, N_("FILE"), 0, N_("File with the auditor's token; else $CASEBUS_TOKEN"), 0},
     {"witnesses", OPT_WITNESSES, N_("FILE"), 0,
      N_("Policy file: whose cosignatures each checkpoint must carry"), 0},
@@ -48,7 +55,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct watching *watching = state->input;
     switch (key) {
     case 't':
-        watching->trust = arg;
+        if (watching->n_trust == TRUST_MAX)
+            argp_error(state, _("--trust is given more than %d times"), TRUST_MAX);
+        watching->trust[watching->n_trust++] = arg;
         return 0;
     case OPT_STATE:
         watching->state = arg;
@@ -72,13 +81,79 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         watching->where = arg;
         return 0;
     case ARGP_KEY_END:
-        if (!watching->where || !watching->trust || !watching->state)
+        if (!watching->where || !watching->n_trust || !watching->state)
             argp_error(state, _("an address or a directory, --trust and --state are needed"));
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
+
+/* ---- while it runs ---- */
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+static void signals_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: waiting ends */
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* A signal that comes before the waiting begins ends it, too. */
+static void wait_or_stop(uint64_t seconds)
+{
+    const struct timespec time = {.tv_sec = (time_t)seconds};
+    sigset_t both, before;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
+    sigprocmask(SIG_BLOCK, &both, &before);
+    if (!stopped)
+        ppoll(NULL, 0, &time, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static bool on_stop(void *self)
+{
+    (void)self;
+    return stopped;
+}
+
+static void progress_clear(struct watching *watching)
+{
+    if (watching->shown_ns)
+        fputs("\r\033[K", stderr);
+    watching->shown_ns = 0;
+}
+
+static void on_progress(void *self, enum watch_phase phase, uint64_t done, uint64_t total)
+{
+    struct watching *watching = self;
+    uint64_t now = clock_monotonic_ns();
+    if (now - watching->shown_ns < TELL_NS || total == 0)
+        return;
+    watching->shown_ns = now;
+    fprintf(stderr, "\r\033[K%s %llu / %llu",
+            phase == WATCH_READING ? _("reading entries") : _("verifying entries"), (unsigned long long)done,
+            (unsigned long long)total);
+}
+
+static void log_sink(void *self, enum log_level level, const char *id, const char *text)
+{
+    struct watching *watching = self;
+    progress_clear(watching);
+    log_line(&watching->to_stderr, level, id, "%s", text);
+}
+
+/* ---- beginning and end ---- */
 
 static int token_load(struct watching *watching, struct casebus_error *err)
 {
@@ -98,19 +173,44 @@ static int token_load(struct watching *watching, struct casebus_error *err)
     return r;
 }
 
-static int begin(struct watching *watching, struct casebus_error *err)
+/* The authority is that of all generations. */
+static int trust_load(struct watching *watching, struct casebus_error *err)
 {
-    if (trust_read(watching->trust, watching->authority, &watching->authority_size, watching->vkey, err) ||
-        token_load(watching, err) ||
+    for (size_t i = 0; i < watching->n_trust; i++) {
+        uint8_t authority[CERTIFICATE_MAX];
+        size_t size;
+        if (trust_read(watching->trust[i], authority, &size, watching->vkeys[i], err))
+            return -1;
+        if (i > 0 &&
+            !bytes_equal(bytes_of(authority, size), bytes_of(watching->authority, watching->authority_size)))
+            return error_set(err, CASEBUS_ARGUMENT, _("'%s' names another authority than '%s'"),
+                             watching->trust[i], watching->trust[0]);
+        memcpy(watching->authority, authority, size);
+        watching->authority_size = size;
+    }
+    return 0;
+}
+
+static int begin(struct watching *watching, bool show, struct casebus_error *err)
+{
+    const char *vkeys[TRUST_MAX];
+    for (size_t i = 0; i < watching->n_trust; i++)
+        vkeys[i] = watching->vkeys[i];
+    if (trust_load(watching, err) || token_load(watching, err) ||
         (watching->witnesses && policy_read(&watching->policy, watching->witnesses, err)) ||
-        source_open(&watching->source, watching->where, watching->token[0] ? watching->token : NULL, err))
+        source_open(&watching->source, watching->where, watching->token[0] ? watching->token : NULL, on_stop,
+                    NULL, err))
         return -1;
     const struct watch_options watch = {.dir = watching->state,
                                         .source = watching->source,
-                                        .log_vkey = watching->vkey,
+                                        .log_vkeys = vkeys,
+                                        .n_logs = watching->n_trust,
                                         .authority = bytes_of(watching->authority, watching->authority_size),
                                         .policy = watching->policy,
-                                        .log = &watching->log};
+                                        .log = &watching->log,
+                                        .progress = show ? on_progress : NULL,
+                                        .stop = on_stop,
+                                        .self = watching};
     return watch_open(&watching->watch, &watch, err);
 }
 
@@ -122,17 +222,26 @@ static void end(struct watching *watching)
     secret_clear(watching->token, sizeof watching->token);
 }
 
+/* ---- what came out ---- */
+
+static const char *answer_word(int answer)
+{
+    return answer == 0 ? "OK" : answer == 1 ? "ALARM" : "UNKNOWN";
+}
+
 static void tell_json(const struct cli *cli, const struct watch_result *result, int answer,
                       const struct casebus_error *err)
 {
     char root[2 * DIGEST_SIZE + 1];
     json_t *json =
-        json_pack("{s:s, s:I, s:I, s:I, s:s}", "result",
-                  answer == 0   ? "OK"
-                  : answer == 1 ? "ALARM"
-                                : "UNKNOWN",
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "result", answer_word(answer), "origin", result->origin,
                   "size", (json_int_t)result->size, "new", (json_int_t)result->fresh, "enrolled",
                   (json_int_t)result->enrolled, "root", hex_encode(root, result->root, DIGEST_SIZE));
+    if (result->lost)
+        json_object_set_new(json, "lost",
+                            json_pack("{s:I, s:I, s:s}", "from", (json_int_t)result->lost_from, "to",
+                                      (json_int_t)(result->lost_from + result->lost - 1), "kept",
+                                      result->kept));
     if (answer) {
         json_object_set_new(json, "code", json_string(casebus_code_text(err->code)));
         json_object_set_new(json, "sentence", json_string(err->text));
@@ -143,65 +252,75 @@ static void tell_json(const struct cli *cli, const struct watch_result *result, 
     fflush(cli->out);
 }
 
-/* What is wrong with the log is told each time; that it cannot be reached, once. */
-static void tell(struct watching *watching, const struct watch_result *result, int answer,
+/* Once for each reason, until it is over. */
+static void tell_unknown(struct watching *watching, const struct casebus_error *err)
+{
+    if (watching->silent_since_us && watching->silent_code == err->code)
+        return;
+    if (!watching->silent_since_us)
+        watching->silent_since_us = clock_unix_us();
+    watching->silent_code = err->code;
+    log_warning(&watching->log, err->code == CASEBUS_BEHIND ? "WATCH-BEHIND" : "WATCH-SILENT", "%s (%s)%s%s",
+                err->text, casebus_code_text(err->code), err->hint[0] ? "; " : "", err->hint);
+}
+
+static void tell_back(struct watching *watching)
+{
+    if (!watching->silent_since_us)
+        return;
+    log_notice(&watching->log, "WATCH-BACK", _("all of the log can be read again, after %lld s"),
+               (long long)((clock_unix_us() - watching->silent_since_us) / 1000000));
+    watching->silent_since_us = 0;
+}
+
+static void tell(struct watching *watching, const struct watch_result *result, bool first, int answer,
                  const struct casebus_error *err)
 {
+    progress_clear(watching);
+    if (answer < 0) {
+        tell_unknown(watching, err);
+        return;
+    }
+    tell_back(watching);
     if (answer == 1)
         log_error(&watching->log, "WATCH-ALARM", "%s (%s)%s%s", err->text, casebus_code_text(err->code),
                   err->hint[0] ? "; " : "", err->hint);
-    if (answer < 0 && !watching->silent_since_us) {
-        watching->silent_since_us = clock_unix_us();
-        log_warning(&watching->log, "WATCH-SILENT", "%s%s%s", err->text, err->hint[0] ? "; " : "", err->hint);
-    }
-    if (answer >= 0 && watching->silent_since_us) {
-        log_notice(&watching->log, "WATCH-BACK", _("the log can be read again, after %lld s"),
-                   (long long)((clock_unix_us() - watching->silent_since_us) / 1000000));
-        watching->silent_since_us = 0;
-    }
-    if (answer == 0 && (result->fresh || watching->once))
+    else if (result->fresh || first)
         log_info(&watching->log, "WATCH-OK",
                  _("%llu entries verified, %llu of them new, with %llu enrolments"),
                  (unsigned long long)result->size, (unsigned long long)result->fresh,
                  (unsigned long long)result->enrolled);
 }
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
-static void signals_catch(void)
-{
-    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: sleep ends */
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 static int look(struct watching *watching, const struct cli *cli)
 {
-    struct casebus_error err = {0};
-    struct watch_result result;
-    int answer = 0;
-    do {
-        answer = watch_round(watching->watch, &result, &err);
-        tell(watching, &result, answer, &err);
+    int answer = -1;
+    for (bool first = true; answer != 1 && !stopped; first = false) {
+        struct casebus_error err = {0};
+        struct watch_result result;
+        int now = watch_round(watching->watch, &result, &err);
+        if (now < 0 && stopped) { /* says nothing about the log; what was said last still stands */
+            progress_clear(watching);
+            log_notice(&watching->log, "WATCH-STOPPED",
+                       _("stopped while looking; the next run goes on with what is verified"));
+            break;
+        }
+        answer = now;
+        tell(watching, &result, first, answer, &err);
         if (cli->json)
             tell_json(cli, &result, answer, &err);
-        if (!watching->once && answer != 1 && !stopped)
-            sleep((unsigned)watching->every_s);
-    } while (!watching->once && answer != 1 && !stopped);
+        if (watching->once)
+            break;
+        if (answer != 1)
+            wait_or_stop(watching->every_s);
+    }
     return answer == 0 ? CLI_OK : answer == 1 ? CLI_NEGATIVE : CLI_UNREACHABLE;
 }
 
 int ledger_watch_main(struct cli *cli, int argc, char **argv)
 {
     struct watching watching = {.every_s = 60,
-                                .log = {.file = stderr, .min_level = LOG_INFO, .program = "casebus"}};
+                                .to_stderr = {.file = stderr, .min_level = LOG_INFO, .program = "casebus"}};
     struct casebus_error err = {0};
     struct argp argp = {
         .options = options,
@@ -211,10 +330,13 @@ int ledger_watch_main(struct cli *cli, int argc, char **argv)
             N_("Watches a hub's ledger from outside: reads new entries, and checks that the ledger has only "
                "grown, that the entries give the root that the hub signed, that departments' own keys "
                "signed what is said to be theirs, and tells of each key that is enrolled. Ends with 1 "
-               "when something is wrong, with 3 when --once could not look.")};
+               "when something is wrong. --once ends with 0 when all is well, with 3 when it could not look "
+               "or an older tree is shown.")};
     cli_parse(cli, &argp, argc, argv, &watching);
     signals_catch();
-    int code = begin(&watching, &err) ? cli_fail(cli, &err) : look(&watching, cli);
+    watching.log = (struct log){.min_level = LOG_INFO, .sink = log_sink, .self = &watching};
+    int code = begin(&watching, !cli->json && isatty(STDERR_FILENO), &err) ? cli_fail(cli, &err)
+                                                                           : look(&watching, cli);
     end(&watching);
     return code;
 }

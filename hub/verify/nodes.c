@@ -44,7 +44,8 @@ static int authority_check(struct verify *verify, struct bytes authority, struct
 {
     const struct verify_options *options = verify->options;
     if (options->authority.size && !bytes_equal(options->authority, authority))
-        return error_set(err, CASEBUS_HUB_IDENTITY, _("it names another authority than keys/authority.pem"));
+        return error_set(err, CASEBUS_HUB_IDENTITY,
+                         _("it names another authority than the one that is trusted"));
     if (authority.size == 0 || authority.size > CERTIFICATE_MAX)
         return error_set(err, CASEBUS_MALFORMED, _("the log's key or the authority is missing or too long"));
     if (verify->authority_size &&

@@ -111,7 +111,7 @@ static int identity_check(const struct verify *verify, uint64_t *position, struc
     *position = newest->position;
     if (options->log_key && strcmp(newest->log_key, options->log_key) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY,
-                         _("it names another key for checkpoints than keys/log.key"));
+                         _("it names another key for checkpoints than the one that is trusted"));
     return 0;
 }
 

@@ -16,11 +16,20 @@ struct source {
     char where[URL_MAX];
     CURL *curl; /* NULL: a directory */
     struct curl_slist *headers;
+    bool (*stop)(void *self);
+    void *self;
 };
 
 static size_t on_data(char *data, size_t one, size_t n, void *self)
 {
     return buffer_append(self, data, one * n) ? one * n : 0;
+}
+
+static int on_wait(void *self, curl_off_t to_get, curl_off_t got, curl_off_t to_put, curl_off_t put)
+{
+    const struct source *source = self;
+    (void)to_get, (void)got, (void)to_put, (void)put;
+    return source->stop && source->stop(source->self);
 }
 
 static int http_open(struct source *source, const char *token, struct casebus_error *err)
@@ -40,10 +49,14 @@ static int http_open(struct source *source, const char *token, struct casebus_er
     curl_easy_setopt(source->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(source->curl, CURLOPT_TIMEOUT_MS, (long)TIMEOUT_MS);
     curl_easy_setopt(source->curl, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(source->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(source->curl, CURLOPT_XFERINFOFUNCTION, on_wait);
+    curl_easy_setopt(source->curl, CURLOPT_XFERINFODATA, source);
     return 0;
 }
 
-int source_open(struct source **sourcep, const char *where, const char *token, struct casebus_error *err)
+int source_open(struct source **sourcep, const char *where, const char *token, bool (*stop)(void *self),
+                void *self, struct casebus_error *err)
 {
     struct source *source = calloc(1, sizeof *source);
     bool http = strncmp(where, "http://", 7) == 0 || strncmp(where, "https://", 8) == 0;
@@ -51,6 +64,8 @@ int source_open(struct source **sourcep, const char *where, const char *token, s
     *sourcep = NULL;
     if (!source)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to watch a ledger"));
+    source->stop = stop;
+    source->self = self;
     if ((size_t)snprintf(source->where, sizeof source->where, "%s", where) >= sizeof source->where)
         r = error_set(err, CASEBUS_ARGUMENT, _("the address '%.40s…' is too long"), where);
     for (size_t n = strlen(source->where); n > 1 && source->where[n - 1] == '/'; n--)
@@ -73,6 +88,8 @@ struct source *source_close(struct source *source)
 
 static int http_fault(const char *url, CURLcode code, long status, struct casebus_error *err)
 {
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return error_set(err, CASEBUS_CLOSED, _("stopped before everything was read"));
     if (code == CURLE_WRITE_ERROR)
         return error_set(err, CASEBUS_TOO_LARGE, _("%s: the answer is too long"), url);
     if (code != CURLE_OK)

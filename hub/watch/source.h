@@ -8,8 +8,10 @@
 
 struct source;
 
-/* @where: http://..., https://... or a directory. @token: an auditor's, or NULL. */
-int source_open(struct source **sourcep, const char *where, const char *token, struct casebus_error *err);
+/* @where: http://..., https://... or a directory. @token: an auditor's, or NULL. @stop (may be NULL) is asked
+ * while an answer is waited for; true: give up, with CASEBUS_CLOSED. */
+int source_open(struct source **sourcep, const char *where, const char *token, bool (*stop)(void *self),
+                void *self, struct casebus_error *err);
 struct source *source_close(struct source *source); /* NULL in, NULL out */
 /* Reads @path ("checkpoint", "tile/..."), at most @max bytes, into @out, which is initialised here and which
  * the caller deinits. CASEBUS_NOT_FOUND, CASEBUS_NOT_ALLOWED, CASEBUS_NETWORK ... */

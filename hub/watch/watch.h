@@ -3,23 +3,44 @@
  * Entries are read as they are published, and a copy of them is kept (without contents, which are not shown).
  * So each round knows by itself that the tree has only grown, that the entries give the root that the hub
  * signed, that every seal was signed by the department's own key, and who was enrolled: a second key of a
- * name that the first did not sign is an alarm. DIR holds the copy (ledger/), how far it was verified, and
- * evidence/. */
+ * name that the first did not sign is an alarm.
+ *
+ * A hub that was restored is followed into its next generation. What it has lost of what was seen here is set
+ * aside, named, and kept.
+ *
+ * DIR holds
+ *   ledger/             the copy            checkpoint      the newest one that it agrees with
+ *   verify.resume       how far it was verified
+ *   incoming/           bundles of the round at hand
+ *   evidence/           what an alarm was about
+ *   before-DATE/        a copy of what a restored hub has lost, with its checkpoint
+ *   next/               one that is being made in its place */
 #ifndef WATCH_WATCH_H
 #define WATCH_WATCH_H
 
 #include "hub/ledger/ledger.h"
 #include "hub/watch/source.h"
 #include "proto/base/log.h"
+#include "proto/crypto/certificate.h"
 #include "proto/merkle/policy.h"
+
+#include <limits.h>
+
+enum watch_phase { WATCH_READING, WATCH_VERIFYING };
 
 struct watch_options {
     const char *dir;
     struct source *source;
-    const char *log_vkey;        /* whose checkpoints */
+    /* Whose checkpoints: a key counts for its generation and, under their names, for later ones. */
+    const char *const *log_vkeys;
+    size_t n_logs;
     struct bytes authority;      /* DER: who certifies departments' keys */
     const struct policy *policy; /* whose cosignatures are demanded; NULL: nobody's */
     const struct log *log;       /* tells what is new */
+    /* Each may be NULL. */
+    void (*progress)(void *self, enum watch_phase phase, uint64_t done, uint64_t total);
+    bool (*stop)(void *self); /* true: give the round up soon; watch_round is -1 with CASEBUS_CLOSED */
+    void *self;
 };
 
 struct watch;
@@ -32,10 +53,14 @@ struct watch_result {
     uint64_t fresh;    /* of them in this round */
     uint64_t enrolled; /* enrolments among these */
     uint8_t root[DIGEST_SIZE];
+    char origin[ORIGIN_MAX]; /* with its generation */
+    uint64_t lost;           /* entries seen here before that a restored hub has not, */
+    uint64_t lost_from;      /* from this one on, */
+    char kept[PATH_MAX];     /* and where they are kept */
 };
 
-/* One look. 0: all is well; 1: alarm, @err says what is wrong; -1: it could not be looked at, @err says why.
- */
+/* One look. 0: all is well; 1: alarm, @err says what is wrong; -1: it could not be looked at, @err says why
+ * (CASEBUS_BEHIND: an older tree is shown, of which nothing else is wrong). */
 int watch_round(struct watch *watch, struct watch_result *result, struct casebus_error *err);
 
 #endif

@@ -1,0 +1,248 @@
+"""casebus ledger watch: an auditor who follows a hub through a restore, and what he is told when it cannot go on."""
+import base64
+import hashlib
+import json
+import shutil
+import signal
+import socket
+import unittest
+import urllib.request
+
+import harness
+
+NEXT = "e2e.example/exchange/2"
+
+
+class Watching(unittest.TestCase):
+    def setUp(self):
+        self.world = harness.World(self)
+        self.hub = self.world.hub().init()
+        self.hub.port = self.world.free_port()
+        self.hub.set("monitor", f"127.0.0.1:{self.hub.port}").start()
+        self.office = self.world.office(self.hub, "office", publish=True)
+        self.token = self.hub.ask("auditor", "add", "audit")["token"]
+        vkey = json.loads((self.office.dir / "enrolment.json").read_text())["log_key"]
+        self.authority = self.world.path / "authority.pem"
+        shutil.copy(self.hub.dir / "keys" / "authority.pem", self.authority)
+        self.vkey = self.world.path / "log.vkey"
+        self.vkey.write_text(f"{vkey}\n")
+        self.keys, self.dest = self.world.path / "keys", self.world.path / "dest"
+        harness.copy(self.hub.dir / "keys", self.keys)
+        self.audit = self.world.path / "audit"
+        self.rows = 0
+
+    # ---- verbs ----
+
+    def publish(self, n):
+        self.rows += n
+        self.office.write_rows([(f"case-{i % 5}", i, "step") for i in range(self.rows)])
+        self.office.publish()
+        return self.published()
+
+    def published(self):
+        """Waits until all is in a checkpoint that everybody can ask for; its size."""
+        size = self.hub.settle().ask("status")["ledger_size"]
+        harness.wait_until("all is published", lambda: self.checkpoint().startswith(f"{self.hub.ask('status')['origin']}\n{size}\n"))
+        return size
+
+    def checkpoint(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.hub.port}/checkpoint", timeout=harness.PATIENCE_S) as answer:
+            return answer.read().decode()
+
+    def backup(self):
+        done = self.world.run("casebus-hub", "backup", self.hub.dir, self.dest)
+        self.assertEqual(done.code, 0, done.said)
+
+    def lose(self, *checkpoints):
+        """The hub is gone; another one is made from the backup, at the same addresses."""
+        self.hub.kill9()
+        old, self.hub = self.hub, harness.Hub(self.world, "restored", self.hub.endpoint)
+        self.hub.port = old.port
+        done = self.world.run("casebus-hub", "restore", self.dest, self.hub.dir, "--keys", self.keys,
+                              *[word for path in checkpoints for word in ("--checkpoint", path)])
+        self.assertEqual(done.code, 0, done.said)
+        self.hub.start()
+        self.published()
+
+    def words(self, where=None, vkeys=None, state=None):
+        trust = [word for vkey in vkeys or [self.vkey] for word in ("--trust", f"{self.authority},{vkey}")]
+        return ["ledger", "watch", where or f"http://127.0.0.1:{self.hub.port}", *trust, "--state", state or self.audit]
+
+    def watch(self, expect, **more):
+        done = self.world.run("casebus", *self.words(**more), "--once", "--json", environment={"CASEBUS_TOKEN": self.token})
+        self.assertEqual(done.code, expect, done.said)
+        return done
+
+    def next_vkey(self):
+        export = self.world.path / "export"
+        self.hub.ask("ledger", "export", export, "--no-entries")
+        return export / "log.vkey"
+
+    # ---- a restored hub ----
+
+    def test_watch_goes_on_with_a_restored_hub_that_has_lost_nothing(self):
+        size = self.publish(20)
+        self.watch(0)
+        self.backup()
+        self.lose(self.office.dir / "checkpoint")
+        now = self.publish(300)  # another bundle begins on the way
+        done = self.watch(0)
+        seen = done.json()
+        self.assertEqual((seen["size"], seen["new"], seen["origin"]), (now, now - size, NEXT))
+        self.assertNotIn("lost", seen)
+        self.assertIn(f"entry {size}: the hub was restored and goes on as '{NEXT}'", done.err)
+        self.assertIn("nothing that was shown to others is missing", done.err)
+        self.assertEqual(self.watch(0).json()["new"], 0)
+
+    def test_watch_that_runs_names_what_a_restored_hub_has_lost_and_goes_on(self):
+        process = self.world.start(self.world.path / "watch.log", "casebus", *self.words(), "--every", 1,
+                                   environment={"CASEBUS_TOKEN": self.token})
+        size = self.publish(20)
+        self.backup()
+        shown = self.publish(300)
+        process.wait_for(f"{shown} entries verified")
+        self.lose(self.office.dir / "checkpoint")
+        process.wait_for(" WATCH-LOST ")
+        log = process.log()
+        self.assertIn(f"goes on as '{NEXT}' from entry {size}: the entries {size} to {shown - 1}, which it had shown here, "
+                      "are missing", log)
+        self.assertIn(f"it says that entries {size} to {shown - 1} of '{harness.ORIGIN}' are missing", log)
+        self.assertNotIn(" WATCH-LACKS ", log)  # and it admits them
+        now = self.publish(5)
+        process.wait_for(f"{now} entries verified")
+        self.assertEqual(process.stop(), 0)
+        kept, = self.audit.glob("before-*")
+        self.assertIn(str(kept), log)
+        self.assertEqual((kept / "checkpoint").read_text().splitlines()[:2], [harness.ORIGIN, str(shown)])
+        self.assertTrue((kept / "ledger" / "data.mdb").exists())
+        self.assertEqual(self.watch(0).json()["size"], now)
+
+    def test_hub_that_does_not_admit_what_it_had_signed_is_told(self):
+        size = self.publish(20)
+        self.backup()
+        shown = self.publish(10)
+        self.watch(0)
+        self.lose()  # nobody's checkpoint is given
+        done = self.watch(0)
+        kept, = self.audit.glob("before-*")
+        self.assertEqual(done.json()["lost"], {"from": size, "to": shown - 1, "kept": str(kept)})
+        self.assertIn(f"the hub names {size} entries as the most that anybody had seen, but had signed {shown} here", done.err)
+        self.assertNotIn("lost", self.watch(0).json())  # told once
+
+    def test_watch_that_begins_with_a_restored_hub_reads_all_generations(self):
+        size = self.publish(20)
+        self.backup()
+        shown = self.publish(10)
+        self.lose(self.office.dir / "checkpoint")
+        now = self.publish(5)
+        for vkeys, state in ([self.vkey], "first"), ([self.next_vkey()], "second"), ([self.vkey, self.next_vkey()], "both"):
+            done = self.watch(0, vkeys=vkeys, state=self.world.path / state)
+            self.assertEqual((done.json()["size"], done.json()["origin"]), (now, NEXT))
+            self.assertIn(f"it says that entries {size} to {shown - 1} of '{harness.ORIGIN}' are missing", done.err)
+
+    def test_watch_goes_on_with_the_key_of_the_next_generation_alone(self):
+        self.publish(20)
+        self.watch(0)
+        self.backup()
+        self.lose(self.office.dir / "checkpoint")
+        now = self.publish(5)
+        self.assertEqual(self.watch(0, vkeys=[self.next_vkey()]).json()["size"], now)
+
+    def test_watch_follows_a_second_restore_from_the_same_backup(self):
+        self.publish(20)
+        self.backup()
+        self.publish(10)
+        self.watch(0)
+        for generation in "23":
+            self.lose(self.office.dir / "checkpoint")
+            now = self.publish(3)
+            seen = self.watch(0).json()
+            self.assertEqual((seen["size"], seen["origin"]), (now, f"e2e.example/exchange/{generation}"))
+            self.assertIn("lost", seen)
+            self.hub.stop()
+            shutil.move(self.hub.dir, self.world.path / f"gone-{generation}")
+            self.hub.process = self.world.start(self.world.path / "nobody", "/bin/true")
+        self.assertEqual(len(list(self.audit.glob("before-*"))), 2)
+
+    def test_hub_of_before_the_restore_is_told_from_the_restored_one(self):
+        size = self.publish(20)
+        self.backup()
+        gone = self.hub
+        self.publish(10)
+        self.lose(self.office.dir / "checkpoint")
+        self.watch(0)
+        self.hub.stop()
+        gone.start()
+        done = self.watch(3)
+        self.assertEqual(done.json()["code"], "CB-BEHIND")
+        self.assertIn(f"a checkpoint of '{harness.ORIGIN}' is shown, but the hub goes on as '{NEXT}' since entry {size}", done.err)
+        self.assertIn("must not run any more", done.err)
+
+    # ---- what is no alarm ----
+
+    def test_older_tree_that_agrees_is_behind_and_no_alarm(self):
+        old = self.world.path / "old"
+        size = self.publish(20)
+        self.hub.ask("ledger", "export", old)
+        now = self.publish(10)
+        self.watch(0)
+        done = self.watch(3, where=old)
+        self.assertEqual((done.json()["result"], done.json()["code"]), ("UNKNOWN", "CB-BEHIND"))
+        self.assertIn(f"an older tree of {size} entries is shown; {now} were seen before, and agree with it", done.err)
+        self.assertIn(" WATCH-BEHIND ", done.err)
+        self.assertFalse((self.audit / "evidence").exists())
+        self.assertEqual(self.watch(0).json()["size"], now)
+
+    def test_address_of_something_else_is_no_alarm(self):
+        done = self.watch(3, where=f"http://127.0.0.1:{self.world.free_port()}")
+        self.assertIn(" WATCH-SILENT ", done.err)
+        page = self.world.path / "page"
+        page.mkdir()
+        (page / "checkpoint").write_text("<html>It works!</html>\n")
+        self.assertIn("what is shown as the checkpoint is none", self.watch(3, where=page).err)
+
+    # ---- mistakes ----
+
+    def test_directory_of_something_else_is_left_alone(self):
+        before = sorted(path.name for path in self.hub.dir.iterdir())
+        done = self.watch(1, state=self.hub.dir)
+        self.assertIn("holds other things than what was seen of a ledger", done.said)
+        self.assertEqual(sorted(path.name for path in self.hub.dir.iterdir()), before)
+
+    def test_keys_that_do_not_belong_together_are_named(self):
+        other = self.vkey.read_text().strip()
+        name, _, key = other.split("+", 2)
+        renamed = "other.example/exchange/1"
+        hashed = hashlib.sha256(renamed.encode() + b"\n" + base64.b64decode(key)).hexdigest()[:8]
+        foreign = f"{renamed}+{hashed}+{key}"
+        done = self.watch(1, vkeys=[self.vkey, foreign])
+        self.assertIn(f"'{name}' and '{renamed}' are not generations of one hub", done.said)
+        self.publish(3)
+        done = self.watch(1, vkeys=[foreign])
+        self.assertIn(f"this is the log of '{name}', not of '{renamed}'", done.err)
+        self.watch(0)
+        self.assertIn(f"is what was seen of '{name}', not of '{renamed}'", self.watch(1, vkeys=[foreign]).said)
+
+    def test_interrupt_ends_a_look_at_once(self):
+        self.publish(3)
+        process = self.world.start(self.world.path / "watch.log", "casebus", *self.words(), "--every", 3600,
+                                   environment={"CASEBUS_TOKEN": self.token})
+        process.wait_for(" WATCH-OK ")
+        process.popen.send_signal(signal.SIGINT)
+        self.assertEqual(process.finish(), 0)
+        hung = self.world.start(self.world.path / "hung.log", "casebus",
+                                *self.words(where=f"http://127.0.0.1:{self.deaf()}", state=self.world.path / "other"))
+        harness.wait_until("it holds its directory", (self.world.path / "other" / "lock").exists)
+        hung.popen.send_signal(signal.SIGTERM)
+        self.assertEqual(hung.finish(), 3)
+        self.assertIn(" WATCH-STOPPED ", hung.log())
+
+    def deaf(self):
+        """A port that takes connections and says nothing."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        return listener.getsockname()[1]
+
+
+if __name__ == "__main__":
+    harness.main()
