@@ -1,13 +1,16 @@
 #include "hub/settings.h"
 
+#include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/certificate.h"
 #include "proto/crypto/suite.h"
 
+#include <errno.h>
 #include <libfyaml.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define WORKERS_MOST 8
 
@@ -296,4 +299,20 @@ int settings_read(struct settings *settings, const char *path, struct casebus_er
         error_set(err, CASEBUS_CONFIG, "%.*s", (int)faults.text.size, (const char *)faults.text.data);
     buffer_deinit(&faults.text);
     return faults.n ? -1 : 0;
+}
+
+int settings_file(char path[PATH_MAX], const char *dir, const char *name, struct casebus_error *err)
+{
+    if (name[0] == '/' ? (size_t)snprintf(path, PATH_MAX, "%s", name) >= PATH_MAX
+                       : path_join(path, PATH_MAX, dir, name) != 0)
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    return 0;
+}
+
+int settings_policy(char path[PATH_MAX], const struct settings *settings, const char *dir,
+                    struct casebus_error *err)
+{
+    if (settings_file(path, dir, settings->witnesses, err))
+        return -1;
+    return strcmp(settings->witnesses, WITNESSES_PRESET) != 0 || access(path, F_OK) == 0 || errno != ENOENT;
 }

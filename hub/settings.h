@@ -6,6 +6,8 @@
 #include "proto/base/bytes.h"
 #include "proto/base/error.h"
 
+#include <limits.h>
+
 #define WITNESSES_PRESET "witness.policy"
 #define TIMESTAMP_NONE   "none"
 
@@ -29,5 +31,11 @@ const char *settings_fault(const char *name, const char *value);
 bool settings_write(struct buffer *out, const char *origin, const char *listen);
 /* Reads and checks; every fault is told at once, each with its line. */
 int settings_read(struct settings *settings, const char *path, struct casebus_error *err);
+/* The file @name beside those of the hub in @dir, unless @name says where it is. */
+int settings_file(char path[PATH_MAX], const char *dir, const char *name, struct casebus_error *err);
+/* The policy of witnesses. 1: it is @path; 0: there is none, for the file of the preset's name may be
+ * missing; one that was named must be there. */
+int settings_policy(char path[PATH_MAX], const struct settings *settings, const char *dir,
+                    struct casebus_error *err);
 
 #endif

@@ -1,6 +1,5 @@
 #include "hub/witnessing.h"
 
-#include "proto/base/files.h"
 #include "proto/base/texts.h"
 
 #include <errno.h>
@@ -20,26 +19,12 @@ static int notary_begin(struct witnessing *witnessing, const struct stores *stor
     return notary_open(&witnessing->notary, &options, err);
 }
 
-/* @name beside the hub's files, unless it says where it is. */
-static int file_beside(char path[PATH_MAX], const char *dir, const char *name, struct casebus_error *err)
-{
-    if (name[0] == '/' ? (size_t)snprintf(path, PATH_MAX, "%s", name) >= PATH_MAX
-                       : path_join(path, PATH_MAX, dir, name) != 0)
-        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
-    return 0;
-}
-
-/* The file of the preset's name may be missing; one that was named must be there. */
 static int policy_begin(struct witnessing *witnessing, const struct stores *stores, const char *dir,
                         struct casebus_error *err)
 {
     char path[PATH_MAX];
-    const char *name = stores->settings.witnesses;
-    if (file_beside(path, dir, name, err))
-        return -1;
-    if (strcmp(name, WITNESSES_PRESET) == 0 && access(path, F_OK) && errno == ENOENT)
-        return 0;
-    return policy_read(&witnessing->policy, path, err);
+    int r = settings_policy(path, &stores->settings, dir, err);
+    return r > 0 ? policy_read(&witnessing->policy, path, err) : r;
 }
 
 static void behind_set(struct witnessing *witnessing, const struct casebus_error *err)
@@ -97,7 +82,7 @@ static int stamping_begin(struct witnessing *witnessing, const struct stores *st
     };
     if (strcmp(options.url, TIMESTAMP_NONE) == 0)
         return 0;
-    if (file_beside(witnessing->ca_path, dir, stores->settings.timestamp_ca, err))
+    if (settings_file(witnessing->ca_path, dir, stores->settings.timestamp_ca, err))
         return -1;
     if (access(witnessing->ca_path, R_OK)) {
         error_set_errno(err, errno, "%s", witnessing->ca_path);

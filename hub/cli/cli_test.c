@@ -162,6 +162,9 @@ static void test_casebus_exports_the_ledger(void **state)
     assert_int_equal(json_integer_value(json_object_get(answer, "written")), 0);
     json_decref(answer);
     expect_in(run(harness, 2, "ledger export"), "directory");
+    expect_in(run(harness, 1, "ledger export %s", harness->fixture.dir), "is not empty");
+    folder_path(path, harness->fixture.dir, "log.vkey");
+    assert_int_not_equal(access(path, F_OK), 0);
     expect_in(run(harness, 1, "ledger export /proc/nowhere"), "/proc/nowhere");
 }
 

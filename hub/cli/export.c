@@ -12,6 +12,7 @@
 #include "proto/base/texts.h"
 #include "proto/merkle/note.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -137,10 +138,41 @@ static int have_read(struct export *export, const char *name, struct casebus_err
 
 /* ---- is it this log, and a prefix of it? ---- */
 
-static int refuse_dir(const struct export *export, struct casebus_error *err)
+/* The name of something in the directory that no export has made, in @name. */
+static bool foreign_find(const struct export *export, char *name, size_t size)
 {
-    (void)export;
-    return error_hint(err, _("give a directory of its own to each log"));
+    int fd = openat(export->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    bool found = false;
+    if (!entries && fd >= 0)
+        close(fd);
+    for (const struct dirent *entry; entries && !found && (entry = readdir(entries));) {
+        static const char *const fine[] = {".", "..", PART, "lost+found"};
+        found = true;
+        for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++)
+            found = found && strcmp(entry->d_name, fine[i]) != 0;
+        snprintf(name, size, "%s", entry->d_name);
+    }
+    if (entries)
+        closedir(entries);
+    return found;
+}
+
+static int strange_dir(const struct export *export, struct casebus_error *err)
+{
+    const char *dir = export->options->dir;
+    char name[NAME_MAX + 1];
+    if (there(export, "checkpoint") || there(export, "tile")) {
+        error_set(err, CASEBUS_EXISTS,
+                  _("'%s' holds an export without 'log.vkey': it does not say of which log"), dir);
+        return error_hint(err, _("give a directory of its own to each log"));
+    }
+    if (!foreign_find(export, name, sizeof name))
+        return 0;
+    error_set(err, CASEBUS_EXISTS, _("'%s' is not empty and holds no export of a log: '%s' is in it"), dir,
+              name);
+    return error_hint(err, _("give a directory of its own: one that is missing is made, an empty one is "
+                             "filled, an earlier export of this log is brought up to date"));
 }
 
 /* Of this log, or of none. */
@@ -150,13 +182,8 @@ static int log_check(struct export *export, struct casebus_error *err)
     int r = have_read(export, "log.vkey", err);
     if (r < 0)
         return -1;
-    if (r == 0) {
-        if (!there(export, "checkpoint") && !there(export, "tile"))
-            return 0;
-        error_set(err, CASEBUS_EXISTS,
-                  _("'%s' holds an export without 'log.vkey': it does not say of which log"), dir);
-        return refuse_dir(export, err);
-    }
+    if (r == 0)
+        return strange_dir(export, err);
     size_t n = export->have.size;
     while (n > 0 && export->have.data[n - 1] == '\n')
         n--;
@@ -164,7 +191,7 @@ static int log_check(struct export *export, struct casebus_error *err)
         return 0;
     error_set(err, CASEBUS_EXISTS, _("'%s' holds another log: its key is '%.*s', not '%s'"), dir,
               (int)(n < 120 ? n : 120), (const char *)export->have.data, key);
-    return refuse_dir(export, err);
+    return error_hint(err, _("give a directory of its own to each log"));
 }
 
 /* The root of the ledger's first @size entries is @root. */
@@ -197,6 +224,24 @@ static int new_checkpoint(struct export *export, struct casebus_error *err)
     return root_check(export, &checkpoint, _("the ledger's own checkpoint"), err);
 }
 
+/* The export knows more than what is to be shown now: because this ledger was put back, or because it was
+ * exported when nobody had to cosign it. */
+static int refuse_shrinking(struct export *export, const struct checkpoint *old, struct casebus_error *err)
+{
+    uint64_t shown = export->result->size;
+    if (old->size > ledger_view_size(export->view)) {
+        error_set(err, CASEBUS_BEHIND, _("'%s' holds %llu entries, this ledger's checkpoint %llu"),
+                  export->options->dir, (unsigned long long)old->size, (unsigned long long)shown);
+        return error_hint(err, _("an older copy of the ledger? keep the export: it shows what is missing"));
+    }
+    if (root_check(export, old, _("the exported checkpoint"), err))
+        return -1;
+    error_set(err, CASEBUS_BEHIND,
+              _("'%s' holds %llu entries, and witnesses have confirmed only %llu of this ledger"),
+              export->options->dir, (unsigned long long)old->size, (unsigned long long)shown);
+    return error_hint(err, _("export again when they have confirmed more: casebus witness show"));
+}
+
 /* Sets result->old_size. */
 static int old_checkpoint(struct export *export, struct casebus_error *err)
 {
@@ -206,12 +251,8 @@ static int old_checkpoint(struct export *export, struct casebus_error *err)
         return r;
     if (checkpoint_check(&old, bytes_of(export->have.data, export->have.size), &export->verifier, err))
         return error_context(err, _("the checkpoint in '%s'"), export->options->dir);
-    if (old.size > export->result->size) {
-        error_set(err, CASEBUS_BEHIND, _("'%s' holds %llu entries, this ledger's checkpoint %llu"),
-                  export->options->dir, (unsigned long long)old.size,
-                  (unsigned long long)export->result->size);
-        return error_hint(err, _("an older copy of the ledger? keep the export: it shows what is missing"));
-    }
+    if (old.size > export->result->size)
+        return refuse_shrinking(export, &old, err);
     export->result->old_size = old.size;
     return root_check(export, &old, _("the exported checkpoint"), err);
 }

@@ -4,8 +4,10 @@
 
 #include "hub/exchange/tables.h"
 #include "hub/journal/journal.h"
+#include "hub/settings.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/merkle/policy.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -67,13 +69,56 @@ static struct registry *registry_get(void *self)
     return NULL;
 }
 
-/* ---- opening ---- */
+/* ---- the checkpoint that is shown to the world ---- */
 
 static bool has(const struct stores *stores, const char *name)
 {
     char path[PATH_MAX];
     return path_join(path, sizeof path, stores->dir, name) == 0 && access(path, F_OK) == 0;
 }
+
+/* Whether @note is enough for the policy of the hub's settings. 1: so it is; 0: not, or there is none. */
+static int policy_ask(const struct stores *stores, struct bytes note, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    struct settings settings;
+    struct policy *policy = NULL;
+    if (settings_file(path, stores->dir, "hub.yaml", err) || settings_read(&settings, path, err))
+        return -1;
+    int r = settings_policy(path, &settings, stores->dir, err);
+    if (r > 0)
+        r = policy_read(&policy, path, err);
+    else
+        return r;
+    if (r == 0)
+        r = policy_check(policy, note, NULL, err);
+    policy_free(policy);
+    return r;
+}
+
+/* As a running hub does: what its witnesses have confirmed. What they confirmed under another policy counts
+ * for nothing. */
+static int stores_checkpoint(void *self, struct ledger_view *view, struct buffer *note,
+                             struct casebus_error *err)
+{
+    const struct stores *stores = self;
+    struct buffer cosigned;
+    char path[PATH_MAX];
+    if (!has(stores, "witness/cosigned"))
+        return console_published(&stores->hub, view, note, err);
+    int r = settings_file(path, stores->dir, "witness/cosigned", err);
+    if (r == 0) {
+        r = file_read(path, NOTE_MAX, &cosigned, err);
+        if (r == 0)
+            r = policy_ask(stores, bytes_of(cosigned.data, cosigned.size), err);
+        if (r > 0 && !buffer_append(note, cosigned.data, cosigned.size))
+            r = error_set(err, CASEBUS_NO_MEMORY, _("no memory for a checkpoint"));
+        buffer_deinit(&cosigned);
+    }
+    return r > 0 ? 0 : r < 0 ? -1 : console_published(&stores->hub, view, note, err);
+}
+
+/* ---- opening ---- */
 
 /* Without the vault everything but sealed content can be read. */
 static void vault_try(struct stores *stores)
@@ -123,7 +168,8 @@ static int stores_fill(struct stores *stores, struct casebus_error *err)
                                        .state = stores->state,
                                        .vault = stores->vault,
                                        .content_key = stores->has_keys ? stores->keys.content : NULL,
-                                       .registry = registry_get};
+                                       .registry = registry_get,
+                                       .checkpoint = stores_checkpoint};
     return 0;
 }
 

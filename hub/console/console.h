@@ -105,6 +105,10 @@ struct console_hub {
 int console_checkpoint(const struct console_hub *hub, struct ledger_view *view, struct buffer *note,
                        struct casebus_error *err);
 
+/* The newest published one of @view, else that of the empty tree, whoever has cosigned it. */
+int console_published(const struct console_hub *hub, struct ledger_view *view, struct buffer *note,
+                      struct casebus_error *err);
+
 struct console;
 
 /* Listens on @socket_path (mode 0600; a socket that nobody answers on is replaced). @hub is copied. */

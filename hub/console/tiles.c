@@ -31,10 +31,15 @@ static int checkpoint_of_nothing(const struct console_hub *hub, struct buffer *n
 int console_checkpoint(const struct console_hub *hub, struct ledger_view *view, struct buffer *note,
                        struct casebus_error *err)
 {
+    return hub->checkpoint ? hub->checkpoint(hub->self, view, note, err)
+                           : console_published(hub, view, note, err);
+}
+
+int console_published(const struct console_hub *hub, struct ledger_view *view, struct buffer *note,
+                      struct casebus_error *err)
+{
     struct bytes newest;
     struct casebus_error why;
-    if (hub->checkpoint)
-        return hub->checkpoint(hub->self, view, note, err);
     if (ledger_view_checkpoint(view, ledger_view_size(view), &newest, &why) == 0)
         return buffer_append(note, newest.data, newest.size)
                    ? 0

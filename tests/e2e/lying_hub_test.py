@@ -108,6 +108,25 @@ class LyingHub(unittest.TestCase):
 
     # ---- the truth ----
 
+    def test_an_export_without_a_hub_shows_what_witnesses_have_confirmed(self):
+        self.third.stop()
+        self.publish(self.office, 40)  # nobody confirms these
+        self.hub.settle()
+        self.hub.stop()
+        export = self.world.path / "export"
+        self.assertEqual(self.hub.casebus("ledger", "export", export).code, 0)
+        self.assertEqual((export / "checkpoint").read_bytes(), (self.hub.dir / "witness" / "cosigned").read_bytes())
+        policy = (self.hub.dir / "witness.policy").read_text()
+        self.no_policy()
+        done = self.hub.casebus("ledger", "export", export, "--json")
+        self.assertEqual((done.code, done.json()["old_size"]), (0, self.confirmed), done.said)
+        self.assertGreater(done.json()["size"], self.confirmed)
+        (self.hub.dir / "witness.policy").write_text(policy)
+        done = self.hub.casebus("ledger", "export", export)
+        self.assertEqual(done.code, 1)
+        self.assertIn(f"witnesses have confirmed only {self.confirmed}", done.err)
+        self.assertIn("casebus witness show", done.err)
+
     def test_auditor_follows_the_ledger_and_names_who_is_enrolled(self):
         done = self.watch(0)
         self.assertEqual(done.json()["size"], self.confirmed)
