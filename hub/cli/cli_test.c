@@ -127,6 +127,16 @@ static void test_casebus_tells_of_nodes_and_cases(void **state)
     assert_null(strstr(run(harness, 0, "event show 4"), "_us"));
 }
 
+static void test_casebus_shows_all_of_what_takes_many_pages(void **state)
+{
+    struct harness *harness = *state;
+    hub_fixture_large(&harness->fixture, "desk");
+    hub_fixture_write(&harness->fixture);
+    assert_int_equal(atoi(run(harness, 0, "event tail -n %d --parts --json | wc -l", FIXTURE_LARGE)),
+                     FIXTURE_LARGE);
+    assert_int_equal(atoi(run(harness, 0, "event tail -n 7 --parts --json | wc -l")), 7);
+}
+
 static void test_casebus_speaks_json_when_asked(void **state)
 {
     struct harness *harness = *state;
@@ -391,6 +401,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         running(test_casebus_tells_of_nodes_and_cases),
+        running(test_casebus_shows_all_of_what_takes_many_pages),
         running(test_casebus_speaks_json_when_asked),
         offline(test_casebus_exports_the_ledger),
         running(test_casebus_exports_without_the_hubs_keys),

@@ -350,9 +350,11 @@ static int erasure_list(struct cli *cli)
     int r = client_barrier(cli->client, &err);
     if (r == 0)
         r = list_get(cli, &all, &err);
-    if (r == 0 && cli->json)
-        cli_print_json(cli, all);
-    else if (r == 0 && json_array_size(all) == 0)
+    if (r == 0 && cli->json) {
+        json_t *json = json_pack("{s:O}", "erasures", all);
+        cli_print_json(cli, json);
+        json_decref(json);
+    } else if (r == 0 && json_array_size(all) == 0)
         fprintf(cli->out, "%s", _("nothing was ordered to be destroyed\n"));
     else if (r == 0)
         list_print(cli, all);

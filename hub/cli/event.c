@@ -106,16 +106,43 @@ static int tail_ask(struct cli *cli, const struct tail *tail, const char *from, 
                       tail->parts ? "&parts=1" : "");
 }
 
+/* Where the page after @page begins, in @from, for at most @limit events. */
+static void from_next(char from[64], const json_t *page, uint64_t limit)
+{
+    const json_t *next = json_object_get(page, "next");
+    if (json_is_integer(next))
+        snprintf(from, 64, "limit=%llu&after=%llu", (unsigned long long)limit,
+                 (unsigned long long)json_integer_value(next));
+    else
+        snprintf(from, 64, "limit=%llu", (unsigned long long)limit);
+}
+
+/* Shows @page, and the pages behind it until there are @wanted events: the hub ends a page before it is too
+ * long. *pagep is the last one then. */
+static int pages_show(struct cli *cli, const struct tail *tail, json_t **pagep, uint64_t wanted,
+                      struct casebus_error *err)
+{
+    char from[64];
+    for (;;) {
+        uint64_t n = json_array_size(json_object_get(*pagep, "events"));
+        events_show(cli, *pagep);
+        wanted -= n < wanted ? n : wanted;
+        if (wanted == 0 || !get_bool(*pagep, "more") || ferror(cli->out))
+            return 0;
+        from_next(from, *pagep, wanted);
+        json_decref(*pagep);
+        *pagep = NULL;
+        if (tail_ask(cli, tail, from, pagep, err))
+            return -1;
+    }
+}
+
 static int follow(struct cli *cli, const struct tail *tail, json_t *page, struct casebus_error *err)
 {
     char from[64];
     while (!ferror(cli->out)) {
-        const json_t *next = json_object_get(page, "next");
         bool more = get_bool(page, "more");
-        if (json_is_integer(next))
-            snprintf(from, sizeof from, "limit=500&after=%llu", (unsigned long long)json_integer_value(next));
-        else
-            snprintf(from, sizeof from, "limit=500");
+        from_next(from, page, 500);
         json_decref(page);
         if (!more)
             nanosleep(&(struct timespec){FOLLOW_MS / 1000, FOLLOW_MS % 1000 * 1000000L}, NULL);
@@ -142,7 +169,8 @@ static int event_tail(struct cli *cli, const struct tail *tail)
     if (!cli->json && !is_empty(page))
         head_line(cli);
     bool nothing = tail->node && tail->last > 0 && is_empty(page);
-    events_show(cli, page);
+    if (pages_show(cli, tail, &page, tail->last, &err))
+        return cli_fail(cli, &err);
     if (tail->follow)
         return follow(cli, tail, page, &err) ? cli_fail(cli, &err) : CLI_OK;
     json_decref(page);

@@ -23,6 +23,19 @@ void set_bool(json_t *object, const char *name, bool value)
     json_object_set_new(object, name, json_boolean(value));
 }
 
+#define PAGE_BYTES (4 * 1024 * 1024) /* and what the last one adds: well below SERVER_REPLY_MAX */
+
+void page_add(json_t *list, json_t *json, size_t *bytes)
+{
+    *bytes += json_dumpb(json, NULL, 0, JSON_COMPACT);
+    json_array_append_new(list, json);
+}
+
+bool page_full(size_t bytes)
+{
+    return bytes >= PAGE_BYTES;
+}
+
 json_t *part_kinds_json(uint32_t kinds)
 {
     static const Casebus__V1__PartKind all[] = {

@@ -9,6 +9,10 @@
 /* An event: its entry and, as far as it can be opened, its header. With @parts, the content of its parts,
  * too. A new reference in @out. */
 int event_json(struct reader *reader, uint64_t position, bool parts, json_t **out, struct casebus_error *err);
+/* Adds @json, whose reference it takes, to a page of many; @bytes counts what the page has. */
+void page_add(json_t *list, json_t *json, size_t *bytes);
+/* Whether the page ends here, however few there are: an answer has a bound. */
+bool page_full(size_t bytes);
 /* The status of HTTP that goes with an error. */
 unsigned status_of_code(enum casebus_code code);
 /* What the event says happened, in the sender's own word: a step's action, a source's code ... May be "". */

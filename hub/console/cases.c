@@ -228,16 +228,19 @@ static int timeline_json(struct reader *reader, struct case_record *records, siz
                          bool *whole, struct casebus_error *err)
 {
     qsort(records, n, sizeof *records, by_time);
+    size_t bytes = 0;
     *whole = true;
     for (size_t i = 0; i < n; i++) {
-        if (records[i].position >= reader_size(reader) || reader_late(reader)) {
+        if (records[i].position >= reader_size(reader) || page_full(bytes) || reader_late(reader)) {
             *whole = false;
             continue;
         }
         json_t *json = json_object();
-        json_array_append_new(list, json);
-        if (record_json(reader, &records[i], json, err))
+        if (record_json(reader, &records[i], json, err)) {
+            json_decref(json);
             return -1;
+        }
+        page_add(list, json, &bytes);
     }
     return 0;
 }

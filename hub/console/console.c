@@ -44,26 +44,43 @@ static int socket_listen(const struct socket_place *place, struct casebus_error 
 
 /* ---- requests ---- */
 
-/* Writes @body and gives it up. */
-static void reply_json(struct server_reply *reply, unsigned status, json_t *body)
+static json_t *error_json(enum casebus_code code, const char *sentence)
+{
+    return json_pack("{s:s, s:s, s:s}", "code", casebus_code_text(code), "sentence", sentence, "hint", "");
+}
+
+/* Writes @body and gives it up; 0 when it does not fit. */
+static size_t body_write(struct server_reply *reply, json_t *body)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    const char *shown = text ? text : ANSWER_WHEN_NO_MEMORY;
-    reply->content_type = "application/json; charset=utf-8";
-    reply->status = text && buffer_append(&reply->body, text, strlen(text)) ? status : 500;
-    if (reply->body.size == 0)
-        buffer_append(&reply->body, shown, strlen(shown));
+    size_t size = text ? strlen(text) : 0;
+    if (!buffer_append(&reply->body, text, size))
+        size = 0;
     free(text);
     json_decref(body);
+    return size;
+}
+
+static void reply_json(struct server_reply *reply, unsigned status, json_t *body)
+{
+    char sentence[160];
+    bool there = body;
+    reply->content_type = "application/json; charset=utf-8";
+    reply->status = status;
+    if (body_write(reply, body))
+        return;
+    reply->status = 500;
+    snprintf(sentence, sizeof sentence, _("the answer has more than %d bytes: ask for less of it"),
+             SERVER_REPLY_MAX);
+    if (!there || !body_write(reply, error_json(CASEBUS_TOO_LARGE, sentence)))
+        buffer_append(&reply->body, ANSWER_WHEN_NO_MEMORY, strlen(ANSWER_WHEN_NO_MEMORY));
 }
 
 static void reply_too_large(struct server_reply *reply)
 {
     char sentence[160];
     snprintf(sentence, sizeof sentence, _("the body has more than %d bytes"), CONSOLE_BODY_MAX);
-    reply_json(reply, 413,
-               json_pack("{s:s, s:s, s:s}", "code", casebus_code_text(CASEBUS_TOO_LARGE), "sentence",
-                         sentence, "hint", ""));
+    reply_json(reply, 413, error_json(CASEBUS_TOO_LARGE, sentence));
 }
 
 static void console_answer(void *self, const struct server_request *request, struct server_reply *reply)

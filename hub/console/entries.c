@@ -82,12 +82,15 @@ static int entries_list(struct call *call, struct reader *reader, struct casebus
         request_limit(call->request, 1000, &limit, err))
         return -1;
     json_t *list = json_array();
+    size_t bytes = 0;
     json_object_set_new(call->answer, "entries", list);
-    for (uint64_t n = 0; n < limit && position < size && (n == 0 || !reader_late(reader)); n++, position++) {
+    for (uint64_t n = 0;
+         n < limit && position < size && !page_full(bytes) && (n == 0 || !reader_late(reader));
+         n++, position++) {
         struct reader_entry read;
         if (reader_leaf(reader, position, &read, err))
             return -1;
-        json_array_append_new(list, entry_json(reader, &read));
+        page_add(list, entry_json(reader, &read), &bytes);
     }
     json_object_set_new(call->answer, "next", position < size ? number_json(position) : json_null());
     set_number(call->answer, "ledger_size", size);

@@ -267,6 +267,7 @@ static int order_json(struct reader *reader, uint64_t position, const struct era
 struct order_walk {
     struct reader *reader;
     json_t *list;
+    size_t bytes;
     uint64_t after, limit, next;
     bool has_after, more, failed;
     struct casebus_error *err;
@@ -279,15 +280,15 @@ static int on_order(void *self, struct bytes key, struct bytes value)
     uint64_t position = key.size == 8 ? get_u64be(key.data) : 0;
     if ((walk->has_after && position <= walk->after) || position >= reader_size(walk->reader))
         return 0;
-    if (json_array_size(walk->list) >= walk->limit || reader_late(walk->reader)) {
+    if (json_array_size(walk->list) >= walk->limit || page_full(walk->bytes) || reader_late(walk->reader)) {
         walk->more = true;
         return 1;
     }
     json_t *json = json_object();
-    json_array_append_new(walk->list, json);
     walk->next = position;
     walk->failed = erasure_row_decode(value, &row, walk->err) ||
                    order_json(walk->reader, position, &row, false, json, walk->err);
+    page_add(walk->list, json, &walk->bytes);
     return walk->failed;
 }
 

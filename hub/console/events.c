@@ -14,6 +14,7 @@ struct event_list {
     bool parts;
     uint64_t limit;
     json_t *list;
+    size_t bytes;
 };
 
 /* 1: it is an event that is asked for; 0: not. */
@@ -34,7 +35,7 @@ static int event_add(struct event_list *list, uint64_t position, struct casebus_
         return wanted;
     if (event_json(list->reader, position, list->parts, &json, err))
         return -1;
-    json_array_append_new(list->list, json);
+    page_add(list->list, json, &list->bytes);
     return 0;
 }
 
@@ -83,7 +84,8 @@ static int events_list(struct call *call, struct reader *reader, struct casebus_
         return -1;
     uint64_t size = reader_size(reader);
     bool looked = false; /* at least one entry a request, so that a caller gets on */
-    while (position < size && json_array_size(list.list) < list.limit && (!looked || !reader_late(reader))) {
+    while (position < size && json_array_size(list.list) < list.limit && !page_full(list.bytes) &&
+           (!looked || !reader_late(reader))) {
         if (event_add(&list, position++, err))
             return -1;
         looked = true;

@@ -197,6 +197,29 @@ static void test_events_are_read_with_a_cursor(void **state)
     json_decref(answer);
 }
 
+/* More than one answer holds: the page ends, and says where the next begins. */
+static void test_a_page_of_large_events_ends_and_the_next_goes_on(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    hub_fixture_large(fixture, "desk");
+    hub_fixture_write(fixture);
+    char target[128] = "/v1/events?after=9&limit=1000&parts=1";
+    size_t n_events = 0, n_pages = 0;
+    for (bool more = true; more; n_pages++) {
+        json_t *answer = get(fixture, target);
+        const json_t *list = json_object_get(answer, "events");
+        assert_in_range(json_dumpb(answer, NULL, 0, 0), 1, 8 * 1024 * 1024);
+        assert_true(json_array_size(list) > 0 || json_is_false(json_object_get(answer, "more")));
+        n_events += json_array_size(list);
+        more = json_is_true(json_object_get(answer, "more"));
+        snprintf(target, sizeof target, "/v1/events?after=%lld&limit=1000&parts=1",
+                 (long long)number_at(answer, "next"));
+        json_decref(answer);
+    }
+    assert_int_equal(n_events, FIXTURE_LARGE);
+    assert_in_range(n_pages, 2, FIXTURE_LARGE);
+}
+
 static void test_last_events_and_those_of_a_node(void **state)
 {
     json_t *answer = get(*state, "/v1/events?last=2");
@@ -613,6 +636,7 @@ int main(void)
         claim(test_case_shows_a_timeline_across_departments),
         claim(test_case_stays_readable_when_its_content_is_erased),
         claim(test_events_are_read_with_a_cursor),
+        claim(test_a_page_of_large_events_ends_and_the_next_goes_on),
         claim(test_last_events_and_those_of_a_node),
         claim(test_parts_are_shown_only_when_asked_for),
         claim(test_event_has_three_names),

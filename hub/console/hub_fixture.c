@@ -562,6 +562,18 @@ void hub_fixture_story(struct hub_fixture *fixture)
     hub_fixture_quarantine(fixture, "desk", "bytes of a frame"); /* 9 */
 }
 
+void hub_fixture_large(struct hub_fixture *fixture, const char *node)
+{
+    static struct fixture_event events[FIXTURE_LARGE];
+    static char records[FIXTURE_LARGE][16], name[60000];
+    memset(name, 'x', sizeof name - 1);
+    for (size_t i = 0; i < FIXTURE_LARGE; i++) {
+        snprintf(records[i], sizeof records[i], "large-%zu", i);
+        events[i] = (struct fixture_event){.record = records[i], .number = "2026/1", .name = name};
+    }
+    hub_fixture_batch(fixture, node, events, FIXTURE_LARGE);
+}
+
 /* ---- life ---- */
 
 static void open_stores(struct hub_fixture *fixture)

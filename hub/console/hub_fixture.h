@@ -84,6 +84,9 @@ void hub_fixture_deinit(struct hub_fixture *fixture);
 size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Casebus__V1__Grants *grants);
 size_t hub_fixture_batch(struct hub_fixture *fixture, const char *node, const struct fixture_event *events,
                          size_t n);
+/* A batch of FIXTURE_LARGE events that together are more than one answer of the console holds. */
+#define FIXTURE_LARGE 90
+void hub_fixture_large(struct hub_fixture *fixture, const char *node);
 size_t hub_fixture_quarantine(struct hub_fixture *fixture, const char *node, const char *content);
 /* Each of @nodes confirms what was delivered to it by entries before @end. */
 size_t hub_fixture_confirm(struct hub_fixture *fixture, const char *const *nodes, size_t n, size_t end);

@@ -56,14 +56,18 @@ static int teardown(void **state)
 
 /* ---- speaking ---- */
 
-static int dial(const struct harness *harness)
+static int connected(const struct harness *harness, int fd)
 {
     const char *address = monitor_address(harness->monitor);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     to.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     return fd;
+}
+
+static int dial(const struct harness *harness)
+{
+    return connected(harness, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 }
 
 /* For what may be left without an answer: the library waits for the end of a request that never comes. */
@@ -500,6 +504,36 @@ static void test_slow_peers_do_not_keep_others_out(void **state)
     expect(harness, "GET", "/checkpoint", NULL, 200);
 }
 
+/* All of 127.0.0.0/8 is this machine. */
+static int dial_from(const struct harness *harness, const char *from)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(inet_pton(AF_INET, from, &address.sin_addr), 1);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return connected(harness, fd);
+}
+
+/* The quiet one came first and has said least: by waiting alone it would be the first to go. */
+static void test_one_address_does_not_push_out_others(void **state)
+{
+    struct harness *harness = *state;
+    static const char half[] = "GET /checkpoint HTTP/1.1\r\nHost: h";
+    static const char rest[] = "ub\r\nConnection: close\r\n\r\n";
+    int greedy[140];
+    int quiet = dial_from(harness, "127.0.0.2");
+    assert_int_equal(send(quiet, half, sizeof half - 1, MSG_NOSIGNAL), sizeof half - 1);
+    expect(harness, "GET", "/checkpoint", NULL, 200); /* the quiet one has its place */
+    for (size_t i = 0; i < sizeof greedy / sizeof greedy[0]; i++)
+        greedy[i] = dial(harness);
+    expect(harness, "GET", "/checkpoint", NULL, 200); /* and all others have had theirs */
+    struct answer answer = talk_over(quiet, rest, sizeof rest - 1);
+    assert_int_equal(answer.status, 200);
+    free(answer.text);
+    for (size_t i = 0; i < sizeof greedy / sizeof greedy[0]; i++)
+        close(greedy[i]);
+}
+
 static void test_a_connection_serves_many_requests(void **state)
 {
     struct harness *harness = *state;
@@ -595,6 +629,7 @@ int main(void)
         claim(test_other_methods_are_refused),
         claim(test_headers_and_bodies_are_bounded),
         claim(test_slow_peers_do_not_keep_others_out),
+        claim(test_one_address_does_not_push_out_others),
         claim(test_a_connection_serves_many_requests),
         claim(test_bytes_that_are_no_http_end_the_connection),
         claim(test_operators_read_the_same_and_need_no_token),

@@ -1,24 +1,34 @@
 /* libmicrohttpd reads and writes; this file bounds it. Connections, bytes of headers and body, and silence
  * are options of the library. It knows no bound for a peer that says a byte now and then, and closes no
- * connection on demand: so there is one place more than are meant to be used, and when that one is taken, the
- * connection whose last request lies furthest back is shut down under the library's hands, which then finds
- * it ended. */
+ * connection on demand: so there is one place more than are meant to be used, and when that one is taken, a
+ * connection is shut down under the library's hands, which then finds it ended. It is one of the address that
+ * holds the most, and among those the one whose last request lies furthest back: so nobody can push out
+ * others by opening many. */
 #include "hub/console/server.h"
 
 #include "proto/base/texts.h"
 
 #include <assert.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define CONNECTION_MEMORY (32 * 1024) /* request line, headers and buffers */
 
+/* Who is at the other end, as far as places are shared out: an IPv4 address, the /64 of an IPv6 one, which is
+ * one customer's, or everybody on a local socket. */
+struct peer {
+    uint8_t family;
+    uint8_t address[8];
+};
+
 /* One connection. */
 struct place {
     struct MHD_Connection *connection; /* NULL: free */
     int fd;
+    struct peer peer;
     uint64_t since; /* turn at which it came or was answered last */
     bool shut;
 };
@@ -63,29 +73,67 @@ void server_reply_header(struct server_reply *reply, const char *name, const cha
 
 /* ---- places ---- */
 
-static void give_up_longest(struct server *server)
+static struct peer peer_of(const struct sockaddr *address)
 {
-    struct place *longest = NULL;
+    struct peer peer = {0};
+    if (address && address->sa_family == AF_INET) {
+        peer.family = AF_INET;
+        memcpy(peer.address, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+    } else if (address && address->sa_family == AF_INET6) {
+        const struct in6_addr *in6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(in6);
+        peer.family = mapped ? AF_INET : AF_INET6;
+        memcpy(peer.address, in6->s6_addr + (mapped ? 12 : 0), mapped ? 4 : 8);
+    }
+    return peer;
+}
+
+static bool place_counts(const struct place *place)
+{
+    return place->connection && !place->shut;
+}
+
+static unsigned places_of(const struct server *server, const struct peer *peer)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i <= server->options.n_places; i++)
+        if (place_counts(&server->places[i]))
+            n += memcmp(&server->places[i].peer, peer, sizeof *peer) == 0;
+    return n;
+}
+
+static void give_up_one(struct server *server)
+{
+    struct place *worst = NULL;
+    unsigned most = 0;
     for (unsigned i = 0; i <= server->options.n_places; i++) {
         struct place *place = &server->places[i];
-        if (place->connection && !place->shut && (!longest || place->since < longest->since))
-            longest = place;
+        unsigned n = place_counts(place) ? places_of(server, &place->peer) : 0;
+        if (n == 0 || n < most || (n == most && place->since >= worst->since))
+            continue;
+        worst = place;
+        most = n;
     }
-    if (!longest)
+    if (!worst)
         return;
-    longest->shut = true;
-    shutdown(longest->fd, SHUT_RDWR);
+    worst->shut = true;
+    shutdown(worst->fd, SHUT_RDWR);
 }
 
 static struct place *place_take(struct server *server, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *from =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     for (unsigned i = 0; i <= server->options.n_places; i++) {
         struct place *place = &server->places[i];
         if (place->connection)
             continue;
-        *place = (struct place){connection, info ? info->connect_fd : -1, server->turn++, false};
+        *place = (struct place){.connection = connection,
+                                .fd = info ? info->connect_fd : -1,
+                                .peer = peer_of(from ? from->client_addr : NULL),
+                                .since = server->turn++};
         server->n_taken++;
         return place;
     }
@@ -100,7 +148,7 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *context = place_take(server, connection);
         if (server->n_taken > server->options.n_places)
-            give_up_longest(server);
+            give_up_one(server);
     } else if (place) {
         *place = (struct place){0};
         server->n_taken--;

@@ -49,8 +49,9 @@ struct server;
 struct server_options {
     int fd; /* a listening socket, not blocking; the server closes it, also when it fails to start */
     const char *where;  /* for errors */
-    unsigned n_places;  /* connections served at a time. One more makes the one that has waited longest give
-                         * up its place, so that silent or slow peers do not keep others out. */
+    unsigned n_places;  /* connections served at a time. One more makes one of the address that has most of
+                         * them  give up its place, the one that has waited longest, so that silent, slow or
+                         * many  peers do not keep others out. */
     unsigned silence_s; /* after so much silence a connection is closed */
     server_answer_fn *answer;
     void *self;

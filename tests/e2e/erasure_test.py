@@ -203,7 +203,7 @@ class Erasure(unittest.TestCase):
         self.receive(8)
         self.office.process.stop()
         self.erase("--case", self.number)
-        order = self.hub.ask("erasure", "list")[0]
+        order = self.hub.ask("erasure", "list")["erasures"][0]
         self.assertEqual(order["receivers"], [{"node": "office", "confirmed": False}])
         self.assertEqual((order["unconfirmed"], order["overdue"]), (1, False))
         self.assertTrue(order["done_at_us"])
@@ -328,7 +328,7 @@ class Crash(Erasure):
     def settled_orders(self):
         def done():
             answer = self.hub.casebus("erasure", "list", "--json")
-            orders = json.loads(answer.out) if answer.code == 0 else None
+            orders = json.loads(answer.out)["erasures"] if answer.code == 0 else None
             return orders is not None and (orders or [{}]) if all(o.get("done_at_us") for o in orders or []) else None
         orders = harness.wait_until("what was ordered is done", done)
         return [o for o in orders if o]
