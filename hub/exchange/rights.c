@@ -1,0 +1,116 @@
+/* Each row is looked at alone, in the order of the file; the one thing that rows say of each other is that a
+ * competent department sees nothing of what it delegated but what supervision needs. */
+#include "hub/exchange/rights.h"
+
+#include <string.h>
+
+#define BODY_SIZE      18 /* of a unified social credit code */
+#define BASIC_SIZE     12
+#define IMPLEMENT_SIZE 31 /* body 18, level 1, basic code 12 */
+#define BASIC_AT       19 /* in an implementation code */
+#define OTHER_BIT      63
+
+uint64_t rights_kind_bit(Casebus__V1__Kind kind)
+{
+    if (kind == CASEBUS__V1__KIND__KIND_OTHER)
+        return UINT64_C(1) << OTHER_BIT;
+    return kind > 0 && kind < OTHER_BIT ? UINT64_C(1) << kind : 0;
+}
+
+bool rights_item_matches(const char *pattern, const char *item)
+{
+    size_t size = strlen(pattern), item_size = strlen(item);
+    if (strcmp(pattern, "*") == 0)
+        return true;
+    if (size == BASIC_SIZE && item_size >= IMPLEMENT_SIZE)
+        return strncmp(item + BASIC_AT, pattern, BASIC_SIZE) == 0;
+    if (size == BODY_SIZE && item_size < IMPLEMENT_SIZE)
+        return false;
+    return size > 0 && strncmp(item, pattern, size) == 0;
+}
+
+static bool item_among(const struct rights_texts *items, const char *item)
+{
+    for (size_t i = 0; i < items->n; i++)
+        if (rights_item_matches(items->items[i], item))
+            return true;
+    return items->n == 0;
+}
+
+static bool area_among(const struct rights_texts *areas, const char *area)
+{
+    for (size_t i = 0; i < areas->n; i++)
+        if (*area && strncmp(area, areas->items[i], strlen(areas->items[i])) == 0)
+            return true;
+    return areas->n == 0;
+}
+
+static bool reader_is(const struct rights_to *to, const struct rights_reader *reader)
+{
+    if (to->node)
+        return strcmp(to->node, reader->node) == 0;
+    return to->department && strcmp(to->department, reader->department) == 0 &&
+           (!to->area || strcmp(to->area, reader->area) == 0);
+}
+
+static bool same_to(const struct rights_to *a, const struct rights_to *b)
+{
+    return a->department && b->department && strcmp(a->department, b->department) == 0 &&
+           (!a->area || !b->area || strcmp(a->area, b->area) == 0);
+}
+
+bool rights_row_runs(const struct rights_row *row, int64_t at_us)
+{
+    return at_us >= row->since_us && (row->until_us == 0 || at_us < row->until_us);
+}
+
+static bool row_covers(const struct rights_row *row, const struct rights_subject *subject, int64_t at_us)
+{
+    return rights_row_runs(row, at_us) && (row->kinds & rights_kind_bit(subject->kind)) != 0 &&
+           item_among(&row->items, subject->item) && area_among(&row->areas, subject->area);
+}
+
+/* Whether somebody else decides what the row's department would be competent for. */
+static bool delegated_away(const struct rights *rights, const struct rights_row *competent,
+                           const struct rights_subject *subject, int64_t at_us)
+{
+    for (size_t i = 0; i < rights->n_rows; i++) {
+        const struct rights_row *row = &rights->rows[i];
+        if (row->relation == RIGHTS_DELEGATED && same_to(&row->from, &competent->to) &&
+            row_covers(row, subject, at_us))
+            return true;
+    }
+    return false;
+}
+
+bool rights_row_lets(const struct rights *rights, const struct rights_row *row,
+                     const struct rights_reader *reader, const struct rights_subject *subject, int64_t at_us)
+{
+    if (!reader_is(&row->to, reader) || !row_covers(row, subject, at_us))
+        return false;
+    return row->relation != RIGHTS_COMPETENT || !delegated_away(rights, row, subject, at_us);
+}
+
+struct right rights_of(const struct rights *rights, const struct rights_reader *reader,
+                       const struct rights_subject *subject, int64_t at_us)
+{
+    struct right right = {0};
+    for (size_t i = 0; i < rights->n_rows; i++) {
+        const struct rights_row *row = &rights->rows[i];
+        if (!rights_row_lets(rights, row, reader, subject, at_us))
+            continue;
+        if (right.rule == 0) {
+            right.rule = row->number;
+            right.relation = row->relation;
+        }
+        right.part_kinds |= row->part_kinds;
+    }
+    return right;
+}
+
+const char *rights_relation_name(enum rights_relation relation)
+{
+    static const char *const names[] = {"none",        "grant", "competent",   "delegated",
+                                        "supervising", "joint", "cross-region"};
+    return (unsigned)relation < sizeof names / sizeof *names ? names[relation] : names[0];
+}

@@ -1,0 +1,91 @@
+/* Rights: who sees what of an event, and by which row. Deny by default (promise P8).
+ *
+ * A policy is a list of rows in the order of its file. Some are plain grants: to whom, of which items, areas,
+ * kinds and parts, for what purpose, on what legal basis, until when. The others are relations that the law
+ * makes (domain: one-window, joint and cross-region handling, approval bureaus): who is competent for an
+ * item, who decides in its place, who supervises that, who takes part. Pure: the day comes in as an argument.
+ */
+#ifndef EXCHANGE_RIGHTS_H
+#define EXCHANGE_RIGHTS_H
+
+#include "proto/base/bytes.h"
+#include "proto/casebus/v1/event.pb-c.h"
+
+#define RIGHTS_ROWS_MAX  4096
+#define RIGHTS_ALL_KINDS UINT64_MAX
+
+enum rights_relation {
+    RIGHTS_GRANT = 1,
+    RIGHTS_COMPETENT = 2, /* the executing body that stands in the item's implementation code */
+    RIGHTS_DELEGATED =
+        3, /* an approval bureau: decides in place of the competent one (Licensing Law art. 25) */
+    RIGHTS_SUPERVISING = 4, /* whose power the bureau exercises: sees what was decided */
+    RIGHTS_JOINT = 5,       /* takes part in a joint case (Licensing Law art. 26) */
+    RIGHTS_CROSS_REGION = 6 /* collects the papers, or decides, for another place */
+};
+
+struct rights_texts {
+    const char *const *items;
+    size_t n; /* 0: whatever it is */
+};
+
+/* To whom: one node, or the nodes of a department, in one area or in all. */
+struct rights_to {
+    const char *node;       /* or NULL */
+    const char *department; /* with node == NULL */
+    const char *area;       /* or NULL */
+};
+
+struct rights_row {
+    uint32_t number; /* as people name it: from 1, in the order of the file */
+    uint32_t line;
+    enum rights_relation relation;
+    struct rights_to to;
+    struct rights_to from;      /* RIGHTS_DELEGATED, RIGHTS_SUPERVISING: whose power it is */
+    struct rights_texts items;  /* see rights_item_matches */
+    struct rights_texts areas;  /* beginnings of area codes: "3201" */
+    uint64_t kinds;             /* rights_kind_bit */
+    uint32_t part_kinds;        /* part_kind_bit */
+    int64_t since_us, until_us; /* [since, until); 0: open */
+    const char *purpose, *basis;
+};
+
+/* Whatever it points to is its owner's. */
+struct rights {
+    uint32_t version; /* in the ledger; 0: none was ever applied */
+    const struct rights_row *rows;
+    size_t n_rows;
+};
+
+/* Who asks, and about what. */
+struct rights_reader {
+    const char *node, *department, *area;
+};
+struct rights_subject {
+    const char *item, *area;
+    Casebus__V1__Kind kind;
+};
+
+/* The rights that rows give together. */
+struct right {
+    uint32_t rule; /* number of the first row that lets; 0: nothing does */
+    enum rights_relation relation;
+    uint32_t part_kinds; /* of all rows that let */
+};
+
+uint64_t rights_kind_bit(Casebus__V1__Kind kind);
+/* "*" matches every item; 18 characters the executing body in an implementation code; 12 a basic code,
+ * wherever it is executed; anything else the beginning of an item. */
+bool rights_item_matches(const char *pattern, const char *item);
+/* Whether @row lets @reader see @subject at @at_us, leaving out what other rows take away. */
+bool rights_row_lets(const struct rights *rights, const struct rights_row *row,
+                     const struct rights_reader *reader, const struct rights_subject *subject, int64_t at_us);
+/* What @reader may see of @subject. */
+struct right rights_of(const struct rights *rights, const struct rights_reader *reader,
+                       const struct rights_subject *subject, int64_t at_us);
+/* Whether the row's time has begun and not ended. */
+bool rights_row_runs(const struct rights_row *row, int64_t at_us);
+/* "grant", "competent" ... */
+const char *rights_relation_name(enum rights_relation relation);
+
+#endif
