@@ -19,6 +19,14 @@ static int put_meta(const struct exchange_store *store, const char *name, const 
     return store->put(store->self, TABLE_META, bytes_of_text(name), bytes_of_text(value), err);
 }
 
+/* Where the policy in force stands. */
+static int put_policy(const struct exchange_store *store, uint64_t position, struct casebus_error *err)
+{
+    uint8_t value[8];
+    put_u64be(value, position);
+    return store->put(store->self, TABLE_META, bytes_of_text("policy"), bytes_of(value, sizeof value), err);
+}
+
 static int as_damage(struct casebus_error *err, uint64_t position)
 {
     error_context(err, _("ledger entry %llu"), (unsigned long long)position);
@@ -155,6 +163,9 @@ int exchange_apply_act(const struct exchange_store *store, uint64_t position, in
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
         r = apply_erasure_done(store, position, hub_time_us, act->erasure_done, err);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
+        r = put_policy(store, position, err);
         break;
     default: /* changes nothing here */
         break;

@@ -26,10 +26,11 @@ static int compare_names(const void *name, const void *node)
     return strcmp(name, ((const struct exchange_node *)node)->name);
 }
 
-static bool may_publish(const struct exchange_node *nodes, size_t n_nodes, const char *node)
+static bool may_publish(const struct exchange_parties *parties, const char *node)
 {
-    const struct exchange_node *found =
-        n_nodes > 0 ? bsearch(node, nodes, n_nodes, sizeof *nodes, compare_names) : NULL;
+    const struct exchange_node *found = parties->n_nodes > 0 ? bsearch(node, parties->nodes, parties->n_nodes,
+                                                                       sizeof *parties->nodes, compare_names)
+                                                             : NULL;
     return found && found->publish;
 }
 
@@ -51,21 +52,39 @@ static bool header_acceptable(const Casebus__V1__EventHeader *header, int64_t hu
     return false;
 }
 
-static void choose_receivers(const struct exchange_node *nodes, size_t n_nodes, const char *sender,
-                             const Casebus__V1__EventHeader *header, struct exchange_decision *decision)
+static uint32_t part_mask(const Casebus__V1__EventHeader *header, uint32_t part_kinds)
 {
+    uint32_t mask = 0;
+    for (size_t part = 0; part < header->n_commitment && part < 32; part++)
+        if (part_kinds & part_kind_bit(header->commitment[part]->kind))
+            mask |= UINT32_C(1) << part;
+    return mask;
+}
+
+/* Who published it is no receiver of it, whatever the rows say: it has it. 0, or -1 when there are too many.
+ */
+static int choose_receivers(const struct exchange_parties *parties, const char *sender,
+                            const Casebus__V1__EventHeader *header, int64_t hub_time_us,
+                            struct exchange_decision *decision)
+{
+    const struct rights_row *rows[RIGHTS_ROWS_MAX];
+    const struct rights_subject subject = {header->item, header->area, header->kind};
+    size_t n_rows = parties->rights ? rights_rows_about(parties->rights, &subject, hub_time_us, rows) : 0;
     decision->n_receivers = 0;
-    for (size_t i = 0; i < n_nodes && decision->n_receivers < RECEIVERS_MAX; i++) {
-        const struct exchange_node *node = &nodes[i];
-        if (!node->receive_all || strcmp(node->name, sender) == 0)
+    for (size_t i = 0; i < parties->n_nodes; i++) {
+        const struct exchange_node *node = &parties->nodes[i];
+        const struct rights_reader reader = {node->name, node->department, node->area};
+        struct right right = rights_of(rows, n_rows, &reader);
+        if ((!node->receive_all && right.rule == 0) || strcmp(node->name, sender) == 0)
             continue;
-        uint32_t mask = 0;
-        for (size_t part = 0; part < header->n_commitment && part < 32; part++)
-            if (node->receive_part_kinds & part_kind_bit(header->commitment[part]->kind))
-                mask |= UINT32_C(1) << part;
-        decision->receivers[decision->n_receivers++] =
-            (struct exchange_receiver){.node = node->name, .part_mask = mask};
+        if (decision->n_receivers == RECEIVERS_MAX)
+            return -1;
+        if (node->receive_all)
+            right.part_kinds |= node->receive_part_kinds;
+        decision->receivers[decision->n_receivers++] = (struct exchange_receiver){
+            .node = node->name, .part_mask = part_mask(header, right.part_kinds), .rule = right.rule};
     }
+    return 0;
 }
 
 /* Finds the case or takes the fresh id for a new one. @n_records: how many it holds. */
@@ -132,7 +151,7 @@ static int decide_record(const struct exchange_store *store, const struct record
     return 1;
 }
 
-int exchange_decide(const struct exchange_store *store, const struct exchange_node *nodes, size_t n_nodes,
+int exchange_decide(const struct exchange_store *store, const struct exchange_parties *parties,
                     const char *node, const struct exchange_event *event,
                     const struct exchange_moment *moment, struct exchange_decision *decision,
                     struct casebus_error *err)
@@ -140,7 +159,7 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_no
     const Casebus__V1__EventHeader *header = event->header;
     decision->n_receivers = 0;
     decision->refusal.code = CASEBUS_OK;
-    if (!may_publish(nodes, n_nodes, node)) {
+    if (!may_publish(parties, node)) {
         error_set(&decision->refusal, CASEBUS_NOT_ALLOWED, _("node '%s' may not publish"), node);
         return refuse(decision);
     }
@@ -164,7 +183,12 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_no
         error_set(&decision->refusal, CASEBUS_CASE_FULL, _("the case holds %u records already"), n_records);
         return refuse(decision);
     }
-    choose_receivers(nodes, n_nodes, node, header, decision);
+    if (choose_receivers(parties, node, header, moment->hub_time_us, decision) < 0) {
+        error_set(&decision->refusal, CASEBUS_TOO_LARGE,
+                  _("the policy lets more than %d nodes see this event"), RECEIVERS_MAX);
+        error_hint(&decision->refusal, _("the hub's operator has to narrow it"));
+        return refuse(decision);
+    }
     decision->verdict = VERDICT_ACCEPTED;
     return 0;
 }

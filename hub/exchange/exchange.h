@@ -9,6 +9,7 @@
 #define EXCHANGE_EXCHANGE_H
 
 #include "hub/exchange/case.h"
+#include "hub/exchange/rights.h"
 #include "hub/exchange/tables.h"
 #include "proto/casebus/v1/batch.pb-c.h"
 #include "proto/casebus/v1/event.pb-c.h"
@@ -80,6 +81,7 @@ enum exchange_verdict { VERDICT_ACCEPTED = 1, VERDICT_DUPLICATE = 2, VERDICT_REF
 struct exchange_receiver {
     const char *node; /* lives as long as the registry passed in */
     uint32_t part_mask;
+    uint32_t rule; /* the row of the policy that lets it; 0: the node's own grants */
 };
 struct exchange_decision {
     enum exchange_verdict verdict;
@@ -91,20 +93,26 @@ struct exchange_decision {
     size_t n_receivers;
 };
 
-/* The nodes as the exchange sees them: in the order of their names (strcmp). At most RECEIVERS_MAX of them
- * receive all. */
+/* The nodes as the exchange sees them. */
 struct exchange_node {
-    const char *name;
+    const char *name, *department, *area;
     bool publish;
     bool receive_all;
     uint32_t receive_part_kinds; /* of part_kind_bit */
+};
+/* Who is there, and who sees what. */
+struct exchange_parties {
+    const struct exchange_node *nodes; /* in the order of their names (strcmp); at most RECEIVERS_MAX of them
+                                          receive all */
+    size_t n_nodes;
+    const struct rights *rights; /* NULL: no policy was ever applied */
 };
 /* The bit of a PartKind in a set of them; 0 for a kind that this version does not know: never granted. */
 uint32_t part_kind_bit(Casebus__V1__PartKind kind);
 
 /* What shall become of @event, which @node published. Returns 0 with a verdict; -1 only when the store fails.
  * Within a batch, each accepted event is applied before the next one is decided. */
-int exchange_decide(const struct exchange_store *store, const struct exchange_node *nodes, size_t n_nodes,
+int exchange_decide(const struct exchange_store *store, const struct exchange_parties *parties,
                     const char *node, const struct exchange_event *event,
                     const struct exchange_moment *moment, struct exchange_decision *decision,
                     struct casebus_error *err);

@@ -22,14 +22,18 @@ void fixture_init(struct fixture *fixture)
     assert_non_null(fixture->crypter);
     fixture->store = store_memory_store(fixture->memory);
     arena_init(&fixture->arena, 1 << 20, SIZE_MAX);
-    fixture->nodes[0] = (struct exchange_node){.name = "bureau", .publish = true};
-    fixture->nodes[1] = (struct exchange_node){.name = "desk", .publish = true};
+    fixture->nodes[0] =
+        (struct exchange_node){.name = "bureau", .department = "spj", .area = "320100", .publish = true};
+    fixture->nodes[1] =
+        (struct exchange_node){.name = "desk", .department = "desk", .area = "", .publish = true};
     fixture->nodes[2] = (struct exchange_node){.name = "office",
+                                               .department = "office",
+                                               .area = "",
                                                .receive_all = true,
                                                .receive_part_kinds =
                                                    part_kind_bit(CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY) |
                                                    part_kind_bit(CASEBUS__V1__PART_KIND__PART_KIND_FORM)};
-    fixture->nodes[3] = (struct exchange_node){.name = "quiet"};
+    fixture->nodes[3] = (struct exchange_node){.name = "quiet", .department = "rsj", .area = "320100"};
 }
 
 void fixture_deinit(struct fixture *fixture)
@@ -156,9 +160,11 @@ enum exchange_verdict fixture_give(struct fixture *fixture, const char *node,
 {
     struct exchange_moment moment = {.hub_time_us = fixture->hub_time_us};
     put_u64be(moment.fresh_case_id, fixture->next_case_id++);
-    assert_int_equal(exchange_decide(&fixture->store, fixture->nodes, fixture->n_nodes, node, event, &moment,
-                                     &fixture->decision, &fixture->err),
-                     0);
+    assert_int_equal(
+        exchange_decide(&fixture->store,
+                        &(struct exchange_parties){fixture->nodes, fixture->n_nodes, fixture->rights}, node,
+                        event, &moment, &fixture->decision, &fixture->err),
+        0);
     if (fixture->decision.verdict == VERDICT_ACCEPTED)
         fixture_apply(fixture, node, event);
     return fixture->decision.verdict;

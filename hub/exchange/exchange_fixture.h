@@ -34,6 +34,7 @@ struct fixture {
     uint8_t key[KEY_SIZE]; /* the hub's content key */
     struct arena arena;    /* of events */
     struct exchange_node nodes[4];
+    const struct rights *rights; /* NULL unless a test sets it */
     size_t n_nodes;
     uint64_t position; /* the next one */
     int64_t hub_time_us;

@@ -45,8 +45,9 @@ static bool area_among(const struct rights_texts *areas, const char *area)
     return areas->n == 0;
 }
 
-static bool reader_is(const struct rights_to *to, const struct rights_reader *reader)
+bool rights_row_is_for(const struct rights_row *row, const struct rights_reader *reader)
 {
+    const struct rights_to *to = &row->to;
     if (to->node)
         return strcmp(to->node, reader->node) == 0;
     return to->department && strcmp(to->department, reader->department) == 0 &&
@@ -83,27 +84,51 @@ static bool delegated_away(const struct rights *rights, const struct rights_row 
     return false;
 }
 
-bool rights_row_lets(const struct rights *rights, const struct rights_row *row,
-                     const struct rights_reader *reader, const struct rights_subject *subject, int64_t at_us)
+enum rights_reason rights_row_says(const struct rights *rights, const struct rights_row *row,
+                                   const struct rights_reader *reader, const struct rights_subject *subject,
+                                   int64_t at_us)
 {
-    if (!reader_is(&row->to, reader) || !row_covers(row, subject, at_us))
-        return false;
-    return row->relation != RIGHTS_COMPETENT || !delegated_away(rights, row, subject, at_us);
+    if (!rights_row_is_for(row, reader))
+        return RIGHTS_OTHER_READER;
+    if (!item_among(&row->items, subject->item))
+        return RIGHTS_OTHER_ITEM;
+    if (!area_among(&row->areas, subject->area))
+        return RIGHTS_OTHER_AREA;
+    if (!(row->kinds & rights_kind_bit(subject->kind)))
+        return RIGHTS_OTHER_KIND;
+    if (at_us < row->since_us)
+        return RIGHTS_NOT_BEGUN;
+    if (!rights_row_runs(row, at_us))
+        return RIGHTS_ENDED;
+    return row->relation == RIGHTS_COMPETENT && delegated_away(rights, row, subject, at_us)
+               ? RIGHTS_DELEGATED_AWAY
+               : RIGHTS_LETS;
 }
 
-struct right rights_of(const struct rights *rights, const struct rights_reader *reader,
-                       const struct rights_subject *subject, int64_t at_us)
+size_t rights_rows_about(const struct rights *rights, const struct rights_subject *subject, int64_t at_us,
+                         const struct rights_row **rows)
 {
-    struct right right = {0};
+    size_t n = 0;
     for (size_t i = 0; i < rights->n_rows; i++) {
         const struct rights_row *row = &rights->rows[i];
-        if (!rights_row_lets(rights, row, reader, subject, at_us))
+        if (row_covers(row, subject, at_us) &&
+            (row->relation != RIGHTS_COMPETENT || !delegated_away(rights, row, subject, at_us)))
+            rows[n++] = row;
+    }
+    return n;
+}
+
+struct right rights_of(const struct rights_row *const *rows, size_t n, const struct rights_reader *reader)
+{
+    struct right right = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (!rights_row_is_for(rows[i], reader))
             continue;
         if (right.rule == 0) {
-            right.rule = row->number;
-            right.relation = row->relation;
+            right.rule = rows[i]->number;
+            right.relation = rows[i]->relation;
         }
-        right.part_kinds |= row->part_kinds;
+        right.part_kinds |= rows[i]->part_kinds;
     }
     return right;
 }

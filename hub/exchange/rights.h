@@ -77,12 +77,28 @@ uint64_t rights_kind_bit(Casebus__V1__Kind kind);
 /* "*" matches every item; 18 characters the executing body in an implementation code; 12 a basic code,
  * wherever it is executed; anything else the beginning of an item. */
 bool rights_item_matches(const char *pattern, const char *item);
-/* Whether @row lets @reader see @subject at @at_us, leaving out what other rows take away. */
-bool rights_row_lets(const struct rights *rights, const struct rights_row *row,
-                     const struct rights_reader *reader, const struct rights_subject *subject, int64_t at_us);
-/* What @reader may see of @subject. */
-struct right rights_of(const struct rights *rights, const struct rights_reader *reader,
-                       const struct rights_subject *subject, int64_t at_us);
+/* Why a row does not let somebody see something, in the order in which it is asked. */
+enum rights_reason {
+    RIGHTS_LETS = 0,
+    RIGHTS_OTHER_READER,
+    RIGHTS_OTHER_ITEM,
+    RIGHTS_OTHER_AREA,
+    RIGHTS_OTHER_KIND,
+    RIGHTS_NOT_BEGUN,
+    RIGHTS_ENDED,
+    RIGHTS_DELEGATED_AWAY
+};
+enum rights_reason rights_row_says(const struct rights *rights, const struct rights_row *row,
+                                   const struct rights_reader *reader, const struct rights_subject *subject,
+                                   int64_t at_us);
+/* The rows that are about @subject at @at_us, leaving out what other rows take away, in their order, into
+ * @rows (room for all of them: RIGHTS_ROWS_MAX). Returns how many. */
+size_t rights_rows_about(const struct rights *rights, const struct rights_subject *subject, int64_t at_us,
+                         const struct rights_row **rows);
+/* Whether the row is for @reader. */
+bool rights_row_is_for(const struct rights_row *row, const struct rights_reader *reader);
+/* What @n rows, found by rights_rows_about, let @reader see. */
+struct right rights_of(const struct rights_row *const *rows, size_t n, const struct rights_reader *reader);
 /* Whether the row's time has begun and not ended. */
 bool rights_row_runs(const struct rights_row *row, int64_t at_us);
 /* "grant", "competent" ... */

@@ -62,7 +62,8 @@ static struct right right_at(const struct rights_row *rows, size_t n, const stru
 {
     const struct rights rights = {.version = 1, .rows = rows, .n_rows = n};
     const struct rights_subject subject = {item, area, kind};
-    return rights_of(&rights, reader, &subject, at_us);
+    const struct rights_row *about[8];
+    return rights_of(about, rights_rows_about(&rights, &subject, at_us, about), reader);
 }
 
 static void test_nobody_sees_anything_without_a_row(void **state)
@@ -145,6 +146,25 @@ static void test_rows_add_up_and_the_first_one_is_named(void **state)
     assert_int_equal(right.part_kinds, 6);
 }
 
+static void test_each_no_has_its_reason(void **state)
+{
+    (void)state;
+    const struct rights_row rows[] = {competent, delegated};
+    const struct rights rights = {.version = 1, .rows = rows, .n_rows = 2};
+    const struct rights_subject mine = {COMPANY_AT_MARKET, "320100", ACCEPT};
+    const struct rights_subject other = {SEAL_AT_POLICE, "320100", ACCEPT};
+    const struct rights_subject elsewhere = {COMPANY_AT_MARKET, "320500", ACCEPT};
+    assert_int_equal(rights_row_says(&rights, &competent, &market, &mine, 1), RIGHTS_LETS);
+    assert_int_equal(rights_row_says(&rights, &competent, &bureau, &mine, 1), RIGHTS_OTHER_READER);
+    assert_int_equal(rights_row_says(&rights, &competent, &market, &other, 1), RIGHTS_OTHER_ITEM);
+    assert_int_equal(rights_row_says(&rights, &competent, &market, &mine, 1500), RIGHTS_DELEGATED_AWAY);
+    assert_int_equal(rights_row_says(&rights, &delegated, &bureau, &elsewhere, 1500), RIGHTS_OTHER_AREA);
+    assert_int_equal(rights_row_says(&rights, &delegated, &bureau, &mine, 999), RIGHTS_NOT_BEGUN);
+    assert_int_equal(rights_row_says(&rights, &delegated, &bureau, &mine, 2000), RIGHTS_ENDED);
+    struct rights_row watching = supervising();
+    assert_int_equal(rights_row_says(&rights, &watching, &market, &mine, 1500), RIGHTS_OTHER_KIND);
+}
+
 static void test_a_pattern_matches_what_it_says(void **state)
 {
     (void)state;
@@ -182,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_a_bureau_takes_over_for_its_time_and_the_department_supervises),
         cmocka_unit_test(test_a_grant_ends_at_its_kinds_areas_and_days),
         cmocka_unit_test(test_rows_add_up_and_the_first_one_is_named),
+        cmocka_unit_test(test_each_no_has_its_reason),
         cmocka_unit_test(test_a_pattern_matches_what_it_says),
         cmocka_unit_test(test_a_kind_of_a_later_version_is_let_by_no_row),
     };

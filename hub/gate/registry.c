@@ -92,6 +92,8 @@ static int registry_finish(struct registry *registry, struct casebus_error *err)
         if (i > 0 && compare_nodes(node - 1, node) == 0)
             return error_set(err, CASEBUS_EXISTS, _("node '%s' is enrolled twice"), node->info.node);
         registry->exchange[i] = (struct exchange_node){.name = node->info.node,
+                                                       .department = node->info.department,
+                                                       .area = node->info.area,
                                                        .publish = node->publish,
                                                        .receive_all = node->receive_all,
                                                        .receive_part_kinds = node->receive_part_kinds};

@@ -3,6 +3,7 @@
 #define PIPELINE_INTERNAL_H
 
 #include "hub/pipeline/pipeline.h"
+#include "hub/rights/rights_book.h"
 #include "hub/pipeline/queue.h"
 #include "proto/merkle/note.h"
 #include "proto/merkle/tree.h"
@@ -73,6 +74,7 @@ struct writer {
     size_t pool_used;
     struct slot_key *slot_keys; /* cache */
     struct registry *registry;
+    struct rights_book *policy; /* NULL: none was ever applied */
     struct pending_confirm *confirms;
     uint64_t confirms_due_ns, last_post_ns;
     struct group *pending_first, *pending_last; /* durable, not yet handed to the keeper */
@@ -107,6 +109,7 @@ struct pipeline {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     struct registry *registry;
+    struct rights_book *policy;
     struct enrolled_list enrolled;
     struct enrolment *enrolments;
     struct asked *asked;
@@ -130,6 +133,8 @@ void keeper_post(struct pipeline *pipeline, struct group *groups);
 int enrolled_registry(struct pipeline *pipeline, const struct bytes *extra, struct registry **registryp,
                       struct casebus_error *err);
 int enrolled_add(struct enrolled_list *list, struct bytes node_enrolled, struct casebus_error *err);
+/* Reads the policy in force out of the ledger. */
+int policy_load(struct pipeline *pipeline, struct casebus_error *err);
 /* Says that the hub has to end, once. */
 void pipeline_fail(struct pipeline *pipeline, const struct casebus_error *err);
 bool pipeline_failed(struct pipeline *pipeline);

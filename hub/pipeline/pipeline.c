@@ -200,7 +200,7 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     pthread_condattr_destroy(&attributes);
     pthread_cond_init(&pipeline->keeper.posted, NULL);
     queue_init(&pipeline->queue);
-    if (load_registry(pipeline, err) || writer_init(pipeline, err) || eraser_init(pipeline, err) ||
+    if (load_registry(pipeline, err) || policy_load(pipeline, err) || writer_init(pipeline, err) || eraser_init(pipeline, err) ||
         start_threads(pipeline, err)) {
         pipeline_stop(pipeline);
         pipeline_free(pipeline);
@@ -272,6 +272,7 @@ struct pipeline *pipeline_free(struct pipeline *pipeline)
         free((void *)pipeline->enrolled.items[i].message.data);
     free(pipeline->enrolled.items);
     registry_unref(pipeline->registry);
+    rights_book_unref(pipeline->policy);
     queue_deinit(&pipeline->queue);
     pthread_cond_destroy(&pipeline->keeper.posted);
     pthread_cond_destroy(&pipeline->changed);

@@ -519,6 +519,7 @@ int writer_init(struct pipeline *pipeline, struct casebus_error *err)
     writer->store = state_store(pipeline->options.state);
     writer->group_number = journal_last(pipeline->options.journal);
     writer->registry = registry_ref(pipeline->registry);
+    writer->policy = rights_book_ref(pipeline->policy);
     if (journal_claim(pipeline->options.journal, &writer->epoch, err) ||
         ledger_view_open(&view, pipeline->options.ledger, err))
         return -1;
@@ -544,5 +545,6 @@ void writer_deinit(struct pipeline *pipeline)
         secret_clear(writer->slot_keys, SLOTS_CACHED * sizeof(*writer->slot_keys));
     free(writer->slot_keys);
     writer->registry = registry_unref(writer->registry);
+    writer->policy = rights_book_unref(writer->policy);
     crypter_free(writer->crypter);
 }

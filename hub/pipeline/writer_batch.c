@@ -148,6 +148,7 @@ static int accept_member(struct pipeline *pipeline, struct group *group, struct 
         casebus__v1__receiver__init(&receivers[i]);
         receivers[i].node = (char *)decision->receivers[i].node;
         receivers[i].part_mask = decision->receivers[i].part_mask;
+        receivers[i].rule = decision->receivers[i].rule;
         list[i] = &receivers[i];
     }
 
@@ -188,9 +189,11 @@ static int decide_member(struct pipeline *pipeline, struct group *group, struct 
     struct exchange_moment moment;
     struct exchange_decision decision = {0};
     moment_fill(&pipeline->writer, group, &moment);
-    struct registry *registry = pipeline->writer.registry;
-    if (exchange_decide(&pipeline->writer.store, registry->exchange, registry->n_nodes, job->node->info.node,
-                        &member->event, &moment, &decision, err))
+    const struct registry *registry = pipeline->writer.registry;
+    const struct exchange_parties parties = {registry->exchange, registry->n_nodes,
+                                             rights_book_rights(pipeline->writer.policy)};
+    if (exchange_decide(&pipeline->writer.store, &parties, job->node->info.node, &member->event, &moment,
+                        &decision, err))
         return -1;
     switch (decision.verdict) {
     case VERDICT_ACCEPTED:
