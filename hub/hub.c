@@ -3,6 +3,7 @@
 #include "hub/bus/bus.h"
 #include "hub/console/console.h"
 #include "hub/console/monitor.h"
+#include "hub/pipeline/sharing.h"
 #include "hub/retention.h"
 #include "hub/stores.h"
 #include "hub/witnessing.h"
@@ -131,6 +132,27 @@ static int hub_enrol(void *self, struct bytes statement, struct bytes signature,
     int r = packed.data ? pipeline_enrol(hub->pipeline, packed, timeout_ms, err)
                         : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
     arena_deinit(&arena);
+    return r;
+}
+
+static struct rights_book *hub_policy(void *self)
+{
+    struct hub *hub = self;
+    return pipeline_policy(hub->pipeline);
+}
+
+static int hub_apply_policy(void *self, struct bytes text, uint32_t base, const char *by, const char *words,
+                            uint32_t *version, struct casebus_error *err)
+{
+    struct hub *hub = self;
+    struct buffer faults;
+    const struct act_note note = {by, words, ""};
+    if (bus_behind(hub->bus))
+        return error_set(err, CASEBUS_BEHIND,
+                         _("this hub is behind what it showed to others, and signs nothing"));
+    buffer_init(&faults, 64 * 1024);
+    int r = pipeline_apply_policy(hub->pipeline, text, base, &note, version, &faults, err);
+    buffer_deinit(&faults);
     return r;
 }
 
@@ -295,6 +317,8 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .barrier = hub_barrier,
         .enrol = hub_enrol,
         .secured = hub_secured,
+        .policy = hub_policy,
+        .apply_policy = hub_apply_policy,
         .erase = hub_erase,
         .erasure = hub_erasure,
         .erasure_days = hub->stores.settings.erasure_days,

@@ -71,14 +71,16 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --quorum | --jobs | -J) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node case event prove verify ledger auditor state witness version help" ;;
+    " ") options="status node case event prove verify erase erasure policy ledger auditor state witness version help" ;;
     "node ") options="add list show" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
     "ledger ") options="export verify watch timestamps dump" ;;
+    "erasure ") options="list show" ;;
+    "policy ") options="check show diff apply why" ;;
     "auditor ") options="add list remove" ;;
     "state ") options="dump" ;;
     "witness ") options="show" ;;
@@ -88,6 +90,16 @@ _casebus() {
     "case show") [[ $cur != -* ]] && options=$(_casebus_cases "$cur") ;;
     "event tail") options="--follow --last --node --parts" ;;
     "event show") options="--parts" ;;
+    "policy check" | "policy diff" | "policy apply")
+        [[ $cur != -* ]] && mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return
+        [[ ${words[1]} == apply ]] && options="--why --yes"
+        ;;
+    "policy why")
+        case ${#words[@]} in
+        2) options=$(_casebus_nodes) ;;
+        3) options=$(_casebus_cases "$cur") ;;
+        esac
+        ;;
     "ledger verify") options="--jobs --resume --tree-only --no-bodies --no-state --temp --log-key" ;;
     "ledger export")
         mapfile -t COMPREPLY < <(compgen -d -W "$([[ $cur == -* ]] && echo "--no-entries --log-key $common")" -- "$cur")
@@ -95,6 +107,7 @@ _casebus() {
         ;;
     "auditor remove") [[ $cur != -* ]] && options=$(casebus ${CASEBUS_HUB:+--hub "$CASEBUS_HUB"} auditor list 2>/dev/null) ;;
     "ledger dump") options="--from --limit" ;;
+    "erase "*) options="--case --person --id-type --id --quarantine --retention --parts --order --dry-run --yes" ;;
     "prove "*) options="--case --event --position --out --open --sealed" ;;
     "verify "*)
         options="--trust --witness --quorum"

@@ -233,7 +233,7 @@ static int http_call(struct client *client, const char *method, const char *targ
 static int offline_call(struct client *client, const char *method, const char *target, const char *body,
                         json_t **answer, struct casebus_error *err)
 {
-    struct console_request request = {method, target, body ? bytes_of_text(body) : bytes_of(NULL, 0)};
+    struct console_request request = {method, target, body ? bytes_of_text(body) : bytes_of(NULL, 0), NULL};
     struct console_reply reply;
     console_handle(&client->stores->hub, &request, &reply, NULL);
     *answer = reply.body;

@@ -263,6 +263,10 @@ static void act_say(const struct cli *cli, const struct evidence_fact *fact)
         say(cli, _("Entry %llu, of %s: the hub says that it has destroyed what it was ordered to."), position,
             when);
         break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
+        say(cli, _("Entry %llu, of %s: version %u of the policy, who sees what, is in force."), position,
+            when, (unsigned)act->policy_applied->version);
+        break;
     default:
         say(cli, _("Entry %llu, of %s, is an act of the hub that this version does not know."), position,
             when);

@@ -9,12 +9,14 @@
 #include "proto/base/texts.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX      32
 #define CONNECTION_TIMEOUT_S 15
+#define OPERATOR_MAX         64
 #define ANSWER_WHEN_NO_MEMORY                                                                                \
     "{\"code\":\"CB-NO-MEMORY\",\"sentence\":\"no memory for an answer\",\"hint\":\"\"}"
 
@@ -83,11 +85,23 @@ static void reply_too_large(struct server_reply *reply)
     reply_json(reply, 413, error_json(CASEBUS_TOO_LARGE, sentence));
 }
 
+/* The name of the account, or its number where it has none. */
+static void operator_name(int64_t uid, char out[OPERATOR_MAX])
+{
+    struct passwd entry, *found = NULL;
+    char memory[4096];
+    if (uid >= 0 && getpwuid_r((uid_t)uid, &entry, memory, sizeof memory, &found) == 0 && found)
+        snprintf(out, OPERATOR_MAX, "%s", found->pw_name);
+    else
+        snprintf(out, OPERATOR_MAX, "uid %lld", (long long)uid);
+}
+
 static void console_answer(void *self, const struct server_request *request, struct server_reply *reply)
 {
     const struct console *console = self;
+    char by[OPERATOR_MAX];
     const struct console_request asked = {
-        .method = request->method, .target = request->target, .body = request->body};
+        .method = request->method, .target = request->target, .body = request->body, .by = by};
     struct console_reply answered;
     if (raw_handle(&console->hub, request, RAW_FROM_OPERATOR, reply, console->log))
         return;
@@ -95,6 +109,7 @@ static void console_answer(void *self, const struct server_request *request, str
         reply_too_large(reply);
         return;
     }
+    operator_name(request->uid, by);
     console_handle(&console->hub, &asked, &answered, console->log);
     reply_json(reply, answered.status, answered.body);
 }
@@ -110,6 +125,7 @@ static int listen_and_start(struct console *console, const char *socket_path, st
     const struct server_options options = {.fd = socket_listen(&console->place, err),
                                            .where = console->place.address.sun_path,
                                            .n_places = CONNECTIONS_MAX,
+                                           .body_max = CONSOLE_BODY_MAX,
                                            .silence_s = CONNECTION_TIMEOUT_S,
                                            .answer = console_answer,
                                            .self = console,

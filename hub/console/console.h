@@ -10,6 +10,7 @@
 #include "hub/gate/registry.h"
 #include "hub/ledger/ledger.h"
 #include "hub/pipeline/erasure.h"
+#include "hub/rights/rights_book.h"
 #include "hub/state/state.h"
 #include "hub/vault/vault.h"
 #include "hub/witness/cosigning.h"
@@ -24,7 +25,7 @@
 #define HUB_PEERS_MAX       256 /* that status tells of */
 #define ERASURE_DAYS_PRESET 10
 #define CONSOLE_TARGET_MAX  2048
-#define CONSOLE_BODY_MAX    (64 * 1024)
+#define CONSOLE_BODY_MAX    (256 * 1024) /* a policy fits */
 
 /* One node as the bus sees it. */
 struct hub_peer {
@@ -90,6 +91,11 @@ struct console_hub {
                  const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err);
     /* Keeps that a second copy of the ledger exists up to @size, and tells the nodes. May be NULL. */
     int (*secured)(void *self, uint64_t size, struct casebus_error *err);
+    /* A new reference to the policy in force; NULL when none was ever applied. May be NULL. */
+    struct rights_book *(*policy)(void *self);
+    /* Makes @text the policy; @base is the version that it was made from, @by who does it. May be NULL. */
+    int (*apply_policy)(void *self, struct bytes text, uint32_t base, const char *by, const char *words,
+                        uint32_t *version, struct casebus_error *err);
     /* Takes an order to destroy content, and tells how far it is. NULL when the hub does not run. */
     int (*erase)(void *self, const struct erasure_request *request, uint64_t *ticket,
                  struct casebus_error *err);
@@ -121,6 +127,7 @@ struct console_request {
     const char *method; /* "GET", "POST" */
     const char *target; /* as in the request line: percent-encoded path and query */
     struct bytes body;  /* JSON, or empty */
+    const char *by;     /* who asks, as this machine knows them */
 };
 
 struct console_reply {

@@ -106,7 +106,7 @@ static void test_console_refuses_what_is_no_request(void **state)
 static void test_console_bounds_headers_and_bodies(void **state)
 {
     struct harness *harness = *state;
-    size_t size = 200 * 1024;
+    size_t size = 300 * 1024;
     char *request = malloc(size + 200);
     int n = sprintf(request, "POST /v1/nodes HTTP/1.1\r\nHost: hub\r\nContent-Length: %zu\r\n\r\n", size);
     memset(request + n, 'x', size);

@@ -10,6 +10,7 @@ struct call {
     const struct console_hub *hub;
     const struct request *request;
     const struct log *log;
+    const char *by;  /* who asks */
     unsigned status; /* 200 unless the handler says otherwise */
     json_t *answer;  /* an object; owned by the call */
 };
@@ -23,6 +24,7 @@ handler_fn handle_cases, handle_case;
 handler_fn handle_events, handle_event;
 handler_fn handle_checkpoint, handle_entries;
 handler_fn handle_witness;
+handler_fn handle_policy, handle_policy_apply, handle_policy_why;
 handler_fn handle_evidence;
 
 /* Peers of the running hub; NULL when it does not tell. The caller frees. */

@@ -28,7 +28,7 @@ static int teardown(void **state)
 static json_t *ask(struct hub_fixture *fixture, const char *method, const char *target, const char *body,
                    unsigned status)
 {
-    const struct console_request request = {method, target, bytes_of_text(body)};
+    const struct console_request request = {method, target, bytes_of_text(body), "tester"};
     struct console_reply reply;
     console_handle(&fixture->hub, &request, &reply, NULL);
     if (reply.status != status) {

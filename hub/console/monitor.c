@@ -13,6 +13,7 @@
 #define PLACES    64
 #define SILENCE_S 15
 #define TEXT_MAX  64 /* "[an address of IPv6%an interface]:65535" */
+#define BODY_MAX  (64 * 1024)
 
 struct monitor {
     struct console_hub hub;
@@ -91,6 +92,7 @@ static int listen_and_serve(struct monitor *monitor, const char *address, struct
     const struct server_options options = {.fd = fd,
                                            .where = monitor->address,
                                            .n_places = PLACES,
+                                           .body_max = BODY_MAX,
                                            .silence_s = SILENCE_S,
                                            .answer = monitor_answer,
                                            .self = monitor,

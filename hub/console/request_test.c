@@ -8,7 +8,7 @@
 
 static int parse(struct request *request, const char *target, const char *body, struct casebus_error *err)
 {
-    const struct console_request raw = {"GET", target, bytes_of_text(body)};
+    const struct console_request raw = {"GET", target, bytes_of_text(body), NULL};
     return request_init(request, &raw, err);
 }
 

@@ -21,6 +21,9 @@ static const struct route routes[] = {
     {"GET", "/v1/nodes/*", "", handle_node},
     {"GET", "/v1/cases", " after limit status ", handle_cases},
     {"GET", "/v1/cases/*", "", handle_case},
+    {"GET", "/v1/policy", "", handle_policy},
+    {"POST", "/v1/policy", "", handle_policy_apply},
+    {"GET", "/v1/policy/why/*", " case ", handle_policy_why},
     {"POST", "/v1/erasures", "", handle_erase},
     {"GET", "/v1/erasures/tickets/*", "", handle_erasure_ticket},
     {"GET", "/v1/erasures", " after limit ", handle_erasures},
@@ -108,8 +111,12 @@ void console_handle(const struct console_hub *hub, const struct console_request 
     static const struct log nowhere;
     struct request request = {0};
     struct casebus_error err = {0};
-    struct call call = {
-        .hub = hub, .request = &request, .log = log ? log : &nowhere, .status = 200, .answer = json_object()};
+    struct call call = {.hub = hub,
+                        .request = &request,
+                        .log = log ? log : &nowhere,
+                        .by = raw->by ? raw->by : "",
+                        .status = 200,
+                        .answer = json_object()};
     if (call_run(&call, raw, &request, &err) == 0) {
         *reply = (struct console_reply){call.status, json_incref(call.answer)};
     } else {

@@ -159,11 +159,12 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
 
 static void *on_target(void *self, const char *target, struct MHD_Connection *connection)
 {
-    (void)self, (void)connection;
+    const struct server *server = self;
+    (void)connection;
     struct incoming *incoming = calloc(1, sizeof *incoming);
     if (!incoming)
         return NULL;
-    buffer_init(&incoming->body, SERVER_BODY_MAX);
+    buffer_init(&incoming->body, server->options.body_max);
     incoming->target = strdup(target);
     return incoming;
 }
@@ -204,6 +205,19 @@ static struct MHD_Response *response_of(struct server_reply *reply)
     return response;
 }
 
+/* Whose process is at the other end. */
+static int64_t uid_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    return info && getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+                   peer.uid != (uid_t)-1
+               ? (int64_t)peer.uid
+               : -1;
+}
+
 static enum MHD_Result answer(struct server *server, struct MHD_Connection *connection, const char *method,
                               const struct incoming *incoming)
 {
@@ -212,7 +226,8 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
         .target = incoming->target,
         .authorization = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization"),
         .body = bytes_of(incoming->body.data, incoming->body.size),
-        .too_large = incoming->too_large};
+        .too_large = incoming->too_large,
+        .uid = uid_of(connection)};
     struct server_reply reply;
     enum MHD_Result result = MHD_NO;
     server_reply_init(&reply);

@@ -7,7 +7,6 @@
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 
-#define SERVER_BODY_MAX    (64 * 1024)
 #define SERVER_REPLY_MAX   (16 * 1024 * 1024)
 #define SERVER_HEADERS_MAX 4
 #define SERVER_PLACES_MAX  256 /* connections that a server may be given */
@@ -17,7 +16,8 @@ struct server_request {
     const char *target;        /* as in the request line: percent-encoded path and query */
     const char *authorization; /* that header's value; NULL: none */
     struct bytes body;
-    bool too_large; /* the body had more than SERVER_BODY_MAX bytes, and is not here */
+    bool too_large; /* the body had more than body_max bytes, and is not here */
+    int64_t uid;    /* of the process that asks, over a Unix socket; -1: not known */
 };
 
 struct server_header {
@@ -52,6 +52,7 @@ struct server_options {
     unsigned n_places;  /* connections served at a time. One more makes one of the address that has most of
                          * them  give up its place, the one that has waited longest, so that silent, slow or
                          * many  peers do not keep others out. */
+    size_t body_max;    /* bytes of a request's body */
     unsigned silence_s; /* after so much silence a connection is closed */
     server_answer_fn *answer;
     void *self;

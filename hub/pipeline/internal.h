@@ -3,8 +3,8 @@
 #define PIPELINE_INTERNAL_H
 
 #include "hub/pipeline/pipeline.h"
-#include "hub/rights/rights_book.h"
 #include "hub/pipeline/queue.h"
+#include "hub/rights/rights_book.h"
 #include "proto/merkle/note.h"
 #include "proto/merkle/tree.h"
 

@@ -200,8 +200,8 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     pthread_condattr_destroy(&attributes);
     pthread_cond_init(&pipeline->keeper.posted, NULL);
     queue_init(&pipeline->queue);
-    if (load_registry(pipeline, err) || policy_load(pipeline, err) || writer_init(pipeline, err) || eraser_init(pipeline, err) ||
-        start_threads(pipeline, err)) {
+    if (load_registry(pipeline, err) || policy_load(pipeline, err) || writer_init(pipeline, err) ||
+        eraser_init(pipeline, err) || start_threads(pipeline, err)) {
         pipeline_stop(pipeline);
         pipeline_free(pipeline);
         return -1;

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define NOTE_TEXT_MAX 16384 /* bytes of an operator's note */
+
 /* What there is to open, and under what. */
 struct opening {
     struct scanner *scanner;
@@ -103,6 +105,26 @@ static int single_check(const struct opening *opening, const Casebus__V1__Quaran
     return 0;
 }
 
+/* Beside an operator's act: who did it and why, and, behind that, a policy's bytes. */
+static int operator_note_check(const struct opening *opening, const Casebus__V1__PolicyApplied *applied,
+                               struct casebus_error *err)
+{
+    static const struct codec_limits limits = {NOTE_TEXT_MAX, 16, 1};
+    struct bytes plain, pieces[BODY_ITEMS_MAX];
+    uint8_t digest[DIGEST_SIZE];
+    size_t n = opening->body->n_item - 1;
+    if (item_open(opening, 0, &plain, err) ||
+        !codec_unpack(&casebus__v1__operator_note__descriptor, plain, &limits, &opening->scanner->arena, err))
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (item_open(opening, i + 1, &pieces[i], err))
+            return -1;
+    crypter_hash(opening->scanner->crypter, pieces, n, digest);
+    if (applied ? memcmp(digest, applied->digest.data, DIGEST_SIZE) != 0 : n > 0)
+        return error_set(err, CASEBUS_DAMAGED, _("the policy is not the one that its entry names"));
+    return 0;
+}
+
 /* The state is made again from a skeleton, so there is one exactly where an event's header is gone. */
 static int skeleton_check(const struct opening *opening, bool event, struct casebus_error *err)
 {
@@ -132,11 +154,25 @@ static bool is_act(const Casebus__V1__LedgerEntry *entry, Casebus__V1__ActEntry_
     return entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT && entry->act->act_case == kind;
 }
 
+/* An act of an operator, with a note beside it. */
+static bool is_noted(const Casebus__V1__LedgerEntry *entry)
+{
+    return is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED) ||
+           is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED) ||
+           is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED) ||
+           is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED);
+}
+
 static int content_check(const struct opening *opening, const Casebus__V1__LedgerEntry *entry,
                          struct casebus_error *err)
 {
     if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
         return parts_check(opening, err);
+    if (is_noted(entry))
+        return operator_note_check(
+            opening,
+            is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED) ? entry->act->policy_applied : NULL,
+            err);
     return single_check(
         opening, is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED) ? entry->act->quarantined : NULL,
         err);
@@ -152,6 +188,14 @@ static const uint8_t *subject_of(const Casebus__V1__LedgerEntry *entry)
         subject = entry->act->quarantined->subject;
     else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED))
         subject = entry->act->erasure_ordered->subject;
+    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED))
+        subject = entry->act->node_invited->subject;
+    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED))
+        subject = entry->act->node_status_changed->subject;
+    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED))
+        subject = entry->act->quarantine_decided->subject;
+    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED))
+        subject = entry->act->policy_applied->subject;
     return subject.len == DIGEST_SIZE ? subject.data : NULL;
 }
 

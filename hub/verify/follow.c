@@ -99,6 +99,8 @@ static int act_follow(struct verify *verify, const struct fact *fact, struct cas
         return verify_ordered(verify, act->erasure_ordered, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
         return verify_done(verify, act->erasure_done, err) || act_kept(verify, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
+        return verify_policy(verify, act->policy_applied, err) || act_kept(verify, err);
     default:
         error_set(err, CASEBUS_BAD_VERSION, _("an act of a kind that this version does not know"));
         return error_hint(err, _("verify with the version of casebus that wrote it"));

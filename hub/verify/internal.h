@@ -199,7 +199,8 @@ struct verify {
     size_t n_slots;
     uint64_t *done; /* orders that are told to be done */
     size_t n_done;
-    uint64_t *acts; /* positions of what resume.c reads again: openings, enrolments, erasures */
+    uint32_t policy_version; /* of the last one that was applied */
+    uint64_t *acts;          /* positions of what resume.c reads again: openings, enrolments, erasures */
     size_t n_acts;
     uint64_t checkpoints_from; /* smaller ones were checked by an earlier run */
     struct buffer saved;       /* what the resume file is to hold */
@@ -231,6 +232,8 @@ void verify_tree(const struct verify *verify, struct tree *tree);
 int verify_opened(struct verify *verify, const Casebus__V1__LedgerOpened *opened, struct casebus_error *err);
 int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enrolled,
                     struct casebus_error *err);
+int verify_policy(struct verify *verify, const Casebus__V1__PolicyApplied *applied,
+                  struct casebus_error *err);
 int verify_confirmed(struct verify *verify, const struct fact *fact, struct casebus_error *err);
 int verify_quarantined(struct verify *verify, const Casebus__V1__Quarantined *quarantined,
                        struct casebus_error *err);

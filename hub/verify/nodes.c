@@ -278,6 +278,18 @@ int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enro
     return 0;
 }
 
+/* ---- who sees what ---- */
+
+/* Versions follow one another: none was taken out or put in. */
+int verify_policy(struct verify *verify, const Casebus__V1__PolicyApplied *applied, struct casebus_error *err)
+{
+    if (applied->version != verify->policy_version + 1)
+        return error_set(err, CASEBUS_DAMAGED, _("version %u of the policy follows version %u"),
+                         (unsigned)applied->version, (unsigned)verify->policy_version);
+    verify->policy_version = applied->version;
+    return 0;
+}
+
 /* ---- what else nodes and the gate say ---- */
 
 static int confirm_check(struct verify *verify, const Casebus__V1__SignedConfirm *confirm,

@@ -121,7 +121,7 @@ static void tell(struct hub_fixture *fixture)
 static void ask(struct maker *maker, const char *name, const char *target, const char *witnesses, int quorum,
                 bool proved)
 {
-    const struct console_request request = {"GET", target, bytes_of(NULL, 0)};
+    const struct console_request request = {"GET", target, bytes_of(NULL, 0), NULL};
     struct console_reply reply;
     console_handle(&maker->fixture.hub, &request, &reply, NULL);
     if (reply.status != 200) {

@@ -1,0 +1,244 @@
+/* GET and POST /v1/policy, GET /v1/policy/why/NODE?case=NUMBER: who sees what, by which row, and why not. */
+#include "hub/console/answers.h"
+#include "hub/rights/rights_ledger.h"
+#include "proto/base/clock.h"
+#include "proto/base/texts.h"
+
+#include <stdlib.h>
+
+/* ---- which policy is in force ---- */
+
+/* 1: *bookp is the caller's; 0: none was ever applied; -1. A hub that does not run is read from its files. */
+static int policy_get(const struct console_hub *hub, struct reader *reader, struct rights_book **bookp,
+                      struct casebus_error *err)
+{
+    if (hub->policy) {
+        *bookp = hub->policy(hub->self);
+        return *bookp != NULL;
+    }
+    if (!hub->vault) {
+        error_set(err, CASEBUS_KEY, _("the policy is sealed, and the hub's keys are not at hand"));
+        return error_hint(err, _("run this as the hub's user"));
+    }
+    struct exchange_store store = reader_store(reader);
+    return rights_ledger_read(bookp, &store, reader->ledger, hub->ledger, hub->vault,
+                              crypter_suite(reader->crypter), err);
+}
+
+static void policy_json(json_t *json, const struct rights_book *book)
+{
+    struct bytes text = rights_book_text(book);
+    const struct rights *rights = rights_book_rights(book);
+    set_number(json, "version", rights_book_version(book));
+    set_number(json, "entries", rights && rights->n_rows ? rights->rows[rights->n_rows - 1].number : 0);
+    json_object_set_new(
+        json, "text", book ? json_stringn(text.size ? (const char *)text.data : "", text.size) : json_null());
+}
+
+int handle_policy(struct call *call, struct casebus_error *err)
+{
+    struct reader reader;
+    struct rights_book *book = NULL;
+    int r = reader_init(&reader, call->hub, err);
+    if (r == 0)
+        r = policy_get(call->hub, &reader, &book, err);
+    if (r >= 0)
+        policy_json(call->answer, book);
+    rights_book_unref(book);
+    reader_deinit(&reader);
+    return r < 0 ? -1 : 0;
+}
+
+/* ---- applying ---- */
+
+static const char *text_of(const json_t *body, const char *name)
+{
+    const char *text = json_string_value(json_object_get(body, name));
+    return text ? text : "";
+}
+
+int handle_policy_apply(struct call *call, struct casebus_error *err)
+{
+    const json_t *body = call->request->body;
+    const json_t *text = json_object_get(body, "text"), *base = json_object_get(body, "base");
+    uint32_t version = 0;
+    if (!json_is_string(text))
+        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "text");
+    if (!json_is_integer(base) || json_integer_value(base) < 0 || json_integer_value(base) >= UINT32_MAX)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "base");
+    if (!*text_of(body, "why"))
+        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "why");
+    if (!call->hub->apply_policy) {
+        error_set(err, CASEBUS_CLOSED, _("a policy can only be applied while the hub runs"));
+        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
+    }
+    if (call->hub->apply_policy(call->hub->self, bytes_of(json_string_value(text), json_string_length(text)),
+                                (uint32_t)json_integer_value(base), call->by, text_of(body, "why"), &version,
+                                err))
+        return -1;
+    log_notice(call->log, "POLICY-APPLIED", _("version %u of the policy is in force"), (unsigned)version);
+    set_number(call->answer, "version", version);
+    call->status = 201;
+    return 0;
+}
+
+/* ---- why ---- */
+
+static const char *const reasons[] = {
+    [RIGHTS_LETS] = "lets",
+    [RIGHTS_OTHER_READER] = "other-reader",
+    [RIGHTS_OTHER_ITEM] = "other-item",
+    [RIGHTS_OTHER_AREA] = "other-area",
+    [RIGHTS_OTHER_KIND] = "other-kind",
+    [RIGHTS_NOT_BEGUN] = "not-begun",
+    [RIGHTS_ENDED] = "ended",
+    [RIGHTS_DELEGATED_AWAY] = "delegated-away",
+};
+
+struct asking {
+    struct call *call;
+    struct reader *reader;
+    const struct rights *rights; /* NULL: none was ever applied */
+    const struct registry_node *node;
+    struct rights_reader who;
+    int64_t now_us;
+};
+
+static json_t *row_json(const struct rights_row *row, enum rights_reason reason)
+{
+    json_t *json = json_object();
+    set_number(json, "number", row->number);
+    set_number(json, "line", row->line);
+    set_text(json, "relation", rights_relation_name(row->relation));
+    set_text(json, "says", reasons[reason]);
+    json_object_set_new(json, "parts", part_kinds_json(row->part_kinds));
+    set_text(json, "purpose", row->purpose);
+    set_text(json, "basis", row->basis);
+    set_time(json, "until_us", row->until_us);
+    return json;
+}
+
+/* What was decided when the event came. */
+static void decided_json(const struct asking *asking, const Casebus__V1__EventEntry *event, json_t *json)
+{
+    const Casebus__V1__Receiver *receiver = NULL;
+    for (size_t i = 0; i < event->n_receiver; i++)
+        if (strcmp(event->receiver[i]->node, asking->node->info.node) == 0)
+            receiver = event->receiver[i];
+    set_bool(json, "published", strcmp(event->node, asking->node->info.node) == 0);
+    set_bool(json, "received", receiver != NULL);
+    if (receiver)
+        set_number(json, "rule", receiver->rule);
+    json_t *parts = json_array();
+    for (uint32_t i = 0; receiver && i < 32; i++)
+        if (receiver->part_mask >> i & 1)
+            json_array_append_new(parts, number_json(i));
+    json_object_set_new(json, "part_indexes", parts);
+}
+
+/* What the policy in force says of it now: each row that is for the node. */
+static void today_json(const struct asking *asking, const Casebus__V1__EventHeader *header, json_t *json)
+{
+    const struct rights_subject subject = {header->item, header->area, header->kind};
+    json_t *rows = json_array();
+    bool lets = asking->node->receive_all;
+    for (size_t i = 0; asking->rights && i < asking->rights->n_rows; i++) {
+        const struct rights_row *row = &asking->rights->rows[i];
+        enum rights_reason reason =
+            rights_row_says(asking->rights, row, &asking->who, &subject, asking->now_us);
+        if (reason != RIGHTS_OTHER_READER)
+            json_array_append_new(rows, row_json(row, reason));
+        lets = lets || reason == RIGHTS_LETS;
+    }
+    set_bool(json, "lets", lets);
+    json_object_set_new(json, "rows", rows);
+}
+
+static int event_why(const struct asking *asking, uint64_t position, json_t *json, struct casebus_error *err)
+{
+    struct reader_entry read;
+    set_number(json, "position", position);
+    if (reader_event(asking->reader, position, &read, err))
+        return -1;
+    if (read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+        return error_set(err, CASEBUS_DAMAGED,
+                         _("a record of the case stands on entry %llu, which is no event"),
+                         (unsigned long long)position);
+    decided_json(asking, read.entry->event, json);
+    set_text(json, "content", body_fate_name(read.fate));
+    if (!read.header)
+        return 0;
+    set_text(json, "kind", kind_name(read.header->kind));
+    set_text(json, "item", read.header->item);
+    set_text(json, "area", read.header->area);
+    today_json(asking, read.header, json);
+    return 0;
+}
+
+static int case_why(struct asking *asking, const char *number, struct case_record *records,
+                    struct casebus_error *err)
+{
+    struct bytes case_id, value;
+    struct case_row row;
+    if (case_find_number(asking->reader, number, &case_id, &value, err) ||
+        case_row_decode(value, &row, records, CASE_RECORDS_MAX, err))
+        return -1;
+    json_t *events = json_array();
+    bool whole = true;
+    json_object_set_new(asking->call->answer, "events", events);
+    for (uint32_t i = 0; i < row.n_records && whole; i++) {
+        json_t *json = json_object();
+        json_array_append_new(events, json);
+        if (event_why(asking, records[i].position, json, err))
+            return -1;
+        whole = !reader_late(asking->reader);
+    }
+    set_bool(asking->call->answer, "whole", whole);
+    return 0;
+}
+
+static int why(struct asking *asking, struct registry *registry, struct casebus_error *err)
+{
+    struct call *call = asking->call;
+    const char *number = request_param(call->request, "case");
+    if (!number || !*number)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "case");
+    asking->node = registry_find(registry, call->request->rest);
+    if (!asking->node) {
+        error_set(err, CASEBUS_UNKNOWN_NODE, _("no node '%s' is enrolled at %s"), call->request->rest,
+                  call->hub->origin);
+        return error_hint(err, _("see who is: casebus node list"));
+    }
+    const struct certificate_info *info = &asking->node->info;
+    asking->who = (struct rights_reader){info->node, info->department, info->area};
+    asking->now_us = clock_unix_us();
+    set_text(call->answer, "node", info->node);
+    set_text(call->answer, "department", info->department);
+    set_text(call->answer, "area", info->area);
+    set_bool(call->answer, "receive_all", asking->node->receive_all);
+    set_number(call->answer, "version", asking->rights ? asking->rights->version : 0);
+    struct case_record *records = calloc(CASE_RECORDS_MAX, sizeof *records);
+    int r = records ? case_why(asking, number, records, err)
+                    : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a case"));
+    free(records);
+    return r;
+}
+
+int handle_policy_why(struct call *call, struct casebus_error *err)
+{
+    struct reader reader;
+    struct rights_book *book = NULL;
+    struct registry *registry = call->hub->registry(call->hub->self);
+    if (!registry)
+        return error_set(err, CASEBUS_DAMAGED, _("who is enrolled cannot be told"));
+    int r = reader_init(&reader, call->hub, err);
+    if (r == 0)
+        r = policy_get(call->hub, &reader, &book, err);
+    struct asking asking = {.call = call, .reader = &reader, .rights = rights_book_rights(book)};
+    if (r >= 0)
+        r = why(&asking, registry, err);
+    rights_book_unref(book);
+    reader_deinit(&reader);
+    registry_unref(registry);
+    return r < 0 ? -1 : 0;
+}

@@ -1,0 +1,107 @@
+"""P8: who sees what is what the policy lets, from the moment when it is applied; and the hub can say why."""
+import unittest
+
+import harness
+
+POLICY = """\
+grants:
+  - to: {{department: insurance}}
+    items: ["*"]
+    kinds: [{kinds}]
+    parts: [{parts}]
+    purpose: registration of the staff
+    basis: Social Insurance Law art. 57
+    until: 2099-12-31
+"""
+
+
+class Policy(unittest.TestCase):
+    def setUp(self):
+        self.world = harness.World(self)
+        self.hub = self.world.hub().start()
+        self.desk = harness.Office(self.world, self.hub, "desk").enrol(publish=True)
+        self.insurance = harness.Office(self.world, self.hub, "insurance").enrol(publish=True)
+        self.insurance.config.write_text(
+            harness.SINK.format(node=self.insurance.dir, file=self.insurance.received_path))
+
+    def apply(self, kinds="accept", parts="form", code=0):
+        path = self.world.path / "policy.yaml"
+        path.write_text(POLICY.format(kinds=kinds, parts=parts))
+        done = self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes")
+        self.assertEqual(done.code, code, done.said)
+        return path
+
+    def publish(self, rows):
+        self.desk.write_rows(rows)
+        self.assertEqual(self.desk.publish("--from-start")["refused"], 0)
+        self.hub.settle()
+
+    def received(self):
+        """What it has got when nothing more waits for it."""
+        self.insurance.launch()
+        harness.wait_until("the office has confirmed all", lambda: self.hub.nodes()["insurance"]["connected"]
+                           and self.hub.nodes()["insurance"]["backlog"] == 0)
+        self.insurance.process.stop()
+        return self.insurance.received()
+
+    def test_a_department_sees_what_a_row_lets_it_see_and_no_more(self):
+        self.publish([("case-1", 1, "apply", "before"), ("case-1", 2, "accept", "before")])
+        self.assertEqual(self.received(), [])
+        self.apply()
+        self.publish([("case-2", 1, "apply", "secret"), ("case-2", 2, "accept", "shared")])
+        lines = self.received()
+        self.assertEqual([(line["case_number"], line["kind"]) for line in lines], [("case-2", "accept")])
+        self.assertIn("shared", str(lines))
+        self.assertNotIn("secret", str(lines))
+        self.apply(kinds="finish")
+        self.publish([("case-3", 1, "accept", "later")])
+        self.assertEqual(len(self.received()), 1)
+
+    def test_parts_that_no_row_names_stay_sealed(self):
+        self.apply(parts="contact")
+        self.publish([("case-1", 1, "accept", "secret")])
+        lines = self.received()
+        self.assertEqual(len(lines), 1)
+        self.assertNotIn("secret", str(lines))
+
+    def test_the_hub_says_why_and_why_not_also_after_a_restart(self):
+        self.publish([("case-1", 1, "accept")])
+        path = self.apply()
+        self.publish([("case-1", 2, "accept"), ("case-1", 3, "finish")])
+        for _ in range(2):
+            answer = self.hub.ask("policy", "why", "insurance", "case-1")
+            self.assertEqual(answer["version"], 1)
+            told = sorted((e["position"], e["kind"], e["received"], e.get("rule"), e["lets"],
+                           [row["says"] for row in e["rows"]]) for e in answer["events"])
+            self.assertEqual([line[1:] for line in told],
+                             [("accept", False, None, True, ["lets"]), ("accept", True, 1, True, ["lets"]),
+                              ("finish", False, None, False, ["other-kind"])])
+            words = self.hub.casebus("policy", "why", "insurance", "case-1").out
+            self.assertIn("delivered, by row 1 of the policy then in force", words)
+            self.assertIn("row 1 (line 2, grant) is about other kinds of events", words)
+            self.assertEqual(self.hub.casebus("policy", "show").out, path.read_text())
+            self.assertEqual(self.hub.casebus("policy", "diff", path).code, 0)
+            self.hub.stop().start()
+        self.hub.verify()
+
+    def test_a_policy_with_faults_is_not_applied_and_each_is_told(self):
+        path = self.world.path / "bad.yaml"
+        path.write_text("grants:\n  - to: {department: a}\n    items: [x]\n    kinds: [acept]\n")
+        done = self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes")
+        self.assertEqual(done.code, 1)
+        self.assertIn("bad.yaml:4: 'acept' is no kind of event", done.said)
+        self.assertIn("needs 'basis'", done.said)
+        self.assertEqual(self.hub.ask("policy", "show")["version"], 0)
+
+    def test_nobody_applies_without_a_reason_or_without_being_asked(self):
+        path = self.apply()
+        self.assertEqual(self.hub.casebus("policy", "apply", path).code, 2)
+        path.write_text("grants: []\n")
+        done = self.hub.casebus("policy", "apply", path, "--why", "x")  # there is no terminal to ask on
+        self.assertEqual(done.code, 2)
+        self.assertIn("--yes", done.said)
+        self.assertEqual(self.hub.ask("policy", "show")["version"], 1)
+
+
+if __name__ == "__main__":
+    harness.main()
