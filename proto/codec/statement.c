@@ -43,7 +43,7 @@ Casebus__V1__ConfirmStatement *confirm_decode(struct bytes statement, struct are
 
 static int enrolment_check(const Casebus__V1__EnrolmentStatement *enrolment, struct casebus_error *err)
 {
-    size_t key_size = enrolment->suite == CASEBUS__V1__SUITE__SUITE_GM ? 64 : 32;
+    size_t key_size = public_key_size((enum suite_id)enrolment->suite);
 
     if (check_suite("EnrolmentStatement.suite", enrolment->suite, err) ||
         check_origin("EnrolmentStatement.origin", enrolment->origin, err) ||

@@ -30,6 +30,9 @@ static inline bool public_key_equal(const struct public_key *a, const struct pub
 {
     return a->suite == b->suite && bytes_equal(bytes_of(a->bytes, a->size), bytes_of(b->bytes, b->size));
 }
+/* Bytes of a public key of @suite, also of one that OpenSSL does not offer here; 0: there is no such suite.
+ */
+size_t public_key_size(enum suite_id suite);
 /* First 16 bytes of hash(suite id byte ‖ public key bytes). */
 void public_key_id(const struct public_key *key, uint8_t id[KEY_ID_SIZE]);
 

@@ -85,6 +85,14 @@ const struct suite *suite_get(enum suite_id id)
     return NULL;
 }
 
+size_t public_key_size(enum suite_id suite)
+{
+    for (size_t i = 0; i < N_SUITES; i++)
+        if (suites[i].id == suite)
+            return suites[i].signing->public_size;
+    return 0;
+}
+
 const struct suite *suite_by_name(const char *name)
 {
     for (size_t i = 0; i < N_SUITES; i++)

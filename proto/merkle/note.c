@@ -11,10 +11,9 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 
-#define ED25519_SIZE 32
-#define DASH         "\xe2\x80\x94 " /* U+2014 and a space */
-#define DASH_SIZE    (sizeof DASH - 1)
-#define BASE64_MAX   NOTE_MAX /* characters; strangers' signatures may be long */
+#define DASH       "\xe2\x80\x94 " /* U+2014 and a space */
+#define DASH_SIZE  (sizeof DASH - 1)
+#define BASE64_MAX NOTE_MAX /* characters; strangers' signatures may be long */
 
 #define SIGNED_SIZE   (4 + SIGNATURE_SIZE)
 #define COSIGNED_SIZE (4 + 8 + SIGNATURE_SIZE) /* with the time */
@@ -68,33 +67,86 @@ static bool key_name_valid(struct bytes name)
     return true;
 }
 
-/* SHA-256 whatever the hub's suite is: the C2SP formats fix it. */
-static uint32_t key_hash(struct bytes name, enum note_key_type type, const struct public_key *key)
+/* What stands before the public key in a verifier key. */
+static const struct key_type {
+    enum suite_id suite;
+    enum note_key_role role;
+    const char *bytes;
+} key_types[] = {
+    {SUITE_INTL, NOTE_KEY_LOG, "\x01"},
+    {SUITE_INTL, NOTE_KEY_WITNESS, "\x04"},
+    {SUITE_GM, NOTE_KEY_LOG, "\xff" NOTE_SM2_LOG},
+    {SUITE_GM, NOTE_KEY_WITNESS, "\xff" NOTE_SM2_WITNESS},
+};
+#define N_KEY_TYPES (sizeof key_types / sizeof *key_types)
+#define TYPED_MAX   (sizeof "\xff" NOTE_SM2_WITNESS - 1 + PUBLIC_KEY_SIZE)
+
+/* type ‖ public key. Returns its size, or 0 when @key is none of the two suites. */
+static size_t typed_key(uint8_t out[TYPED_MAX], enum note_key_role role, const struct public_key *key)
 {
-    const uint8_t separator[] = {'\n', (uint8_t)type};
-    struct bytes parts[] = {name, bytes_of(separator, sizeof separator), bytes_of(key->bytes, key->size)};
+    for (size_t i = 0; i < N_KEY_TYPES; i++) {
+        size_t size = strlen(key_types[i].bytes);
+        if (key_types[i].suite != key->suite || key_types[i].role != role ||
+            key->size != public_key_size(key->suite))
+            continue;
+        memcpy(out, key_types[i].bytes, size);
+        memcpy(out + size, key->bytes, key->size);
+        return size + key->size;
+    }
+    return 0;
+}
+
+/* The key of @typed in a role; false when it is of no type that is used there. */
+static bool typed_key_parse(struct public_key *key, enum note_key_role role, struct bytes typed)
+{
+    for (size_t i = 0; i < N_KEY_TYPES; i++) {
+        size_t size = strlen(key_types[i].bytes), key_size = public_key_size(key_types[i].suite);
+        if (key_types[i].role != role || typed.size != size + key_size ||
+            memcmp(typed.data, key_types[i].bytes, size) != 0)
+            continue;
+        *key = (struct public_key){.suite = key_types[i].suite, .size = (uint8_t)key_size};
+        memcpy(key->bytes, typed.data + size, key_size);
+        return true;
+    }
+    return false;
+}
+
+/* SHA-256 whatever the hub's suite is: the C2SP formats fix it, and a tool that does not know the type shall
+ * at least find the name right. It tells keys apart; what it is not trusted with is to tell them from forged
+ * ones. */
+static uint32_t key_hash(struct bytes name, struct bytes typed)
+{
+    struct bytes parts[] = {name, bytes_of("\n", 1), typed};
     uint8_t digest[DIGEST_SIZE];
 
     suite_hash(suite_get(SUITE_INTL), parts, 3, digest);
     return get_u32be(digest);
 }
 
-static bool is_ed25519(const struct public_key *key)
+/* False when @name or @key cannot stand in a note. */
+static bool key_hash_of(uint32_t *hash, const char *name, enum note_key_role role,
+                        const struct public_key *key)
 {
-    return key->suite == SUITE_INTL && key->size == ED25519_SIZE;
+    uint8_t typed[TYPED_MAX];
+    size_t size = typed_key(typed, role, key);
+
+    if (size == 0 || !key_name_valid(bytes_of_text(name)))
+        return false;
+    *hash = key_hash(bytes_of_text(name), bytes_of(typed, size));
+    return true;
 }
 
-static int vkey_format(char *out, size_t size, const char *name, enum note_key_type type,
+static int vkey_format(char *out, size_t size, const char *name, enum note_key_role role,
                        const struct public_key *key)
 {
-    uint8_t typed[1 + ED25519_SIZE] = {(uint8_t)type};
-    char text[BASE64_SIZE(sizeof typed) + 1];
+    uint8_t typed[TYPED_MAX];
+    char text[BASE64_SIZE(TYPED_MAX) + 1];
+    uint32_t hash;
 
-    if (!is_ed25519(key) || !key_name_valid(bytes_of_text(name)))
+    if (!key_hash_of(&hash, name, role, key))
         return -1;
-    memcpy(typed + 1, key->bytes, ED25519_SIZE);
-    EVP_EncodeBlock((uint8_t *)text, typed, sizeof typed);
-    int n = snprintf(out, size, "%s+%08" PRIx32 "+%s", name, key_hash(bytes_of_text(name), type, key), text);
+    EVP_EncodeBlock((uint8_t *)text, typed, (int)typed_key(typed, role, key));
+    int n = snprintf(out, size, "%s+%08" PRIx32 "+%s", name, hash, text);
     return n >= 0 && (size_t)n < size ? n : -1;
 }
 
@@ -109,13 +161,13 @@ int note_witness_vkey_format(char *out, size_t size, const char *name, const str
 }
 
 /* "NAME+HEX8+BASE64": neither name nor hex holds a plus, base64 may. */
-static bool vkey_parse(struct note_verifier *verifier, const char *vkey, enum note_key_type type)
+static bool vkey_parse(struct note_verifier *verifier, const char *vkey, enum note_key_role role)
 {
     const char *first = strchr(vkey, '+');
     const char *second = first ? strchr(first + 1, '+') : NULL;
     uint8_t hash[4];
     char hex[9] = {0};
-    uint8_t typed[BASE64_SIZE(1 + ED25519_SIZE) / 4 * 3];
+    uint8_t typed[BASE64_SIZE(TYPED_MAX) / 4 * 3];
 
     if (!second || second - first != 9 || !key_name_valid(bytes_of(vkey, (size_t)(first - vkey))))
         return false;
@@ -123,22 +175,20 @@ static bool vkey_parse(struct note_verifier *verifier, const char *vkey, enum no
     if (strspn(hex, "0123456789abcdef") != 8 || !hex_decode(hash, sizeof hash, hex))
         return false;
     struct bytes text = bytes_of_text(second + 1);
-    if (text.size != BASE64_SIZE(1 + ED25519_SIZE) || base64_decode(typed, text) != 1 + ED25519_SIZE ||
-        typed[0] != type)
+    int size = text.size <= BASE64_SIZE(TYPED_MAX) ? base64_decode(typed, text) : -1;
+    if (size < 0 || !typed_key_parse(&verifier->key, role, bytes_of(typed, (size_t)size)))
         return false;
 
     memcpy(verifier->name, vkey, (size_t)(first - vkey));
     verifier->hash = get_u32be(hash);
-    verifier->type = type;
-    verifier->key = (struct public_key){.suite = SUITE_INTL, .size = ED25519_SIZE};
-    memcpy(verifier->key.bytes, typed + 1, ED25519_SIZE);
-    return verifier->hash == key_hash(bytes_of_text(verifier->name), type, &verifier->key);
+    verifier->role = role;
+    return verifier->hash == key_hash(bytes_of_text(verifier->name), bytes_of(typed, (size_t)size));
 }
 
-static int verifier_open(struct note_verifier *verifier, const char *vkey, enum note_key_type type)
+static int verifier_open(struct note_verifier *verifier, const char *vkey, enum note_key_role role)
 {
     *verifier = (struct note_verifier){0};
-    if (vkey_parse(verifier, vkey, type))
+    if (vkey_parse(verifier, vkey, role))
         verifier->verifier = verifier_new(&verifier->key);
     if (verifier->verifier)
         return 0;
@@ -151,7 +201,11 @@ int note_verifier_init(struct note_verifier *verifier, const char *vkey, struct 
     if (verifier_open(verifier, vkey, NOTE_KEY_LOG) == 0)
         return 0;
     error_set(err, CASEBUS_KEY, _("'%.300s' is not a verifier key"), vkey);
-    return error_hint(err, _("A verifier key reads NAME+HASH+BASE64 and holds an Ed25519 key."));
+    return error_hint(
+        err,
+        _("A verifier key reads NAME+HASH+BASE64 and holds an Ed25519 key, or an SM2 key of the "
+          "type %s."),
+        NOTE_SM2_LOG);
 }
 
 int note_witness_init(struct note_verifier *verifier, const char *vkey, struct casebus_error *err)
@@ -159,9 +213,11 @@ int note_witness_init(struct note_verifier *verifier, const char *vkey, struct c
     if (verifier_open(verifier, vkey, NOTE_KEY_WITNESS) == 0)
         return 0;
     error_set(err, CASEBUS_KEY, _("'%.300s' is not the verifier key of a witness"), vkey);
-    return error_hint(err,
-                      _("A verifier key reads NAME+HASH+BASE64 and holds an Ed25519 key; that of a witness "
-                        "is of type 4 (C2SP tlog-cosignature)."));
+    return error_hint(
+        err,
+        _("A verifier key reads NAME+HASH+BASE64; that of a witness holds an Ed25519 key of type "
+          "4 (C2SP tlog-cosignature), or an SM2 key of the type %s."),
+        NOTE_SM2_WITNESS);
 }
 
 void note_verifier_deinit(struct note_verifier *verifier)
@@ -184,14 +240,14 @@ static bool text_valid(struct bytes text)
 
 int note_sign(char *out, size_t size, const char *text, const char *key_name, const struct signing_key *key)
 {
-    const struct public_key *public = signing_key_public(key);
-    struct bytes name = bytes_of_text(key_name);
     uint8_t signature[SIGNED_SIZE];
     char base64[BASE64_SIZE(SIGNED_SIZE) + 1];
+    uint32_t hash;
 
-    if (!is_ed25519(public) || !key_name_valid(name) || !text_valid(bytes_of_text(text)))
+    if (!key_hash_of(&hash, key_name, NOTE_KEY_LOG, signing_key_public(key)) ||
+        !text_valid(bytes_of_text(text)))
         return -1;
-    put_u32be(signature, key_hash(name, NOTE_KEY_LOG, public));
+    put_u32be(signature, hash);
     signing_key_sign(key, bytes_of_text(text), signature + 4);
     EVP_EncodeBlock((uint8_t *)base64, signature, sizeof signature);
     int n = snprintf(out, size, "%s\n" DASH "%s %s\n", text, key_name, base64);
@@ -222,15 +278,15 @@ static size_t cosigned_message(char out[NOTE_MAX + 64], struct bytes text, int64
 int note_cosign(char *out, size_t size, struct bytes text, const char *name, int64_t time_s,
                 const struct signing_key *key)
 {
-    const struct public_key *public = signing_key_public(key);
     char message[NOTE_MAX + 64];
     uint8_t signature[COSIGNED_SIZE];
     char base64[BASE64_SIZE(COSIGNED_SIZE) + 1];
+    uint32_t hash;
 
-    if (!is_ed25519(public) || !key_name_valid(bytes_of_text(name)) || text.size > NOTE_MAX ||
+    if (!key_hash_of(&hash, name, NOTE_KEY_WITNESS, signing_key_public(key)) || text.size > NOTE_MAX ||
         !text_valid(text) || time_s < 0)
         return -1;
-    put_u32be(signature, key_hash(bytes_of_text(name), NOTE_KEY_WITNESS, public));
+    put_u32be(signature, hash);
     put_u64be(signature + 4, (uint64_t)time_s);
     size_t message_size = cosigned_message(message, text, time_s);
     signing_key_sign(key, bytes_of(message, message_size), signature + 12);
@@ -335,7 +391,7 @@ static int signature_check(struct bytes line, struct bytes text, const struct no
         return refuse(err, _("the note has a malformed signature line"));
     if (!verifier || !is_by(&signature, verifier))
         return 0;
-    bool holds = verifier->type == NOTE_KEY_WITNESS ? cosignature_holds(&signature, text, verifier, time_s)
+    bool holds = verifier->role == NOTE_KEY_WITNESS ? cosignature_holds(&signature, text, verifier, time_s)
                                                     : log_signature_holds(&signature, text, verifier);
     return holds ? 1
                  : error_set(err, CASEBUS_SIGNATURE, _("the note's signature by '%s' does not hold"),
@@ -423,7 +479,7 @@ static int checkpoint_open(struct checkpoint *checkpoint, struct bytes note,
     struct bytes text;
 
     *checkpoint = read;
-    if (verifier && verifier->type != NOTE_KEY_LOG)
+    if (verifier && verifier->role != NOTE_KEY_LOG)
         return error_set(err, CASEBUS_KEY, _("'%s' is the key of a witness, not of a log"), verifier->name);
     if (note_open(&text, note, verifier, err) != 0 || checkpoint_read(&read, text, err) != 0)
         return -1;

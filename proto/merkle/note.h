@@ -1,5 +1,7 @@
 /* Notes and checkpoints: C2SP signed-note and tlog-checkpoint (key type 0x01: Ed25519), and the words of
- * witnesses below them: tlog-cosignature (key type 0x04: an Ed25519 signature with a time).
+ * witnesses below them: tlog-cosignature (key type 0x04: an Ed25519 signature with a time). C2SP has no type
+ * for SM2; keys of a gm hub have types of our own behind its byte 0xff, with signatures of the same size in
+ * the same places.
  *
  *   js.example/exchange/1          origin
  *   8577                           tree size, decimal
@@ -26,16 +28,20 @@ struct checkpoint {
     uint8_t root[DIGEST_SIZE];
 };
 
-#define VKEY_MAX (KEY_NAME_MAX + 64) /* characters of a verifier key, with its NUL */
+#define VKEY_MAX (KEY_NAME_MAX + 160) /* characters of a verifier key, with its NUL */
 
-/* What a key signs; its byte in the verifier key. */
-enum note_key_type { NOTE_KEY_LOG = 0x01, NOTE_KEY_WITNESS = 0x04 };
+/* What a key signs. */
+enum note_key_role { NOTE_KEY_LOG, NOTE_KEY_WITNESS };
+
+/* Types of SM2 keys, behind the byte 0xff that C2SP leaves to others. */
+#define NOTE_SM2_LOG     "casebus.example/sm2-sm3"
+#define NOTE_SM2_WITNESS "casebus.example/sm2-sm3-cosignature"
 
 /* A verifier key: "NAME+HEX8+BASE64(type ‖ public key)". */
 struct note_verifier {
     char name[KEY_NAME_MAX];
     uint32_t hash; /* key hash: first four bytes, big endian, of SHA-256(NAME ‖ 0x0A ‖ type ‖ public key) */
-    enum note_key_type type;
+    enum note_key_role role;
     struct public_key key;
     struct verifier *verifier;
 };
