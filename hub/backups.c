@@ -65,6 +65,7 @@ static int backup(const char *dir, const char *dest, struct log *log, struct bac
                                            .dest = dest,
                                            .origin = settings.origin,
                                            .log_key = keys.log_vkey,
+                                           .suite = keys.suite,
                                            .kek = keys.kek,
                                            .progress = progress_show};
     int r = backup_run(&options, result, err);
@@ -207,7 +208,7 @@ static int keys_find(struct hub_keys *keys, const struct hub_restore *wanted, co
 {
     if (wanted->keys && keys_copy(wanted->keys, wanted->dir, err))
         return -1;
-    if (hub_keys_load(keys, wanted->dir, suite_get(SUITE_INTL), manifest->origin, err)) {
+    if (hub_keys_load(keys, wanted->dir, NULL, manifest->origin, err)) {
         if (!wanted->keys)
             error_hint(err,
                        _("keys are never in a backup: give the copy that was kept apart with --keys DIR"));

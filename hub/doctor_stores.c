@@ -52,7 +52,7 @@ static int entry_look(struct ledger_view *view, struct crypter *crypter, struct 
 static int sample_look(struct ledger *ledger, struct casebus_error *err)
 {
     struct ledger_view *view = NULL;
-    struct crypter *crypter = crypter_new(suite_get(SUITE_INTL));
+    struct crypter *crypter = crypter_new(ledger_suite(ledger));
     struct arena arena;
     uint64_t size = ledger_size(ledger);
     int r = crypter ? ledger_view_open(&view, ledger, err)
@@ -237,7 +237,7 @@ void doctor_vault(struct doctor *doctor)
     struct vault_counts counts;
     if (!doctor->has_keys)
         return;
-    if (vault_open_readonly(&vault, doctor->dir, doctor->keys.kek, &err) ||
+    if (vault_open_readonly(&vault, doctor->dir, doctor->keys.suite, doctor->keys.kek, &err) ||
         vault_survey(vault, &counts, &err)) {
         doctor_error(doctor, "vault", &err);
         if (!err.hint[0])

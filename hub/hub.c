@@ -304,6 +304,7 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .self = hub,
         .dir = hub->dir,
         .origin = hub->stores.settings.origin,
+        .suite = hub->stores.suite,
         .endpoint = hub->stores.settings.listen,
         .log_key = hub->stores.keys.log,
         .ledger = hub->stores.ledger,

@@ -5,8 +5,9 @@
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 
-/* Makes DIR: settings, keys, empty stores. */
-int hub_init(const char *dir, const char *origin, const char *listen, struct casebus_error *err);
+/* Makes DIR: settings, keys, empty stores. @suite, @listen: NULL for the preset. */
+int hub_init(const char *dir, const char *origin, const char *suite, const char *listen,
+             struct casebus_error *err);
 /* Serves until SIGTERM or SIGINT. Returns 0 after a clean end. */
 int hub_run(const char *dir, struct log *log, struct casebus_error *err);
 /* Throws the derived state away and makes it again from the ledger. */

@@ -84,6 +84,23 @@ static void test_keys_are_never_replaced(void **state)
     hub_keys_deinit(&still);
 }
 
+static void test_keys_of_another_suite_than_the_settings_say_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    const struct suite *suite;
+    struct hub_keys keys = {0};
+    assert_int_equal(hub_keys_load(&keys, f->dir, suite_get(SUITE_GM), ORIGIN, &f->err), -1);
+    assert_int_equal(f->err.code, CASEBUS_KEY);
+    assert_non_null(strstr(f->err.text, "'gm'"));
+    assert_non_null(strstr(f->err.text, "'intl'"));
+    assert_non_null(strstr(f->err.hint, "suite: intl"));
+    must(hub_keys_load(&keys, f->dir, NULL, ORIGIN, &f->err), &f->err);
+    assert_ptr_equal(keys.suite, suite_get(SUITE_INTL));
+    hub_keys_deinit(&keys);
+    must(hub_keys_suite(f->dir, &suite, &f->err), &f->err);
+    assert_ptr_equal(suite, suite_get(SUITE_INTL));
+}
+
 static void spoil(struct fixture *f, const char *name, const char *text)
 {
     char path[PATH_MAX];
@@ -130,8 +147,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_secrets_are_for_their_owner_only), T(test_what_was_made_is_loaded_and_no_two_are_alike),
-        T(test_keys_are_never_replaced),          T(test_a_key_that_is_short_or_no_key_is_named),
+        T(test_secrets_are_for_their_owner_only),
+        T(test_what_was_made_is_loaded_and_no_two_are_alike),
+        T(test_keys_are_never_replaced),
+        T(test_a_key_that_is_short_or_no_key_is_named),
+        T(test_keys_of_another_suite_than_the_settings_say_are_refused),
+        T(test_a_key_that_is_short_or_no_key_is_named),
         T(test_a_missing_key_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

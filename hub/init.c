@@ -11,13 +11,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int write_settings(const char *dir, const char *origin, const char *listen, struct casebus_error *err)
+static int write_settings(const char *dir, const char *origin, const char *suite, const char *listen,
+                          struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct buffer text;
     buffer_init(&text, 8192);
     int r = -1;
-    if (path_join(path, sizeof(path), dir, "hub.yaml") || !settings_write(&text, origin, listen))
+    if (path_join(path, sizeof(path), dir, "hub.yaml") || !settings_write(&text, origin, suite, listen))
         error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
     else
         r = file_write(path, bytes_of(text.data, text.size), 0600, err);
@@ -25,7 +26,8 @@ static int write_settings(const char *dir, const char *origin, const char *liste
     return r;
 }
 
-int hub_init(const char *dir, const char *origin, const char *listen, struct casebus_error *err)
+int hub_init(const char *dir, const char *origin, const char *suite, const char *listen,
+             struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct stores stores;
@@ -34,7 +36,10 @@ int hub_init(const char *dir, const char *origin, const char *listen, struct cas
         error_set(err, CASEBUS_ARGUMENT, _("'%s' is not an origin"), origin);
         return error_hint(err, _("an origin is a name and a generation, such as js.example/exchange/1"));
     }
-    const char *expected = listen ? settings_fault("listen", listen) : NULL;
+    const char *expected = suite ? settings_fault("suite", suite) : NULL;
+    if (expected)
+        return error_set(err, CASEBUS_ARGUMENT, _("--suite %s: expected %s"), suite, expected);
+    expected = listen ? settings_fault("listen", listen) : NULL;
     if (expected)
         return error_set(err, CASEBUS_ARGUMENT, _("--listen %s: expected %s"), listen, expected);
     if (path_join(path, sizeof(path), dir, "hub.yaml"))
@@ -46,8 +51,8 @@ int hub_init(const char *dir, const char *origin, const char *listen, struct cas
     /* hub.yaml is written last but one, so that an init that was interrupted can be seen and the directory
      * removed. */
     if (dir_make(dir, err) ||
-        hub_keys_make(dir, suite_get(SUITE_INTL), origin, clock_unix_us() / 1000000, err) ||
-        write_settings(dir, origin, listen, err) || stores_open(&stores, dir, false, &silent, err))
+        hub_keys_make(dir, suite_by_name(suite ? suite : "intl"), origin, clock_unix_us() / 1000000, err) ||
+        write_settings(dir, origin, suite, listen, err) || stores_open(&stores, dir, false, &silent, err))
         return -1;
     stores_close(&stores);
     return 0;

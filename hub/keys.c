@@ -147,19 +147,49 @@ static int load_raw(const char *dir, const char *name, uint8_t key[KEY_SIZE], st
     return ok ? 0 : error_set(err, CASEBUS_KEY, _("keys/%s: not 64 hexadecimal digits"), name);
 }
 
+/* A suite is in every signature and under every seal: it cannot be changed by a word in hub.yaml. */
+static int log_key_load(struct signing_key **keyp, const char *dir, const struct suite *wanted,
+                        struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    if (key_path(path, dir, "log.key", err) || signing_key_load(keyp, NULL, path, err))
+        return -1;
+    const char *made_for = suite_name(suite_get(signing_key_public(*keyp)->suite));
+    if (!wanted || strcmp(suite_name(wanted), made_for) == 0)
+        return 0;
+    *keyp = signing_key_free(*keyp);
+    error_set(err, CASEBUS_KEY, _("hub.yaml says suite '%s', and the keys of this hub are of suite '%s'"),
+              suite_name(wanted), made_for);
+    return error_hint(
+        err,
+        _("a hub keeps the suite that it was made with: write 'suite: %s' into hub.yaml; for the "
+          "other suite make a new hub"),
+        made_for);
+}
+
+int hub_keys_suite(const char *dir, const struct suite **suitep, struct casebus_error *err)
+{
+    struct signing_key *key = NULL;
+    if (log_key_load(&key, dir, NULL, err))
+        return -1;
+    *suitep = suite_get(signing_key_public(key)->suite);
+    signing_key_free(key);
+    return 0;
+}
+
 int hub_keys_load(struct hub_keys *keys, const char *dir, const struct suite *suite, const char *origin,
                   struct casebus_error *err)
 {
-    char log_file[PATH_MAX], authority_file[PATH_MAX];
+    char authority_file[PATH_MAX];
     memset(keys, 0, sizeof(*keys));
-    if (key_path(log_file, dir, "log.key", err) || key_path(authority_file, dir, "authority.pem", err) ||
-        signing_key_load(&keys->log, suite, log_file, err) ||
+    if (log_key_load(&keys->log, dir, suite, err) || key_path(authority_file, dir, "authority.pem", err) ||
         certificate_load(authority_file, keys->authority, &keys->authority_size, err) ||
         load_text(dir, "curve.key", keys->curve_secret, 40, err) ||
         load_raw(dir, "kek.key", keys->kek, err) || load_raw(dir, "content.key", keys->content, err)) {
         hub_keys_deinit(keys);
         return -1;
     }
+    keys->suite = suite_get(signing_key_public(keys->log)->suite);
     if (note_vkey_format(keys->log_vkey, sizeof(keys->log_vkey), origin, signing_key_public(keys->log)) < 0) {
         hub_keys_deinit(keys);
         return error_set(err, CASEBUS_ARGUMENT, _("the origin '%s' is too long"), origin);

@@ -10,6 +10,7 @@
 #include "proto/crypto/keys.h"
 
 struct hub_keys {
+    const struct suite *suite; /* of log */
     struct signing_key *log;
     char log_vkey[512]; /* C2SP verifier key of log */
     uint8_t authority[CERTIFICATE_MAX];
@@ -29,9 +30,12 @@ int hub_witness_key(struct signing_key **keyp, const char *dir, const struct sui
 /* Its name as a witness: the origin and "/witness". A hub that was restored goes on under another origin, and
  * so as another witness: it may have forgotten what it cosigned. */
 int hub_witness_name(char *out, size_t size, const char *origin, struct casebus_error *err);
-/* Loads what a running hub needs (the authority's key stays in its file until somebody is enrolled). */
+/* Loads what a running hub needs (the authority's key stays in its file until somebody is enrolled). @suite:
+ * the one that hub.yaml names, for which the keys must have been made; NULL: any. */
 int hub_keys_load(struct hub_keys *keys, const char *dir, const struct suite *suite, const char *origin,
                   struct casebus_error *err);
+/* The suite of the hub in DIR, as its log's key tells. */
+int hub_keys_suite(const char *dir, const struct suite **suitep, struct casebus_error *err);
 int hub_keys_load_kek(const char *dir, uint8_t kek[KEY_SIZE], struct casebus_error *err);
 void hub_keys_deinit(struct hub_keys *keys); /* fine on zeroed keys */
 

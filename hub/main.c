@@ -12,7 +12,7 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct arguments {
-    const char *command, *dir, *dest, *origin, *listen;
+    const char *command, *dir, *dest, *origin, *suite, *listen;
     bool verify, full;
     struct hub_restore restore;
 };
@@ -22,6 +22,8 @@ CASEBUS_API const char *argp_program_version = "casebus-hub " CASEBUS_RELEASE; /
 static const struct argp_option options[] = {
     {"origin", 'o', "NAME", 0,
      N_("with init: name of the exchange and its generation, such as js.example/exchange/1"), 0},
+    {"suite", 's', "NAME", 0,
+     N_("with init: intl (SHA-256, AES-256-GCM, Ed25519; the preset) or gm (SM3, SM4, SM2); for ever"), 0},
     {"listen", 'l', "URL", 0, N_("with init: where nodes connect (tcp://127.0.0.1:7400)"), 0},
     {"verify", 'V' + 256, NULL, 0, N_("with backup: copy nothing, but read DEST and say whether it is whole"),
      0},
@@ -52,6 +54,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     switch (key) {
     case 'o':
         arguments->origin = value;
+        return 0;
+    case 's':
+        arguments->suite = value;
         return 0;
     case 'l':
         arguments->listen = value;
@@ -99,7 +104,7 @@ static int command_init(const struct arguments *arguments, struct log *log, stru
         error_set(err, CASEBUS_ARGUMENT, _("init needs --origin NAME"));
         return error_hint(err, _("such as --origin js.example/exchange/1"));
     }
-    if (hub_init(arguments->dir, arguments->origin, arguments->listen, err))
+    if (hub_init(arguments->dir, arguments->origin, arguments->suite, arguments->listen, err))
         return -1;
     printf(_("The hub %s is made in %s.\nNext: casebus-hub run %s\n"), arguments->origin, arguments->dir,
            arguments->dir);

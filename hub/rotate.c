@@ -10,28 +10,29 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static int vault_settle(const char *dir, struct casebus_error *err)
+static int vault_settle(const char *dir, const struct suite *suite, struct casebus_error *err)
 {
     uint8_t kek[KEY_SIZE];
     struct vault *vault = NULL;
-    int r = hub_keys_load_kek(dir, kek, err) || vault_open(&vault, dir, kek, 1, NULL, err) ||
+    int r = hub_keys_load_kek(dir, kek, err) || vault_open(&vault, dir, suite, kek, 1, NULL, err) ||
             hub_kek_settle(dir, err);
     secret_clear(kek, sizeof(kek));
     vault_close(vault);
     return r ? -1 : 0;
 }
 
-static int rotate(const char *dir, struct vault_counts *counts, struct casebus_error *err)
+static int rotate(const char *dir, const struct suite *suite, struct vault_counts *counts,
+                  struct casebus_error *err)
 {
     uint8_t old[KEY_SIZE], fresh[KEY_SIZE];
     struct vault *vault = NULL;
-    int r = vault_settle(dir, err) || hub_keys_load_kek(dir, old, err) ||
-            vault_open(&vault, dir, old, 1, NULL, err) || hub_kek_begin(dir, fresh, err) ||
+    int r = vault_settle(dir, suite, err) || hub_keys_load_kek(dir, old, err) ||
+            vault_open(&vault, dir, suite, old, 1, NULL, err) || hub_kek_begin(dir, fresh, err) ||
             vault_rewrap(vault, fresh, counts, err) || hub_kek_commit(dir, err);
     secret_clear(old, sizeof(old));
     secret_clear(fresh, sizeof(fresh));
     vault_close(vault);
-    return r ? -1 : vault_settle(dir, err);
+    return r ? -1 : vault_settle(dir, suite, err);
 }
 
 int hub_rotate_kek(const char *dir, struct casebus_error *err)
@@ -43,7 +44,8 @@ int hub_rotate_kek(const char *dir, struct casebus_error *err)
             error_hint(err, _("stop the hub first: casebus-hub rotate-kek needs the vault for itself"));
         return -1;
     }
-    int r = rotate(dir, &counts, err);
+    const struct suite *suite = NULL;
+    int r = hub_keys_suite(dir, &suite, err) || rotate(dir, suite, &counts, err);
     stores_close(&stores);
     if (r)
         return -1;

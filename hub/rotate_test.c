@@ -59,7 +59,10 @@ struct fixture {
 static int open_vault(struct vault **vaultp, const char *dir, struct casebus_error *err)
 {
     uint8_t kek[KEY_SIZE];
-    return hub_keys_load_kek(dir, kek, err) || vault_open(vaultp, dir, kek, SLOTS, NULL, err) ? -1 : 0;
+    return hub_keys_load_kek(dir, kek, err) ||
+                   vault_open(vaultp, dir, suite_get(SUITE_INTL), kek, SLOTS, NULL, err)
+               ? -1
+               : 0;
 }
 
 /* As the command does it (rotate.c). */
@@ -177,7 +180,8 @@ static void test_copy_made_before_does_not_open_with_the_key_that_is_left(void *
         file_copy(old[i], live[i]);
     assert_int_equal(open_vault(&vault, f->dir, &f->err), -1);
     assert_int_equal(f->err.code, CASEBUS_KEY);
-    must(vault_open(&vault, f->dir, f->first, SLOTS, NULL, &f->err), &f->err); /* the destroyed one would */
+    must(vault_open(&vault, f->dir, suite_get(SUITE_INTL), f->first, SLOTS, NULL, &f->err),
+         &f->err); /* the destroyed one would */
     must(vault_key(vault, 1, key, &f->err), &f->err);
     vault_close(vault);
 }
@@ -208,11 +212,12 @@ static void test_wrong_key_touches_nothing_of_a_rotation_that_was_cut(void **sta
     must(hub_kek_begin(f->dir, fresh, &f->err), &f->err);
     must(vault_rewrap(vault, fresh, &counts, &f->err), &f->err);
     vault_close(vault);
-    assert_int_equal(vault_open(&vault, f->dir, wrong, SLOTS, NULL, &f->err), -1);
+    assert_int_equal(vault_open(&vault, f->dir, suite_get(SUITE_INTL), wrong, SLOTS, NULL, &f->err), -1);
     assert_int_equal(f->err.code, CASEBUS_KEY);
     assert_true(is_there(f, "vault/a.new") && is_there(f, "vault/b.new"));
     must(hub_kek_commit(f->dir, &f->err), &f->err);
-    must(vault_open_readonly(&vault, f->dir, fresh, &f->err), &f->err); /* beside it, before it is settled */
+    must(vault_open_readonly(&vault, f->dir, suite_get(SUITE_INTL), fresh, &f->err),
+         &f->err); /* beside it, before it is settled */
     vault_close(vault);
     expect_keys(f);
     expect_nothing_left(f);

@@ -32,7 +32,7 @@ static const char *check_origin(const char *value)
 
 static const char *check_suite(const char *value)
 {
-    return suite_by_name(value) ? NULL : N_("intl");
+    return suite_by_name(value) ? NULL : N_("intl, or gm where OpenSSL has SM2, SM3 and SM4");
 }
 
 /* Digits, at most 65535. */
@@ -113,7 +113,7 @@ static const struct setting table[] = {
     {"origin", SETTING_TEXT, NULL, offsetof(struct settings, origin), 256, check_origin,
      "Name of the exchange with its generation. Fixed: it is part of every signature."},
     {"suite", SETTING_TEXT, "intl", offsetof(struct settings, suite), 16, check_suite,
-     "Cryptography: intl (SHA-256, AES-256-GCM, Ed25519). Fixed."},
+     "Cryptography: intl (SHA-256, AES-256-GCM, Ed25519) or gm (SM3, SM4, SM2). Fixed."},
     {"listen", SETTING_TEXT, "tcp://127.0.0.1:7400", offsetof(struct settings, listen), 256, check_listen,
      "Where nodes connect. tcp://0.0.0.0:7400 serves other machines."},
     {"monitor", SETTING_TEXT, "off", offsetof(struct settings, monitor), 64, check_monitor,
@@ -165,13 +165,15 @@ const char *settings_fault(const char *name, const char *value)
     return expected ? _(expected) : NULL;
 }
 
-bool settings_write(struct buffer *out, const char *origin, const char *listen)
+bool settings_write(struct buffer *out, const char *origin, const char *suite, const char *listen)
 {
     bool ok = buffer_printf(out, "# Settings of this casebus hub. Read when it starts.\n");
     for (size_t i = 0; i < N_SETTINGS; i++) {
         const char *value = table[i].preset;
         if (strcmp(table[i].name, "origin") == 0)
             value = origin;
+        if (strcmp(table[i].name, "suite") == 0 && suite)
+            value = suite;
         if (strcmp(table[i].name, "listen") == 0 && listen)
             value = listen;
         ok = ok && buffer_printf(out, "\n# %s\n%s: %s\n", table[i].help, table[i].name, value);

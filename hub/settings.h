@@ -27,8 +27,8 @@ struct settings {
 
 /* What a setting's value should have been (in the language of the process), or NULL when it is fine. */
 const char *settings_fault(const char *name, const char *value);
-/* The text of a fresh hub.yaml, with every setting explained. */
-bool settings_write(struct buffer *out, const char *origin, const char *listen);
+/* The text of a fresh hub.yaml, with every setting explained. @suite, @listen: NULL for the preset. */
+bool settings_write(struct buffer *out, const char *origin, const char *suite, const char *listen);
 /* Reads and checks; every fault is told at once, each with its line. */
 int settings_read(struct settings *settings, const char *path, struct casebus_error *err);
 /* The file @name beside those of the hub in @dir, unless @name says where it is. */

@@ -48,7 +48,7 @@ static void test_what_init_writes_can_be_read(void **state)
     struct fixture *f = *state;
     struct buffer text;
     buffer_init(&text, 8192);
-    assert_true(settings_write(&text, "js.example/exchange/1", "tcp://0.0.0.0:7401"));
+    assert_true(settings_write(&text, "js.example/exchange/1", NULL, "tcp://0.0.0.0:7401"));
     must(file_write(f->path, bytes_of(text.data, text.size), 0600, &f->err), &f->err);
     buffer_deinit(&text);
     must(settings_read(&f->settings, f->path, &f->err), &f->err);

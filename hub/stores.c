@@ -107,7 +107,7 @@ int stores_open(struct stores *stores, const char *dir, bool fresh_state, const 
     unsigned mended = 0;
     if (stores_lock(stores, dir, err) ||
         hub_keys_load(&stores->keys, dir, stores->suite, stores->settings.origin, err) ||
-        vault_open(&stores->vault, dir, stores->keys.kek, VAULT_AHEAD, &mended, err) ||
+        vault_open(&stores->vault, dir, stores->suite, stores->keys.kek, VAULT_AHEAD, &mended, err) ||
         hub_kek_settle(dir, err) || journal_open(&stores->journal, dir, 0, err) ||
         ledger_open(&stores->ledger, dir, stores->settings.origin, err) ||
         (fresh_state && remove_state(dir, err)) || state_open_or_say(&stores->state, dir, err)) {

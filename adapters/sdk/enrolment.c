@@ -110,6 +110,9 @@ static int log_key_take(struct reading *reading, struct casebus_error *err)
     if (strcmp(enrolment->log.name, enrolment->origin) != 0)
         return error_set(err, CASEBUS_CONFIG, _("'%s': \"log_key\" is of '%s', the hub is '%s'"),
                          reading->path, enrolment->log.name, enrolment->origin);
+    if (enrolment->log.key.suite != suite_id(enrolment->suite))
+        return error_set(err, CASEBUS_CONFIG, _("'%s': \"log_key\" is not of suite \"%s\""), reading->path,
+                         suite_name(enrolment->suite));
     return 0;
 }
 

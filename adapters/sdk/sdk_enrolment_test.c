@@ -152,6 +152,18 @@ static void test_certificate_of_an_earlier_generation_is_refused(void **state)
     expect_fault(CASEBUS_CERTIFICATE, "enrolment.json", "another hub");
 }
 
+static void test_suite_is_that_of_the_hubs_key(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    testbed_path(&bed, "enrolment.json", path);
+    json_t *object = json_load_file(path, 0, NULL);
+    json_object_set_new(object, "suite", json_string("gm"));
+    assert_int_equal(json_dump_file(object, path, 0), 0);
+    json_decref(object);
+    expect_fault(CASEBUS_CONFIG, "enrolment.json", "suite \"gm\"");
+}
+
 static void test_broken_json_names_its_line(void **state)
 {
     (void)state;
@@ -184,6 +196,7 @@ int main(void)
         TEST(test_name_of_another_node_is_refused),
         TEST(test_certificate_of_a_later_generation_is_taken),
         TEST(test_certificate_of_an_earlier_generation_is_refused),
+        TEST(test_suite_is_that_of_the_hubs_key),
         TEST(test_broken_json_names_its_line),
         TEST(test_missing_directory_hints_at_the_command),
     };

@@ -100,7 +100,7 @@ static int vault_copy(struct run *run, struct casebus_error *err)
              hex_encode(hex, chance, sizeof(chance)));
     if (path_join(path, sizeof(path), run->options->dest, manifest->vault))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), run->options->dest);
-    if (vault_open_readonly(&vault, run->options->dir, run->options->kek, err))
+    if (vault_open_readonly(&vault, run->options->dir, run->options->suite, run->options->kek, err))
         return -1;
     manifest->slots = vault_made(vault);
     int r = vault_export(vault, path, &counts, err);

@@ -18,8 +18,9 @@
 struct backup_options {
     const char *dir; /* the hub's */
     const char *dest;
-    const char *origin;  /* the hub's */
-    const char *log_key; /* its verifier key */
+    const char *origin;        /* the hub's */
+    const char *log_key;       /* its verifier key */
+    const struct suite *suite; /* of the hub */
     const uint8_t *kek;
     rows_progress_fn *progress; /* may be NULL */
     void *self;

@@ -217,7 +217,7 @@ int changes_find(struct changes *changes, struct ledger *to, struct ledger *from
     *changes = (struct changes){.n = 0};
     arena_init(&search.acts, 64 * 1024, 16 * 1024 * 1024);
     arena_init(&search.ordered, 64 * 1024, 16 * 1024 * 1024);
-    search.crypter = crypter_new(suite_get(SUITE_INTL));
+    search.crypter = crypter_new(ledger_suite(from));
     int r = search.crypter ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to follow what was erased"));
     if (!r)
         r = ledger_view_open(&search.here, to, err) || ledger_view_open(&search.there, from, err) ||
@@ -268,7 +268,7 @@ static int make_all(struct making *making, struct ledger *to, struct ledger *fro
                     struct casebus_error *err)
 {
     const struct changes *changes = making->changes;
-    making->crypter = crypter_new(suite_get(SUITE_INTL));
+    making->crypter = crypter_new(ledger_suite(from));
     making->positions = calloc(changes->n + 1, sizeof(*making->positions));
     if (!making->crypter || !making->positions)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to follow what was erased"));

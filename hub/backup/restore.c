@@ -80,7 +80,8 @@ static int vault_back(struct restore *restore, struct casebus_error *err)
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), options->dest);
     if (vault_import(options->dir, path, err))
         return -1;
-    int r = vault_open_readonly(&vault, options->dir, options->kek, err);
+    int r = vault_open_readonly(&vault, options->dir, suite_get(signing_key_public(options->log_key)->suite),
+                                options->kek, err);
     vault_close(vault);
     if (r && err->code == CASEBUS_KEY)
         error_hint(err, _("give the copy of keys/ that was made after the last rotate-kek, and a backup made "
@@ -126,7 +127,7 @@ static struct bytes opening_entry(const struct restore *restore, int64_t time_us
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
     act.ledger_opened = &opened;
     entry.format = 1;
-    entry.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry.suite = (Casebus__V1__Suite)signing_key_public(options->log_key)->suite;
     entry.hub_time_us = time_us;
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT;
     entry.act = &act;

@@ -52,7 +52,7 @@ static void round_reset(struct round *round)
 
 static int rows_init(struct rows *rows, struct casebus_error *err)
 {
-    rows->crypter = crypter_new(suite_get(SUITE_INTL));
+    rows->crypter = crypter_new(ledger_suite(rows->from));
     rows->round = calloc(1, sizeof(*rows->round));
     if (!rows->crypter || !rows->round)
         return no_memory(err);
@@ -244,7 +244,7 @@ int rows_check(struct ledger *ledger, uint64_t size, const uint8_t root[DIGEST_S
 int rows_root(struct ledger *ledger, uint64_t size, uint8_t root[DIGEST_SIZE], struct casebus_error *err)
 {
     struct ledger_view *view = NULL;
-    struct crypter *crypter = crypter_new(suite_get(SUITE_INTL));
+    struct crypter *crypter = crypter_new(ledger_suite(ledger));
     if (!crypter)
         return no_memory(err);
     int r = ledger_view_open(&view, ledger, err);

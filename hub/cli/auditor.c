@@ -1,6 +1,7 @@
 /* casebus auditor add, list and remove */
 #include "hub/cli/cli.h"
 #include "hub/console/auditors.h"
+#include "hub/keys.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/suite.h"
@@ -69,6 +70,7 @@ int auditor_add_main(struct cli *cli, int argc, char **argv)
     struct auditor_command command = {.takes_name = true};
     struct casebus_error err = {0};
     char token[AUDITOR_TOKEN_TEXT];
+    const struct suite *suite;
     const char *dir;
     int code =
         prepare(cli, argc, argv,
@@ -77,7 +79,7 @@ int auditor_add_main(struct cli *cli, int argc, char **argv)
                 &command, &dir);
     if (code)
         return code;
-    if (auditors_add(dir, command.name, token, &err))
+    if (hub_keys_suite(dir, &suite, &err) || auditors_add(dir, suite, command.name, token, &err))
         return cli_fail(cli, &err);
     if (cli->json) {
         json_t *json = json_pack("{s:s, s:s}", "auditor", command.name, "token", token);

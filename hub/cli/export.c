@@ -371,14 +371,13 @@ static int export_open(struct export *export, const struct export_options *optio
     buffer_init(&export->note, NOTE_MAX);
     buffer_init(&export->tile, TILE_BUNDLE_MAX);
     buffer_init(&export->have, TILE_BUNDLE_MAX + 2 * 65536);
-    export->crypter = crypter_new(suite_get(SUITE_INTL));
+    if (note_verifier_init(&export->verifier, options->log_key, err))
+        return -1;
+    export->crypter = crypter_new(suite_get(export->verifier.key.suite));
     if (!export->crypter)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an export"));
     export->view_since_ns = clock_monotonic_ns();
-    return note_verifier_init(&export->verifier, options->log_key, err) ||
-                   ledger_view_open(&export->view, options->hub->ledger, err)
-               ? -1
-               : 0;
+    return ledger_view_open(&export->view, options->hub->ledger, err);
 }
 
 static void export_close(struct export *export)

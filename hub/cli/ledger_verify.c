@@ -307,7 +307,7 @@ static unsigned jobs_of(const struct cli *cli, const struct verify_command *comm
 static struct bytes resume_key(const struct stores *stores, uint8_t key[DIGEST_SIZE])
 {
     struct bytes purpose = bytes_of_text("casebus/v1/verify-resume");
-    struct crypter *crypter = stores->has_keys ? crypter_new(suite_get(SUITE_INTL)) : NULL;
+    struct crypter *crypter = stores->has_keys ? crypter_new(stores->suite) : NULL;
     if (!crypter)
         return bytes_of(NULL, 0);
     crypter_mac(crypter, bytes_of(stores->keys.content, KEY_SIZE), &purpose, 1, key);

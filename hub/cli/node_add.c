@@ -31,6 +31,7 @@ struct node_add {
     bool publish;
     bool receive_all;
 
+    const struct suite *suite; /* of the hub */
     struct signing_key *key;
     uint8_t curve_public[CURVE_KEY_SIZE];
     bool key_made, curve_made; /* by this run */
@@ -145,8 +146,8 @@ static int signing_key_ready(struct node_add *add, struct casebus_error *err)
     if (file_path(add, "node.key", path, err))
         return -1;
     if (add->rejoin.before || access(path, F_OK) == 0)
-        return signing_key_load(&add->key, suite_get(SUITE_INTL), path, err);
-    if (signing_key_generate(&add->key, suite_get(SUITE_INTL), err) || signing_key_save(add->key, path, err))
+        return signing_key_load(&add->key, add->suite, path, err);
+    if (signing_key_generate(&add->key, add->suite, err) || signing_key_save(add->key, path, err))
         return -1;
     add->key_made = true;
     return 0;
@@ -197,10 +198,7 @@ static int curve_key_ready(struct node_add *add, struct casebus_error *err)
 
 static int keys_ready(struct node_add *add, struct casebus_error *err)
 {
-    return rejoin_open(&add->rejoin, add->dir, err) || dir_make(add->dir, err) ||
-                   signing_key_ready(add, err) || curve_key_ready(add, err)
-               ? -1
-               : 0;
+    return dir_make(add->dir, err) || signing_key_ready(add, err) || curve_key_ready(add, err) ? -1 : 0;
 }
 
 /* ---- the request ---- */
@@ -244,7 +242,7 @@ static struct bytes statement_pack(struct node_add *add, const char *origin)
     const struct public_key *public = signing_key_public(add->key);
     Casebus__V1__EnrolmentStatement statement = CASEBUS__V1__ENROLMENT_STATEMENT__INIT;
     statement.context = (char *)ENROLMENT_CONTEXT;
-    statement.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    statement.suite = (Casebus__V1__Suite) public->suite;
     statement.origin = (char *)origin;
     statement.node = (char *)add->name;
     statement.department = (char *)add->department;
@@ -298,16 +296,28 @@ static int enrolment_write(const struct node_add *add, json_t *enrolment, struct
     return r;
 }
 
-/* Is it the hub that this folder knows, if it knows one? */
+static int suite_find(struct node_add *add, const char *name, struct casebus_error *err)
+{
+    add->suite = suite_by_name(name ? name : "intl"); /* a hub that does not say knows no other */
+    return add->suite
+               ? 0
+               : error_set(err, CASEBUS_BAD_VERSION,
+                           _("the hub is of suite '%s', which this program or its OpenSSL does not have"),
+                           name);
+}
+
+/* Is it the hub that this folder knows, if it knows one? And what keys does it take? */
 static int hub_meet(struct cli *cli, struct node_add *add, struct casebus_error *err)
 {
     json_t *status;
-    if (client_get(cli->client, &status, err, "/v1/status"))
+    if (rejoin_open(&add->rejoin, add->dir, err) || client_get(cli->client, &status, err, "/v1/status"))
         return -1;
     snprintf(add->origin, sizeof add->origin, "%s", get_text(status, "origin"));
     const struct rejoin_wanted wanted = {add->name, add->department, add->area, add->origin,
                                          get_text(status, "log_key")};
-    int r = add->rejoin.before ? rejoin_check(&add->rejoin, &wanted, err) : 0;
+    int r = suite_find(add, get_text(status, "suite"), err);
+    if (!r && add->rejoin.before)
+        r = rejoin_check(&add->rejoin, &wanted, err);
     json_decref(status);
     return r;
 }
@@ -322,7 +332,7 @@ static int answer_take(struct node_add *add, json_t *enrolment, struct casebus_e
 static int enrol(struct cli *cli, struct node_add *add, json_t *body, json_t **enrolment,
                  struct casebus_error *err)
 {
-    if (hub_meet(cli, add, err) || request_make(add, add->origin, body, err) ||
+    if (request_make(add, add->origin, body, err) ||
         client_post(cli->client, "/v1/nodes", body, enrolment, err))
         return -1;
     return answer_take(add, *enrolment, err);
@@ -359,7 +369,9 @@ static int node_add(struct cli *cli, struct node_add *add)
     struct casebus_error err = {0};
     json_t *body = json_object(), *enrolment = NULL;
     arena_init(&add->arena, 4096, 64 * 1024);
-    int r = keys_ready(add, &err) || enrol(cli, add, body, &enrolment, &err) ? cli_fail(cli, &err) : CLI_OK;
+    int r = hub_meet(cli, add, &err) || keys_ready(add, &err) || enrol(cli, add, body, &enrolment, &err)
+                ? cli_fail(cli, &err)
+                : CLI_OK;
     if (r != CLI_OK && !enrolment)
         keys_drop(add, err.code);
     if (r == CLI_OK && cli->json)

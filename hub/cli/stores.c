@@ -128,13 +128,15 @@ static void vault_try(struct stores *stores)
     else if (!has(stores, "vault/a") && !has(stores, "vault/b"))
         error_set(&stores->no_vault, CASEBUS_NOT_FOUND, _("'%s' has no vault"), stores->dir);
     else
-        vault_open_readonly(&stores->vault, stores->dir, stores->keys.kek, &stores->no_vault);
+        vault_open_readonly(&stores->vault, stores->dir, stores->keys.suite, stores->keys.kek,
+                            &stores->no_vault);
 }
 
 static void keys_try(struct stores *stores)
 {
-    stores->has_keys = hub_keys_load(&stores->keys, stores->dir, suite_get(SUITE_INTL),
-                                     ledger_origin(stores->ledger), &stores->no_keys) == 0;
+    stores->has_keys =
+        hub_keys_load(&stores->keys, stores->dir, NULL, ledger_origin(stores->ledger), &stores->no_keys) == 0;
+    stores->suite = stores->has_keys ? stores->keys.suite : ledger_suite(stores->ledger);
 }
 
 static int stores_fill(struct stores *stores, struct casebus_error *err)
@@ -163,6 +165,7 @@ static int stores_fill(struct stores *stores, struct casebus_error *err)
     stores->hub = (struct console_hub){.self = stores,
                                        .dir = stores->dir,
                                        .origin = ledger_origin(stores->ledger),
+                                       .suite = stores->suite,
                                        .log_key = stores->has_keys ? stores->keys.log : NULL,
                                        .ledger = stores->ledger,
                                        .state = stores->state,

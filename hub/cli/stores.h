@@ -14,6 +14,7 @@ struct stores {
     struct state *state;
     struct vault *vault;
     struct casebus_error no_vault; /* why there is none */
+    const struct suite *suite;
     struct hub_keys keys;
     bool has_keys; /* else: no_keys says why */
     struct casebus_error no_keys;

@@ -109,10 +109,10 @@ static int auditors_save(const struct auditors *auditors, const char *dir, struc
 
 /* ---- adding and removing ---- */
 
-static void token_hash(const char *token, size_t size, uint8_t hash[32])
+static void token_hash(const struct suite *suite, const char *token, size_t size, uint8_t hash[32])
 {
     const struct bytes text = bytes_of(token, size);
-    suite_hash(suite_get(SUITE_INTL), &text, 1, hash);
+    suite_hash(suite, &text, 1, hash);
 }
 
 static struct auditor *auditor_named(const struct auditors *auditors, const char *name)
@@ -123,7 +123,7 @@ static struct auditor *auditor_named(const struct auditors *auditors, const char
     return NULL;
 }
 
-static int list_grow(struct auditors *auditors, const char *name, const char *token,
+static int list_grow(struct auditors *auditors, const char *name, const uint8_t hash[32],
                      struct casebus_error *err)
 {
     if (auditor_named(auditors, name)) {
@@ -137,7 +137,7 @@ static int list_grow(struct auditors *auditors, const char *name, const char *to
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the list of auditors"));
     struct auditor *auditor = &auditors->list[auditors->n++];
     snprintf(auditor->name, sizeof auditor->name, "%s", name);
-    token_hash(token, strlen(token), auditor->hash);
+    memcpy(auditor->hash, hash, sizeof auditor->hash);
     return 0;
 }
 
@@ -152,8 +152,9 @@ static int list_shrink(struct auditors *auditors, const char *name, struct caseb
     return 0;
 }
 
-/* Changes the file, one process at a time. @token: of the one who is added; NULL: @name is removed. */
-static int list_change(const char *dir, const char *name, const char *token, struct casebus_error *err)
+/* Changes the file, one process at a time. @hash: of the token of the one who is added; NULL: @name is
+ * removed. */
+static int list_change(const char *dir, const char *name, const uint8_t *hash, struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct auditors auditors;
@@ -164,7 +165,7 @@ static int list_change(const char *dir, const char *name, const char *token, str
         return -1;
     int r = auditors_load(&auditors, dir, err);
     if (r == 0)
-        r = token ? list_grow(&auditors, name, token, err) : list_shrink(&auditors, name, err);
+        r = hash ? list_grow(&auditors, name, hash, err) : list_shrink(&auditors, name, err);
     if (r == 0)
         r = auditors_save(&auditors, dir, err);
     auditors_free(&auditors);
@@ -172,9 +173,10 @@ static int list_change(const char *dir, const char *name, const char *token, str
     return r;
 }
 
-int auditors_add(const char *dir, const char *name, char token[AUDITOR_TOKEN_TEXT], struct casebus_error *err)
+int auditors_add(const char *dir, const struct suite *suite, const char *name, char token[AUDITOR_TOKEN_TEXT],
+                 struct casebus_error *err)
 {
-    uint8_t secret[AUDITOR_TOKEN_SIZE];
+    uint8_t secret[AUDITOR_TOKEN_SIZE], hash[32];
     if (!node_name_valid(name)) {
         error_set(err, CASEBUS_ARGUMENT, _("'%.100s' is not usable as an auditor's name"), name);
         return error_hint(err, _("a name has small letters, digits, '-' and '.', such as audit-office"));
@@ -182,7 +184,8 @@ int auditors_add(const char *dir, const char *name, char token[AUDITOR_TOKEN_TEX
     random_bytes(secret, sizeof secret);
     hex_encode(token, secret, sizeof secret);
     secret_clear(secret, sizeof secret);
-    return list_change(dir, name, token, err);
+    token_hash(suite, token, strlen(token), hash);
+    return list_change(dir, name, hash, err);
 }
 
 int auditors_remove(const char *dir, const char *name, struct casebus_error *err)
@@ -217,17 +220,18 @@ static char *basic_decode(char *out, const char *base64)
 }
 
 /* Compares with all, so that the time tells nothing. */
-static bool known(const struct auditors *auditors, const char *token)
+static bool known(const struct auditors *auditors, const struct suite *suite, const char *token)
 {
     uint8_t hash[32];
     bool found = false;
-    token_hash(token, strlen(token), hash);
+    token_hash(suite, token, strlen(token), hash);
     for (size_t i = 0; i < auditors->n; i++)
         found |= secret_equal(hash, auditors->list[i].hash, sizeof hash);
     return found;
 }
 
-int auditors_know(const char *dir, const char *authorization, struct casebus_error *err)
+int auditors_know(const char *dir, const struct suite *suite, const char *authorization,
+                  struct casebus_error *err)
 {
     char decoded[CREDENTIALS_MAX];
     struct auditors auditors;
@@ -241,7 +245,7 @@ int auditors_know(const char *dir, const char *authorization, struct casebus_err
         return 0;
     if (auditors_load(&auditors, dir, err))
         return -1;
-    bool yes = known(&auditors, token);
+    bool yes = known(&auditors, suite, token);
     auditors_free(&auditors);
     secret_clear(decoded, sizeof decoded);
     return yes;

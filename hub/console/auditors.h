@@ -1,5 +1,5 @@
 /* Auditors: who may read the entries of the ledger over the monitor's listener. Each has a token of 32 random
- * bytes in hex; DIR/keys/auditors keeps the SHA-256 of it, a line each:
+ * bytes in hex; DIR/keys/auditors keeps its hash by the hub's suite, a line each:
  *
  *   NAME 64-HEX-DIGITS
  *
@@ -9,6 +9,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/base/error.h"
+#include "proto/crypto/suite.h"
 
 #define AUDITORS_MAX       256
 #define AUDITOR_NAME_MAX   64
@@ -30,13 +31,14 @@ int auditors_load(struct auditors *auditors, const char *dir, struct casebus_err
 void auditors_free(struct auditors *auditors); /* fine on a zeroed one */
 
 /* Adds @name and makes its token, which is kept nowhere. CASEBUS_EXISTS when the name is taken. */
-int auditors_add(const char *dir, const char *name, char token[AUDITOR_TOKEN_TEXT],
+int auditors_add(const char *dir, const struct suite *suite, const char *name, char token[AUDITOR_TOKEN_TEXT],
                  struct casebus_error *err);
 /* CASEBUS_NOT_FOUND when there is none of that name. */
 int auditors_remove(const char *dir, const char *name, struct casebus_error *err);
 
 /* Whether @authorization, a header of HTTP, shows a token: "Basic BASE64(ANYNAME:TOKEN)" or "Bearer TOKEN".
  * 1: it does; 0: not; -1: the file cannot be read. @authorization may be NULL. */
-int auditors_know(const char *dir, const char *authorization, struct casebus_error *err);
+int auditors_know(const char *dir, const struct suite *suite, const char *authorization,
+                  struct casebus_error *err);
 
 #endif

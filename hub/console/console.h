@@ -73,6 +73,7 @@ struct console_hub {
     void *self;
     const char *dir; /* holds keys/ */
     const char *origin;
+    const struct suite *suite;
     const char *endpoint;              /* where nodes connect, told to new ones; may be NULL */
     const char *monitor;               /* address of the monitors' listener; may be NULL */
     const struct signing_key *log_key; /* signs the empty ledger's checkpoint; may be NULL */

@@ -121,8 +121,9 @@ static int fields_check(const struct call *call, const Casebus__V1__EnrolmentSta
     if (strcmp(fields->origin, call->hub->origin) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY, _("the statement is for hub '%s'; this is '%s'"),
                          fields->origin, call->hub->origin);
-    if (fields->suite != CASEBUS__V1__SUITE__SUITE_INTL || fields->public_key.len != 32)
-        return error_set(err, CASEBUS_KEY, _("the node's key is not of suite intl"));
+    if ((unsigned)fields->suite != (unsigned)suite_id(call->hub->suite))
+        return error_set(err, CASEBUS_KEY, _("the node's key is not of suite '%s', which is this hub's"),
+                         suite_name(call->hub->suite));
     if (fields->curve_key.len != CURVE_KEY_SIZE)
         return error_set(err, CASEBUS_KEY, _("the node's CURVE key has not %d bytes"), CURVE_KEY_SIZE);
     if (!node_name_valid(fields->node)) {
@@ -138,7 +139,8 @@ static int fields_check(const struct call *call, const Casebus__V1__EnrolmentSta
 
 static int signature_check(const struct enrolment *enrolment, struct casebus_error *err)
 {
-    struct public_key key = {.suite = SUITE_INTL, .size = (uint8_t)enrolment->fields->public_key.len};
+    struct public_key key = {.suite = (enum suite_id)enrolment->fields->suite,
+                             .size = (uint8_t)enrolment->fields->public_key.len};
     memcpy(key.bytes, enrolment->fields->public_key.data, key.size);
     struct verifier *verifier = verifier_new(&key);
     bool good = verifier && enrolment->signature.size == SIGNATURE_SIZE &&
@@ -217,7 +219,8 @@ static int validity_set(const struct enrolment *enrolment, struct certificate_in
 static int certificate_make(const struct call *call, struct enrolment *enrolment, struct casebus_error *err)
 {
     const Casebus__V1__EnrolmentStatement *fields = enrolment->fields;
-    struct certificate_info info = {.key = {.suite = SUITE_INTL, .size = (uint8_t)fields->public_key.len}};
+    struct certificate_info info = {
+        .key = {.suite = (enum suite_id)fields->suite, .size = (uint8_t)fields->public_key.len}};
     snprintf(info.node, sizeof info.node, "%s", fields->node);
     snprintf(info.department, sizeof info.department, "%s", fields->department);
     snprintf(info.area, sizeof info.area, "%s", fields->area);
@@ -228,7 +231,7 @@ static int certificate_make(const struct call *call, struct enrolment *enrolment
     char path[PATH_MAX];
     struct signing_key *key = NULL;
     if (validity_set(enrolment, &info, err) || key_path(call, "authority.key", path, err) ||
-        signing_key_load(&key, suite_get(SUITE_INTL), path, err))
+        signing_key_load(&key, call->hub->suite, path, err))
         return -1;
     int r = certificate_issue(key, bytes_of(enrolment->authority, enrolment->authority_size), &info,
                               enrolment->certificate, &enrolment->certificate_size, err);
@@ -371,7 +374,7 @@ static int set_log_key(const struct call *call, const char *origin, struct caseb
 {
     char path[PATH_MAX], vkey[512];
     struct signing_key *key = NULL;
-    if (key_path(call, "log.key", path, err) || signing_key_load(&key, suite_get(SUITE_INTL), path, err))
+    if (key_path(call, "log.key", path, err) || signing_key_load(&key, call->hub->suite, path, err))
         return -1;
     int r = note_vkey_format(vkey, sizeof vkey, origin, signing_key_public(key));
     signing_key_free(key);
@@ -394,7 +397,7 @@ static int origin_find(struct enrolment *enrolment, struct casebus_error *err)
 static int answer_fill(struct call *call, const struct enrolment *enrolment, struct casebus_error *err)
 {
     set_number(call->answer, "format", 1);
-    set_text(call->answer, "suite", "intl");
+    set_text(call->answer, "suite", suite_name(call->hub->suite));
     set_text(call->answer, "origin", enrolment->origin);
     set_text(call->answer, "node", enrolment->fields->node);
     set_text(call->answer, "department", enrolment->fields->department);

@@ -529,6 +529,7 @@ void hub_fixture_apply(struct hub_fixture *fixture)
     must(replay_state(&options, fixture->n_entries, &result, &err), &err);
     assert_int_equal(result.applied, fixture->n_entries);
     fixture->hub = (struct console_hub){.self = fixture,
+                                        .suite = suite_get(SUITE_INTL),
                                         .dir = fixture->dir,
                                         .origin = FIXTURE_ORIGIN,
                                         .endpoint = "tcp://127.0.0.1:7400",
@@ -582,7 +583,8 @@ static void open_stores(struct hub_fixture *fixture)
     char path[PATH_MAX];
     must(ledger_open(&fixture->ledger, fixture->dir, FIXTURE_ORIGIN, &err), &err);
     must(state_open(&fixture->state, fixture->dir, &err), &err);
-    must(vault_open(&fixture->vault, fixture->dir, fixture->keys.kek, 64, NULL, &err), &err);
+    must(vault_open(&fixture->vault, fixture->dir, suite_get(SUITE_INTL), fixture->keys.kek, 64, NULL, &err),
+         &err);
     must(vault_prepare(fixture->vault, &err), &err);
     folder_path(path, fixture->dir, "hub.yaml");
     must(file_write(path, bytes_of_text("origin: " FIXTURE_ORIGIN "\n"), 0600, &err), &err);

@@ -39,7 +39,8 @@ static int setup(void **state)
     must(monitor_start(&harness->monitor, &harness->fixture.hub, "127.0.0.1:0", &harness->log, &err), &err);
     folder_path(path, harness->fixture.dir, "hub.sock");
     must(console_start(&harness->console, &harness->fixture.hub, path, &harness->log, &err), &err);
-    must(auditors_add(harness->fixture.dir, "audit-office", harness->token, &err), &err);
+    must(auditors_add(harness->fixture.dir, suite_get(SUITE_INTL), "audit-office", harness->token, &err),
+         &err);
     *state = harness;
     return 0;
 }
@@ -192,8 +193,11 @@ static void test_an_empty_ledger_has_the_checkpoint_of_the_empty_tree(void **sta
     uint8_t root[DIGEST_SIZE];
     (void)state;
     hub_fixture_init(&fixture);
-    fixture.hub = (struct console_hub){
-        .dir = fixture.dir, .origin = FIXTURE_ORIGIN, .log_key = fixture.keys.log, .ledger = fixture.ledger};
+    fixture.hub = (struct console_hub){.dir = fixture.dir,
+                                       .suite = suite_get(SUITE_INTL),
+                                       .origin = FIXTURE_ORIGIN,
+                                       .log_key = fixture.keys.log,
+                                       .ledger = fixture.ledger};
     must(monitor_start(&harness.monitor, &fixture.hub, "127.0.0.1:0", &harness.log, &err), &err);
     struct answer answer = ask(&harness, "GET", "/checkpoint", NULL);
     assert_int_equal(answer.status, 200);
@@ -322,10 +326,10 @@ static void test_an_auditor_comes_and_goes_without_a_restart(void **state)
     char token[AUDITOR_TOKEN_TEXT], header[1024];
     struct casebus_error err;
     const char *dir = harness->fixture.dir;
-    must(auditors_add(dir, "second", token, &err), &err);
-    assert_int_equal(auditors_add(dir, "second", token, &err), -1);
+    must(auditors_add(dir, suite_get(SUITE_INTL), "second", token, &err), &err);
+    assert_int_equal(auditors_add(dir, suite_get(SUITE_INTL), "second", token, &err), -1);
     assert_int_equal(err.code, CASEBUS_EXISTS);
-    assert_int_equal(auditors_add(dir, "No Name", token, &err), -1);
+    assert_int_equal(auditors_add(dir, suite_get(SUITE_INTL), "No Name", token, &err), -1);
     assert_int_equal(err.code, CASEBUS_ARGUMENT);
     must(auditors_remove(dir, "second", &err), &err);
     assert_int_equal(auditors_remove(dir, "second", &err), -1);
@@ -333,7 +337,7 @@ static void test_an_auditor_comes_and_goes_without_a_restart(void **state)
     expect(harness, "GET", "/tile/entries/000.p/1", bearer(harness, header), 200);
     must(auditors_remove(dir, "audit-office", &err), &err);
     expect(harness, "GET", "/tile/entries/000.p/1", header, 401);
-    must(auditors_add(dir, "audit-office", harness->token, &err), &err);
+    must(auditors_add(dir, suite_get(SUITE_INTL), "audit-office", harness->token, &err), &err);
     expect(harness, "GET", "/tile/entries/000.p/1", header, 401);
     expect(harness, "GET", "/tile/entries/000.p/1", bearer(harness, header), 200);
 }

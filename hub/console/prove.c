@@ -74,7 +74,7 @@ static int generations_add(struct proof *proof, struct casebus_error *err)
 int proof_init(struct proof *proof, struct reader *reader, enum proof_checkpoint which,
                struct casebus_error *err)
 {
-    *proof = (struct proof){.reader = reader, .builder = evidence_builder_new()};
+    *proof = (struct proof){.reader = reader, .builder = evidence_builder_new(reader->hub->suite)};
     proof->batch = calloc(1, sizeof *proof->batch);
     proof->links = calloc(EVIDENCE_LINKS_MAX, sizeof *proof->links);
     if (!proof->builder || !proof->batch || !proof->links)

@@ -67,7 +67,7 @@ static int raw_run(const struct raw_route *route, const struct server_request *r
     if (!method_fits(route, request->method))
         return refuse_method(route, request, call->reply, err);
     if (route->auditors && from == RAW_FROM_STRANGER) {
-        int r = auditors_know(call->hub->dir, request->authorization, err);
+        int r = auditors_know(call->hub->dir, call->hub->suite, request->authorization, err);
         if (r <= 0)
             return r ? r : refuse_stranger(call->reply, err);
     }

@@ -11,7 +11,7 @@ int reader_init(struct reader *reader, const struct console_hub *hub, struct cas
 {
     *reader = (struct reader){.hub = hub, .began_ns = clock_monotonic_ns()};
     arena_init(&reader->arena, 64 * 1024, READER_ARENA_MAX);
-    reader->crypter = crypter_new(suite_get(SUITE_INTL));
+    reader->crypter = crypter_new(hub->suite);
     if (!reader->crypter)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
     if (ledger_view_open(&reader->ledger, hub->ledger, err))

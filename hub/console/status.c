@@ -108,6 +108,7 @@ int handle_status(struct call *call, struct casebus_error *err)
 {
     struct hub_status *status = hub_status_get(call->hub);
     set_text(call->answer, "origin", call->hub->origin);
+    set_text(call->answer, "suite", suite_name(call->hub->suite));
     log_key_set(call->answer, call->hub);
     set_text(call->answer, "software", "casebus-hub/" CASEBUS_RELEASE);
     set_text(call->answer, "endpoint", call->hub->endpoint);

@@ -21,7 +21,7 @@ static int checkpoint_of_nothing(const struct console_hub *hub, struct buffer *n
     if (!hub->log_key)
         return error_set(err, CASEBUS_NOT_FOUND, _("no checkpoint is published yet"));
     snprintf(empty.origin, sizeof empty.origin, "%s", hub->origin);
-    suite_hash(suite_get(SUITE_INTL), NULL, 0, empty.root);
+    suite_hash(hub->suite, NULL, 0, empty.root);
     int size = checkpoint_sign(text, sizeof text, &empty, hub->origin, hub->log_key);
     return size > 0 && buffer_append(note, text, (size_t)size)
                ? 0

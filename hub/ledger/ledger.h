@@ -75,6 +75,10 @@ int ledger_rewrite_marked(struct ledger *ledger, const uint64_t *positions, size
  * makes its own. Same thread as ledger_append. */
 int ledger_publish(struct ledger *ledger, uint64_t size, struct bytes note, struct casebus_error *err);
 
+/* The suite that the entries are hashed with, as the first one says; intl while there is none that says it.
+ */
+const struct suite *ledger_suite(struct ledger *ledger);
+
 /* View: a read transaction, to be held for less than two seconds. One thread. Bytes are valid until it is
  * closed. */
 struct ledger_view;

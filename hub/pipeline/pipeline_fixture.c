@@ -104,7 +104,7 @@ void pipeline_fixture_deinit(struct pipeline_fixture *f)
 void fixture_stores_open(struct pipeline_fixture *f)
 {
     struct casebus_error err;
-    must(vault_open(&f->vault, f->dir, f->kek, VAULT_AHEAD, NULL, &err), &err);
+    must(vault_open(&f->vault, f->dir, suite_get(SUITE_INTL), f->kek, VAULT_AHEAD, NULL, &err), &err);
     must(journal_open(&f->journal, f->dir, 0, &err), &err);
     must(ledger_open(&f->ledger, f->dir, TEST_ORIGIN, &err), &err);
     must(state_open(&f->state, f->dir, &err), &err);

@@ -57,7 +57,7 @@ static int replay(struct fixture *f, const char *journal_dir, const char *dir, s
     struct replay_options options = {
         .suite = suite_get(SUITE_INTL), .origin = TEST_ORIGIN, .content_key = f->run.content_key};
     must(journal_open(&options.journal, journal_dir, 0, err), err);
-    must(vault_open(&options.vault, f->run.dir, f->run.kek, 256, NULL, err), err);
+    must(vault_open(&options.vault, f->run.dir, suite_get(SUITE_INTL), f->run.kek, 256, NULL, err), err);
     must(ledger_open(&options.ledger, dir, TEST_ORIGIN, err), err);
     must(state_open(&options.state, dir, err), err);
     int r = replay_run(&options, result, err);
@@ -223,7 +223,7 @@ static void test_the_journal_of_another_hub_is_not_taken_into_an_empty_ledger(vo
     struct replay_options options = {
         .suite = suite_get(SUITE_INTL), .origin = other, .content_key = f->run.content_key};
     must(journal_open(&options.journal, dir, 0, &err), &err);
-    must(vault_open(&options.vault, f->run.dir, f->run.kek, 256, NULL, &err), &err);
+    must(vault_open(&options.vault, f->run.dir, suite_get(SUITE_INTL), f->run.kek, 256, NULL, &err), &err);
     must(ledger_open(&options.ledger, dir, other, &err), &err);
     must(state_open(&options.state, dir, &err), &err);
     assert_int_equal(replay_run(&options, &result, &err), -1);

@@ -313,8 +313,9 @@ static int copies_open(struct vault *vault, const char *dir, unsigned *mended, s
 static void ring_load(struct vault *vault, uint64_t target, uint64_t taken);
 
 /* Makes no slots: which ones are taken is not known yet, and a new key in one of them would be a lie. */
-static int vault_begin(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
-                       unsigned *mended, struct casebus_error *err)
+static int vault_begin(struct vault **vaultp, const char *dir, const struct suite *suite,
+                       const uint8_t kek[KEY_SIZE], unsigned ahead, unsigned *mended,
+                       struct casebus_error *err)
 {
     struct vault *vault = calloc(1, sizeof *vault);
     if (!vault)
@@ -322,7 +323,7 @@ static int vault_begin(struct vault **vaultp, const char *dir, const uint8_t kek
     vault->ahead = ahead;
     vault->copies[0].fd = vault->copies[1].fd = -1;
     pthread_mutex_init(&vault->crypter_lock, NULL);
-    vault->crypter = crypter_new(suite_get(SUITE_INTL));
+    vault->crypter = crypter_new(suite);
     int r = vault->crypter ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the vault"));
     if (r == 0)
         r = secrets_make(vault, kek, err);
@@ -339,22 +340,22 @@ static int vault_begin(struct vault **vaultp, const char *dir, const uint8_t kek
     return 0;
 }
 
-int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
-               unsigned *mended, struct casebus_error *err)
+int vault_open(struct vault **vaultp, const char *dir, const struct suite *suite, const uint8_t kek[KEY_SIZE],
+               unsigned ahead, unsigned *mended, struct casebus_error *err)
 {
     unsigned n_mended = 0;
     assert(ahead > 0);
-    int r = vault_begin(vaultp, dir, kek, ahead, &n_mended, err);
+    int r = vault_begin(vaultp, dir, suite, kek, ahead, &n_mended, err);
     if (mended)
         *mended = n_mended;
     return r;
 }
 
-int vault_open_readonly(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE],
-                        struct casebus_error *err)
+int vault_open_readonly(struct vault **vaultp, const char *dir, const struct suite *suite,
+                        const uint8_t kek[KEY_SIZE], struct casebus_error *err)
 {
     unsigned ignored = 0;
-    return vault_begin(vaultp, dir, kek, 0, &ignored, err);
+    return vault_begin(vaultp, dir, suite, kek, 0, &ignored, err);
 }
 
 struct vault *vault_close(struct vault *vault)

@@ -14,16 +14,18 @@
 
 struct vault;
 
-/* Opens DIR/vault, or makes it without slots (they count from 1); @ahead: how many vault_prepare keeps ready.
+/* Opens DIR/vault, or makes it without slots (they count from 1); @suite: of the hub, its keys are wrapped
+ * with it;
+ * @ahead: how many vault_prepare keeps ready.
  * @kek is copied into locked memory;
  * CASEBUS_KEY when the vault was made under another one. A slot that is damaged in one copy is mended from
  * the other and counted in *mended (may be NULL), a lost copy is made again; damaged in both: known only when
  * it is asked. An erasure that reached one copy is completed. */
-int vault_open(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE], unsigned ahead,
-               unsigned *mended, struct casebus_error *err);
+int vault_open(struct vault **vaultp, const char *dir, const struct suite *suite, const uint8_t kek[KEY_SIZE],
+               unsigned ahead, unsigned *mended, struct casebus_error *err);
 /* Opens the vault of a hub that may be running, for vault_key alone: writes and mends nothing. */
-int vault_open_readonly(struct vault **vaultp, const char *dir, const uint8_t kek[KEY_SIZE],
-                        struct casebus_error *err);
+int vault_open_readonly(struct vault **vaultp, const char *dir, const struct suite *suite,
+                        const uint8_t kek[KEY_SIZE], struct casebus_error *err);
 struct vault *vault_close(struct vault *vault);
 /* Says that slots up to @slot are taken (after replay, before the first vault_prepare).
  * Writer's thread only. */

@@ -27,7 +27,7 @@ static void take_for_ever(void *self, int pipe_end)
     struct vault *vault;
     struct note note;
 
-    if (vault_open(&vault, f->dir, f->kek, AHEAD, NULL, &err) != 0)
+    if (vault_open(&vault, f->dir, suite_get(SUITE_INTL), f->kek, AHEAD, NULL, &err) != 0)
         _exit(1);
     vault_set_taken(vault, f->taken);
     for (;;) {
@@ -73,7 +73,7 @@ static void test_keys_survive_a_kill_and_erasures_too(void **state)
         assert_int_equal(pipe(f.notes), 0);
         uint64_t promised = run_and_kill(take_for_ever, &f, &chance, 20000, f.taken);
         close(f.notes[1]);
-        must(vault_open(&vault, f.dir, f.kek, AHEAD, NULL, &err), &err);
+        must(vault_open(&vault, f.dir, suite_get(SUITE_INTL), f.kek, AHEAD, NULL, &err), &err);
         while (n < 2000 && read(f.notes[0], &notes[n], sizeof notes[n]) == sizeof notes[n])
             f.taken = notes[n++].slot;
         close(f.notes[0]);

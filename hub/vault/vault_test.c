@@ -21,7 +21,7 @@ struct fixture {
 static void fixture_open(struct fixture *f)
 {
     struct casebus_error err;
-    must(vault_open(&f->vault, f->dir, f->kek, AHEAD, &f->mended, &err), &err);
+    must(vault_open(&f->vault, f->dir, suite_get(SUITE_INTL), f->kek, AHEAD, &f->mended, &err), &err);
 }
 
 static void fixture_reopen(struct fixture *f, uint64_t taken)
@@ -314,7 +314,7 @@ static void test_damaged_header_is_mended_from_the_other(void **state)
     file_poke(f->files[0], 3, NULL, 1);
     file_poke(f->files[1], 60, NULL, 1);
     f->vault = vault_close(f->vault);
-    assert_int_equal(vault_open(&f->vault, f->dir, f->kek, AHEAD, NULL, &err), -1);
+    assert_int_equal(vault_open(&f->vault, f->dir, suite_get(SUITE_INTL), f->kek, AHEAD, NULL, &err), -1);
     assert_int_equal(err.code, CASEBUS_DAMAGED);
 }
 
@@ -342,7 +342,7 @@ static void test_wrong_key_encryption_key_is_named(void **state)
 
     f->vault = vault_close(f->vault);
     f->kek[0] ^= 1;
-    assert_int_equal(vault_open(&f->vault, f->dir, f->kek, AHEAD, NULL, &err), -1);
+    assert_int_equal(vault_open(&f->vault, f->dir, suite_get(SUITE_INTL), f->kek, AHEAD, NULL, &err), -1);
     assert_int_equal(err.code, CASEBUS_KEY);
 }
 
@@ -359,7 +359,7 @@ static void test_copies_of_two_vaults_are_refused(void **state)
     fixture_open(f);
     f->vault = vault_close(f->vault);
     assert_int_equal(rename(aside, f->files[1]), 0);
-    assert_int_equal(vault_open(&f->vault, f->dir, f->kek, AHEAD, NULL, &err), -1);
+    assert_int_equal(vault_open(&f->vault, f->dir, suite_get(SUITE_INTL), f->kek, AHEAD, NULL, &err), -1);
     assert_int_equal(err.code, CASEBUS_DAMAGED);
 }
 

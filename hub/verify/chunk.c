@@ -21,7 +21,7 @@ int scanner_init(struct scanner *scanner, struct verify *verify, struct casebus_
 {
     *scanner = (struct scanner){.verify = verify, .view_ns = clock_monotonic_ns()};
     arena_init(&scanner->arena, 64 * 1024, SCANNER_ARENA_MAX);
-    scanner->crypter = crypter_new(suite_get(SUITE_INTL));
+    scanner->crypter = crypter_new(verify->suite);
     scanner->stored = malloc((2 * verify->chunk_size + TREE_LEVELS) * sizeof *scanner->stored);
     if (!scanner->crypter || !scanner->stored)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to verify the ledger"));
@@ -88,6 +88,10 @@ static int on_leaf(void *self, uint64_t position, struct bytes leaf)
         return chunk->fault.set;
     struct fact *fact = &chunk->facts[position - chunk->first];
     fact->entry = entry_decode(leaf, &chunk->arena, &err);
+    if (fact->entry && (unsigned)fact->entry->suite != (unsigned)suite_id(walk->scanner->verify->suite)) {
+        error_set(&err, CASEBUS_BAD_FIELD, _("its suite is not the ledger's"));
+        fact->entry = NULL;
+    }
     if (!fact->entry)
         fault_note(&chunk->fault, position, RANK_ENTRY, &err);
     return !fact->entry;

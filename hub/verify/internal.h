@@ -172,6 +172,7 @@ struct verify {
     uint64_t size;
     unsigned chunk_level;
     uint64_t chunk_size; /* 2^chunk_level */
+    const struct suite *suite;
     struct fault fault;
     bool failed; /* err below: not the ledger's fault */
     struct casebus_error err;

@@ -248,7 +248,7 @@ static int replay_to(struct verify *verify, struct state *fresh, uint64_t size, 
                      struct casebus_error *err)
 {
     struct replay_result result;
-    const struct replay_options options = {.suite = suite_get(SUITE_INTL),
+    const struct replay_options options = {.suite = verify->suite,
                                            .origin = verify_origin(verify),
                                            .content_key = verify->options->content_key,
                                            .ledger = verify->options->ledger,

@@ -38,6 +38,7 @@ static int verify_begin(struct verify *verify, struct casebus_error *err)
     if (verify->chunk_level > CHUNK_LEVEL_MAX)
         verify->chunk_level = CHUNK_LEVEL_MAX;
     verify->chunk_size = UINT64_C(1) << verify->chunk_level;
+    verify->suite = ledger_suite(verify->options->ledger);
     if (scanner_init(&verify->scanner, verify, err))
         return -1;
     verify->size = ledger_view_size(verify->scanner.view);

@@ -471,6 +471,17 @@ static void test_tree_alone_finds_an_altered_leaf(void **state)
     assert_int_equal(result.position, 22);
 }
 
+static void test_verify_finds_an_entry_of_another_suite(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    publish_many(fixture, 5);
+    size_t position = fixture->n_entries - 2;
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
+    entry->suite = CASEBUS__V1__SUITE__SUITE_GM;
+    hub_fixture_put(fixture, position, entry);
+    expect_wrong(fixture, position, CASEBUS_BAD_FIELD);
+}
+
 /* ---- certificates and keys ---- */
 
 static void test_verify_finds_a_batch_under_an_expired_certificate(void **state)
@@ -1117,6 +1128,7 @@ int main(void)
         claim(test_verify_tells_the_first_of_many_lies),
         claim(test_tree_alone_is_verified_without_understanding_it),
         claim(test_tree_alone_finds_an_altered_leaf),
+        claim(test_verify_finds_an_entry_of_another_suite),
         claim(test_verify_finds_a_batch_under_an_expired_certificate),
         claim(test_verify_finds_a_key_that_the_one_before_did_not_sign),
         claim(test_verify_accepts_a_key_that_the_one_before_signed),

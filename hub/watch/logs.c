@@ -20,7 +20,7 @@ int logs_init(struct logs *logs, const char *const *vkeys, size_t n, struct case
         logs->n++;
         if (!origin_valid(log->name))
             return error_set(err, CASEBUS_KEY, _("'%s' is not the name of a hub's log"), log->name);
-        if (!related(log->name, logs->given[0].name))
+        if (!related(log->name, logs->given[0].name) || log->key.suite != logs->given[0].key.suite)
             return error_set(err, CASEBUS_ARGUMENT, _("'%s' and '%s' are not generations of one hub"),
                              logs->given[0].name, log->name);
     }
@@ -32,6 +32,11 @@ void logs_deinit(struct logs *logs)
     for (size_t i = 0; i < logs->n; i++)
         note_verifier_deinit(&logs->given[i]);
     logs->n = 0;
+}
+
+const struct suite *logs_suite(const struct logs *logs)
+{
+    return suite_get(logs->given[0].key.suite);
 }
 
 bool logs_know(const struct logs *logs, const char *origin)

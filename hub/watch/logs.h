@@ -13,9 +13,11 @@ struct logs {
     size_t n;
 };
 
-/* All @vkeys are keys of generations of one origin. */
+/* All @vkeys are keys of generations of one origin, and of one suite. */
 int logs_init(struct logs *logs, const char *const *vkeys, size_t n, struct casebus_error *err);
 void logs_deinit(struct logs *logs); /* fine on a zeroed one */
+/* Of all the keys: a hub keeps its suite. */
+const struct suite *logs_suite(const struct logs *logs);
 /* Whether @origin, which need not be valid, is a generation of the origin of these keys. */
 bool logs_know(const struct logs *logs, const char *origin);
 /* 0: a key of these signed the checkpoint @note, and @vkey is the key with the name of its generation; 1: it

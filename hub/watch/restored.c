@@ -190,7 +190,7 @@ int watch_seen_open(struct watch *watch, struct casebus_error *err)
         folder_rename(watch->next, "ledger", dir, "ledger", err))
         return -1;
     nftw(watch->next, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    return seen_open(&watch->seen, dir, err);
+    return seen_open(&watch->seen, dir, logs_suite(&watch->logs), err);
 }
 
 /* The order is what watch_seen_open relies on: no ledger in DIR means that the next one is whole. */
@@ -244,7 +244,7 @@ static int aside_make(const struct watch *watch, char kept[PATH_MAX], struct cas
 static int next_make(struct watch *watch, struct seen *next, uint64_t at, struct casebus_error *err)
 {
     nftw(watch->next, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    if (dir_make(watch->next, err) || seen_open(next, watch->next, err) ||
+    if (dir_make(watch->next, err) || seen_open(next, watch->next, logs_suite(&watch->logs), err) ||
         seen_begin_with(next, &watch->seen, at, err))
         return -1;
     int r = watch_store(watch, next, err);

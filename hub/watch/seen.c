@@ -26,11 +26,10 @@ static int no_memory(struct casebus_error *err)
 
 /* ---- life ---- */
 
-int seen_open(struct seen *seen, const char *dir, struct casebus_error *err)
+int seen_open(struct seen *seen, const char *dir, const struct suite *suite, struct casebus_error *err)
 {
     char path[PATH_MAX];
-    *seen =
-        (struct seen){.crypter = crypter_new(suite_get(SUITE_INTL)), .rows = calloc(1, sizeof *seen->rows)};
+    *seen = (struct seen){.crypter = crypter_new(suite), .rows = calloc(1, sizeof *seen->rows)};
     if (!seen->crypter || !seen->rows)
         return no_memory(err);
     arena_init(&seen->rows->arena, 64 * 1024, ROWS_BYTES + 1024 * 1024);

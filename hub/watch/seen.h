@@ -19,8 +19,8 @@ struct seen {
     struct seen_rows *rows;
 };
 
-/* Opens DIR/ledger when it is there. */
-int seen_open(struct seen *seen, const char *dir, struct casebus_error *err);
+/* Opens DIR/ledger when it is there. @suite: of the log. */
+int seen_open(struct seen *seen, const char *dir, const struct suite *suite, struct casebus_error *err);
 void seen_close(struct seen *seen); /* fine on a zeroed one */
 uint64_t seen_size(const struct seen *seen);
 /* Of the newest generation; "" of an empty one. */

@@ -143,12 +143,15 @@ int signing_key_load(struct signing_key **keyp, const struct suite *suite, const
     secret_clear(pem, sizeof pem);
     if (!pkey)
         return error_set(err, CASEBUS_KEY, _("the file '%s' holds no private key (PKCS#8 in PEM)"), path);
-    if (suite_of_key(pkey) != suite) {
+    const struct suite *found = suite_of_key(pkey);
+    if (!found || (suite && found != suite)) {
         EVP_PKEY_free(pkey);
+        if (!suite)
+            return error_set(err, CASEBUS_KEY, _("the key in '%s' is of no suite that is known here"), path);
         return error_set(err, CASEBUS_KEY, _("the key in '%s' is not of the type %s"), path,
                          suite->signing->key_type);
     }
-    if (signing_key_wrap(keyp, suite, pkey, err) != 0)
+    if (signing_key_wrap(keyp, found, pkey, err) != 0)
         return error_context(err, "%s", path);
     return 0;
 }

@@ -17,6 +17,7 @@ struct public_key {
 };
 
 int signing_key_generate(struct signing_key **keyp, const struct suite *suite, struct casebus_error *err);
+/* @suite: the one that the key has to be of; NULL: any. */
 int signing_key_load(struct signing_key **keyp, const struct suite *suite, const char *path,
                      struct casebus_error *err);
 /* Refuses to replace a file that is there (CASEBUS_EXISTS). */

@@ -26,16 +26,19 @@ struct confirm_item {
 };
 
 struct evidence_builder {
+    const struct suite *suite;
     struct arena arena;
     struct list leaves; /* Casebus__V1__EvidenceLeaf */
     struct list events, outcomes, confirms;
 };
 
-struct evidence_builder *evidence_builder_new(void)
+struct evidence_builder *evidence_builder_new(const struct suite *suite)
 {
     struct evidence_builder *builder = calloc(1, sizeof *builder);
-    if (builder)
+    if (builder) {
+        builder->suite = suite;
         arena_init(&builder->arena, 64 * 1024, 4 * (size_t)EVIDENCE_MAX);
+    }
     return builder;
 }
 
@@ -350,7 +353,7 @@ int evidence_builder_finish(struct evidence_builder *builder, struct bytes check
     if (claims_place(builder, err))
         return -1;
     evidence.format = 1;
-    evidence.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    evidence.suite = (Casebus__V1__Suite)suite_id(builder->suite);
     evidence.checkpoint = (ProtobufCBinaryData){checkpoint.size, (uint8_t *)(uintptr_t)checkpoint.data};
     evidence.leaf = (Casebus__V1__EvidenceLeaf **)builder->leaves.items;
     evidence.n_leaf = builder->leaves.n;

@@ -7,8 +7,8 @@
 
 struct evidence_builder;
 
-/* NULL without memory. */
-struct evidence_builder *evidence_builder_new(void);
+/* @suite: of the ledger. NULL without memory. */
+struct evidence_builder *evidence_builder_new(const struct suite *suite);
 struct evidence_builder *evidence_builder_free(struct evidence_builder *builder); /* NULL in, NULL out */
 
 bool evidence_builder_has(const struct evidence_builder *builder, uint64_t position);

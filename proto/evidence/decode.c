@@ -164,7 +164,7 @@ static int form_check(const Casebus__V1__Evidence *evidence, struct casebus_erro
     if (evidence->format != 1)
         return error_set(err, CASEBUS_BAD_VERSION, _("%s is %u; this version knows only format 1"),
                          "Evidence.format", (unsigned)evidence->format);
-    if (evidence->suite != CASEBUS__V1__SUITE__SUITE_INTL)
+    if (!suite_get((enum suite_id)evidence->suite))
         return error_set(err, CASEBUS_BAD_VERSION,
                          _("the evidence is of a suite that this version cannot check"));
     if (leaves_check(evidence, err) || events_check(evidence, err) || outcomes_check(evidence, err))

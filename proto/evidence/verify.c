@@ -107,6 +107,9 @@ int verify_checkpoint(struct verification *v, struct casebus_error *err)
     }
     if (checkpoint_check(&v->checkpoint, note, log, err))
         return error_context(err, "%s", _("the evidence's checkpoint"));
+    if (log->key.suite != suite_id(crypter_suite(v->crypter)))
+        return error_set(err, CASEBUS_KEY, _("the key of '%s' is of another suite than the evidence"),
+                         said.origin);
     struct evidence_fact *fact = fact_add(v, FACT_CHECKPOINT, err);
     uint8_t *root = arena_copy(v->arena, v->checkpoint.root, DIGEST_SIZE);
     if (!fact || !root)
@@ -198,11 +201,12 @@ int evidence_verify(struct bytes file, const struct evidence_trust *trust, struc
     struct verification v = {.trust = trust, .report = report, .arena = &report->arena};
     *report = (struct evidence_report){0};
     arena_init(&report->arena, ARENA_BLOCK, ARENA_MAX);
-    v.crypter = crypter_new(suite_get(SUITE_INTL));
-    if (!v.crypter)
-        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
     v.evidence = evidence_decode(file, v.arena, err);
-    int r = v.evidence ? verify_all(&v, err) : -1;
+    if (!v.evidence)
+        return -1;
+    v.crypter = crypter_new(suite_get((enum suite_id)v.evidence->suite));
+    int r =
+        v.crypter ? verify_all(&v, err) : error_set(err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
     for (size_t i = 0; i < v.n_enrolments; i++)
         verifier_free(v.enrolments[i].verifier);
     crypter_free(v.crypter);

@@ -34,6 +34,7 @@ BIN = BUILD / "bin"
 HELPERS = BUILD / "tests"
 SEED = int(os.environ.get("CASEBUS_SEED") or random.SystemRandom().randrange(1 << 32))
 ORIGIN = "e2e.example/exchange/1"
+SUITE = os.environ.get("CASEBUS_SUITE", "intl")  # of the hubs: intl or gm
 PATIENCE_S = float(os.environ.get("CASEBUS_PATIENCE", "60"))  # how long anything single may take; sanitizers are slow
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "en", "NO_COLOR": "1"}
 ENVIRONMENT.pop("CASEBUS_HUB", None)
@@ -196,7 +197,8 @@ class Hub:
         self.process = None
 
     def init(self):
-        done = self.world.run("casebus-hub", "init", self.dir, "--origin", self.origin, "--listen", self.endpoint)
+        suite = [] if SUITE == "intl" else ["--suite", SUITE]
+        done = self.world.run("casebus-hub", "init", self.dir, "--origin", self.origin, "--listen", self.endpoint, *suite)
         if done.code != 0:
             raise AssertionError(f"casebus-hub init: {done.said}")
         return self

@@ -65,7 +65,7 @@ static void load(struct liar *liar)
     struct ledger_view *view;
     must(ledger_open_readonly(&ledger, liar->dir, &err), &err);
     snprintf(liar->origin, sizeof liar->origin, "%s", ledger_origin(ledger));
-    must(hub_keys_load(&liar->keys, liar->dir, suite_get(SUITE_INTL), liar->origin, &err), &err);
+    must(hub_keys_load(&liar->keys, liar->dir, NULL, liar->origin, &err), &err);
     must(ledger_view_open(&view, ledger, &err), &err);
     liar->n = ledger_view_size(view);
     liar->rows = need(calloc(liar->n + 1, sizeof *liar->rows));
@@ -141,11 +141,12 @@ static struct bytes certify(struct liar *liar, const Casebus__V1__EnrolmentState
     snprintf(info.department, sizeof info.department, "%s", statement->department);
     snprintf(info.area, sizeof info.area, "%s", statement->area);
     snprintf(info.origin, sizeof info.origin, "%s", statement->origin);
-    info.key = (struct public_key){.suite = SUITE_INTL, .size = 32};
-    memcpy(info.key.bytes, statement->public_key.data, 32);
+    info.key =
+        (struct public_key){.suite = suite_id(liar->keys.suite), .size = (uint8_t)statement->public_key.len};
+    memcpy(info.key.bytes, statement->public_key.data, info.key.size);
     memcpy(info.curve_key, statement->curve_key.data, CURVE_KEY_SIZE);
     path_of(liar, "keys/authority.key", path);
-    must(signing_key_load(&authority, suite_get(SUITE_INTL), path, &err), &err);
+    must(signing_key_load(&authority, liar->keys.suite, path, &err), &err);
     must(certificate_issue(authority, bytes_of(liar->keys.authority, liar->keys.authority_size), &info, out,
                            &size, &err),
          &err);
@@ -168,8 +169,9 @@ static void mint(struct liar *liar, const char *node)
     Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
     Casebus__V1__NodeEnrolled enrolled = CASEBUS__V1__NODE_ENROLLED__INIT;
     Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
-    must(signing_key_generate(&key, suite_get(SUITE_INTL), &err), &err);
-    statement->public_key = (ProtobufCBinaryData){32, (uint8_t *)signing_key_public(key)->bytes};
+    must(signing_key_generate(&key, liar->keys.suite, &err), &err);
+    statement->public_key =
+        (ProtobufCBinaryData){signing_key_public(key)->size, (uint8_t *)signing_key_public(key)->bytes};
     random_bytes(statement->curve_key.data, statement->curve_key.len);
     entry.hub_time_us = entry_at(liar, liar->n - 1)->hub_time_us;
     struct bytes packed = codec_pack(statement, &liar->arena);
@@ -182,7 +184,7 @@ static void mint(struct liar *liar, const char *node)
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED;
     act.node_enrolled = &enrolled;
     entry.format = 1;
-    entry.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry.suite = (Casebus__V1__Suite)suite_id(liar->keys.suite);
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT;
     entry.act = &act;
     printf("%zu\n", liar->n);
@@ -246,8 +248,8 @@ int main(int argc, char **argv)
     if (argc < 3)
         return 2;
     arena_init(&liar.arena, 1 << 20, 512u << 20);
-    liar.crypter = need(crypter_new(suite_get(SUITE_INTL)));
     load(&liar);
+    liar.crypter = need(crypter_new(liar.keys.suite));
     if (strcmp(argv[1], "rewrite") == 0)
         rewrite(&liar);
     else if (strcmp(argv[1], "drop") == 0 && argc > 3)

@@ -65,7 +65,7 @@ static bool varint(struct bytes data, size_t *at, uint64_t *value)
     return false;
 }
 
-/* format 1, suite 1, slot, wrapped key, items: what every body begins with. */
+/* format 1, suite, slot, wrapped key, items: what every body begins with. */
 static void body_look(struct bytes data, size_t at)
 {
     struct found found = {.n_items = 0};
@@ -87,9 +87,9 @@ static void body_look(struct bytes data, size_t at)
         bodies[n_bodies++] = found;
 }
 
-static void file_scan(const char *path)
+static void file_scan(const char *path, const struct suite *suite)
 {
-    static const uint8_t begin[] = {0x08, 0x01, 0x10, 0x01};
+    const uint8_t begin[] = {0x08, 0x01, 0x10, (uint8_t)suite_id(suite)};
     FILE *file = fopen(path, "rb");
     if (!file)
         return;
@@ -141,12 +141,12 @@ static void subjects_read(const char *dir)
 }
 
 /* Slots are taken in order; far behind the last one that any body can name there are only unused ones. */
-static void keys_read(const char *dir, size_t max)
+static void keys_read(const char *dir, const struct suite *suite, size_t max)
 {
     struct casebus_error err;
     struct vault *vault;
     uint8_t kek[KEY_SIZE];
-    if (hub_keys_load_kek(dir, kek, &err) || vault_open_readonly(&vault, dir, kek, &err))
+    if (hub_keys_load_kek(dir, kek, &err) || vault_open_readonly(&vault, dir, suite, kek, &err))
         die("vault", &err);
     for (uint64_t slot = 1; slot <= max && n_keys < SLOTS_MAX; slot++)
         n_keys += vault_key(vault, slot, keys[n_keys], &err) == 0;
@@ -188,15 +188,21 @@ static bool body_open(struct crypter *crypter, const struct found *body, struct 
 
 int main(int argc, char **argv)
 {
-    struct crypter *crypter = crypter_new(suite_get(SUITE_INTL));
+    struct casebus_error err;
+    struct crypter *crypter = NULL;
+    const struct suite *suite = NULL;
     struct buffer plain;
     size_t n_opened = 0, *hits = calloc((size_t)argc, sizeof *hits);
+    if (argc > 1 && hub_keys_suite(argv[1], &suite, &err))
+        die("keys", &err);
+    if (suite)
+        crypter = crypter_new(suite);
     if (argc < 2 || !hits || !crypter || nftw(argv[1], on_file, 16, FTW_PHYS))
         die("usage: open_all DIR MARKER...", NULL);
     subjects_read(argv[1]);
-    keys_read(argv[1], n_subjects + 512);
+    keys_read(argv[1], suite, n_subjects + 512);
     for (size_t i = 0; i < n_paths; i++)
-        file_scan(paths[i]);
+        file_scan(paths[i], suite);
     buffer_init(&plain, 64 << 20);
     for (size_t i = 0; i < n_bodies; i++) {
         buffer_reset(&plain);

@@ -197,7 +197,34 @@ class Places(Troubles):
         self.assertEqual(done.code, 1)
         self.says(done.err, f"there is a hub in {self.hub.dir} already", "CB-EXISTS")
         self.assertEqual(self.world.run("casebus-hub", "init", nothing, "--origin", "Bad Origin").code, 2)
+        done = self.world.run("casebus-hub", "init", nothing, "--origin", harness.ORIGIN, "--suite", "rot13")
+        self.assertEqual(done.code, 2)
+        self.says(done.err, "--suite rot13", "expected intl, or gm")
         self.assertFalse(nothing.exists())
+
+    def test_the_suite_of_a_hub_is_not_changed_by_a_word(self):
+        other = {"intl": "gm", "gm": "intl"}[harness.SUITE]
+        self.hub_started().stop()
+        self.hub.set("suite", other)
+        self.hub_refuses(1, f"hub.yaml says suite '{other}'", f"of suite '{harness.SUITE}'",
+                         f"'suite: {harness.SUITE}'")
+        self.hub.set("suite", harness.SUITE).start()
+        status = self.hub.ask("status")
+        self.assertEqual(status["suite"], harness.SUITE)
+
+    def test_a_folder_with_a_key_of_the_other_suite_cannot_be_enrolled(self):
+        other = {"intl": "gm", "gm": "intl"}[harness.SUITE]
+        self.hub_started()
+        stranger = self.world.hub("stranger")
+        self.assertEqual(self.world.run("casebus-hub", "init", stranger.dir, "--origin", harness.ORIGIN, "--suite", other,
+                                        "--listen", stranger.endpoint).code, 0)
+        self.office()
+        (self.world.path / "mixed").mkdir(mode=0o700)
+        shutil.copy(stranger.dir / "keys" / "log.key", self.world.path / "mixed" / "node.key")
+        done = self.hub.casebus("node", "add", "mixed", "--out", self.world.path / "mixed", "--department", "mixed",
+                                "--area", "320100", "--publish")
+        self.assertNotEqual(done.code, 0)
+        self.says(done.err, "mixed/node.key", {"intl": "ED25519", "gm": "SM2"}[harness.SUITE])
 
     def test_faults_in_the_settings_are_told_all_at_once(self):
         self.hub_started().stop()

@@ -329,7 +329,7 @@ static void blind_file(struct maker *maker, const char *name, const char *origin
 {
     struct casebus_error err;
     struct bytes file;
-    struct blind blind = {.maker = maker, .builder = evidence_builder_new()};
+    struct blind blind = {.maker = maker, .builder = evidence_builder_new(suite_get(SUITE_INTL))};
     struct checkpoint checkpoint = {.size = maker->fixture.n_entries};
     maker->size = checkpoint.size;
     snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", origin);

@@ -106,11 +106,12 @@ static void grown_open(struct grown *grown)
     hub_fixture_init(&grown->fixture);
     tree_init(&grown->tree);
     grown->fixture.hub = (struct console_hub){.dir = grown->fixture.dir,
+                                              .suite = suite_get(SUITE_INTL),
                                               .origin = FIXTURE_ORIGIN,
                                               .log_key = grown->fixture.keys.log,
                                               .ledger = grown->fixture.ledger};
     must(monitor_start(&grown->monitor, &grown->fixture.hub, "127.0.0.1:0", &grown->log, &err), &err);
-    must(auditors_add(grown->fixture.dir, "auditor", token, &err), &err);
+    must(auditors_add(grown->fixture.dir, suite_get(SUITE_INTL), "auditor", token, &err), &err);
     printf("http://%s %s %s\n", monitor_address(grown->monitor), token, grown->fixture.keys.log_vkey);
 }
 
