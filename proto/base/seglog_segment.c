@@ -13,9 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FILL_SIZE = 1024 * 1024 };
+enum { FILL_SIZE = 1024 * 1024, PATIENCE_MS = 2000, PATIENCE_STEP_MS = 5 };
 
 void segment_path(char *out, size_t size, const char *dir, const struct segment *segment)
 {
@@ -65,6 +66,18 @@ static void header_encode(const struct seglog *log, uint64_t size, uint8_t out[S
     put_u32le(out + 40, crc32c(0, out, 40));
 }
 
+/* A flood of connections can take the last descriptor of a process for a moment, until they are shut down.
+ * That is no reason to give up a log. */
+static int open_patiently(const char *path, int flags)
+{
+    for (unsigned waited_ms = 0;; waited_ms += PATIENCE_STEP_MS) {
+        int fd = open(path, flags | O_CLOEXEC, 0600);
+        if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || waited_ms >= PATIENCE_MS)
+            return fd;
+        nanosleep(&(struct timespec){.tv_nsec = PATIENCE_STEP_MS * 1000000l}, NULL);
+    }
+}
+
 /* The file's content and its name, both on disk. */
 static int file_make(const struct seglog *log, const struct segment *segment, struct casebus_error *err)
 {
@@ -72,7 +85,7 @@ static int file_make(const struct seglog *log, const struct segment *segment, st
     char temporary[PATH_MAX];
     segment_path(path, sizeof path, log->dir, segment);
     snprintf(temporary, sizeof temporary, "%s/%08" PRIu64 ".new", log->dir, segment->name);
-    int fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open_patiently(temporary, O_RDWR | O_CREAT | O_TRUNC);
     if (fd < 0)
         return error_set_errno(err, errno, _("cannot make '%s'"), temporary);
     uint8_t header[SEGLOG_PAGE];
@@ -138,7 +151,7 @@ int segment_open_file(const struct seglog *log, const struct segment *segment, s
 {
     char path[PATH_MAX];
     segment_path(path, sizeof path, log->dir, segment);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = open_patiently(path, O_RDWR);
     return fd >= 0 ? fd : error_set_errno(err, errno, _("cannot open '%s'"), path);
 }
 

@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -354,6 +356,35 @@ static void test_unusable_options_are_refused(void **state)
     options = (struct seglog_options){.magic = "TESTLOG1", .segment_size = SEGMENT, .max_size = SEGMENT};
     assert_int_equal(seglog_open(&log, room->dir, &options, &err), -1);
     assert_int_equal(err.code, CASEBUS_ARGUMENT);
+}
+
+static rlim_t descriptors_limit(rlim_t soft)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = soft;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
+static void *descriptors_give_back(void *limit)
+{
+    usleep(50 * 1000);
+    descriptors_limit(*(rlim_t *)limit);
+    return NULL;
+}
+
+static void test_log_waits_for_a_descriptor_that_a_flood_has_taken(void **state)
+{
+    struct seglog *log = open_log(*state, &small);
+    pthread_t thread;
+    rlim_t before = descriptors_limit(3); /* those that are open stay open */
+    assert_int_equal(pthread_create(&thread, NULL, descriptors_give_back, &before), 0);
+    append_synced(log, 100); /* several segments */
+    pthread_join(thread, NULL);
+    expect_records(log, 1, 100);
+    seglog_close(log);
 }
 
 static void test_segment_size_may_change(void **state)
@@ -1127,6 +1158,7 @@ int main(void)
         IN_A_ROOM(test_second_process_is_told_who_holds_the_log),
         IN_A_ROOM(test_log_of_another_kind_is_refused),
         IN_A_ROOM(test_unusable_options_are_refused),
+        IN_A_ROOM(test_log_waits_for_a_descriptor_that_a_flood_has_taken),
         IN_A_ROOM(test_segment_size_may_change),
         IN_A_ROOM(test_record_larger_than_a_segment_is_refused),
         IN_A_ROOM(test_large_unsynced_appends_stay_bounded_in_memory),
