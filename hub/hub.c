@@ -13,11 +13,13 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <uv.h>
 
 #include "proto/base/files.h"
 
 #define CLOCK_BACK_US (5ll * 60 * 1000000)
+#define DESCRIPTORS   8192
 
 struct hub {
     const char *dir;
@@ -289,6 +291,7 @@ static int make_bus(struct hub *hub, struct casebus_error *err)
         .state = stores->state,
         .vault = stores->vault,
         .log = hub->log,
+        .silence_ms = stores->settings.silence_seconds * 1000,
         .on_fatal = hub_on_fatal,
         .self = hub,
     };
@@ -407,6 +410,16 @@ static void tell_bus(struct hub *hub)
         bus_post_cosigned(hub->bus, size, note);
 }
 
+/* Each connection takes a descriptor; a shell's preset of 1,024 is not meant for servers. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Stores, replay, witnesses' word, bus (not yet serving), pipeline, bus, console. */
 static int hub_start(struct hub *hub, struct casebus_error *err)
 {
@@ -459,6 +472,7 @@ int hub_run(const char *dir, struct log *log, struct casebus_error *err)
     hub->started_at_us = clock_unix_us();
     hub->started_at_ns = clock_monotonic_ns();
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
     loop_open(hub);
     int r = hub_start(hub, err);
     if (!r)

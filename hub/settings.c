@@ -74,6 +74,12 @@ static const char *check_workers(const char *value)
     return digit || strcmp(value, "auto") == 0 ? NULL : N_("auto, or a number from 1 to 8");
 }
 
+static const char *check_silence(const char *value)
+{
+    bool digits = strlen(value) <= 4 && value[0] >= '1' && strspn(value, "0123456789") == strlen(value);
+    return digits && atoi(value) >= 2 && atoi(value) <= 3600 ? NULL : N_("a number from 2 to 3600");
+}
+
 static const char *check_log_level(const char *value)
 {
     static const char *const levels[] = {"debug", "info", "notice", "warning", "error"};
@@ -121,6 +127,10 @@ static const struct setting table[] = {
      "127.0.0.1:7480."},
     {"workers", SETTING_COUNT, "auto", offsetof(struct settings, workers), sizeof(unsigned), check_workers,
      "Threads that verify and seal. auto: one for each processor that is left beside writer and bus."},
+    {"silence_seconds", SETTING_COUNT, "20", offsetof(struct settings, silence_seconds), sizeof(unsigned),
+     check_silence,
+     "Seconds after which a node that says nothing is taken for gone. Half of it later its connection is "
+     "closed."},
     {"log_level", SETTING_TEXT, "info", offsetof(struct settings, log_level), 16, check_log_level,
      "Least severity that is logged: debug, info, notice, warning, error."},
     {"witnesses", SETTING_TEXT, WITNESSES_PRESET, offsetof(struct settings, witnesses), 256, check_file,

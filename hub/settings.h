@@ -17,6 +17,7 @@ struct settings {
     char listen[256];
     char monitor[64];
     unsigned workers;
+    unsigned silence_seconds;
     char log_level[16];
     char witnesses[256];
     char timestamp[256]; /* TIMESTAMP_NONE, or the authority's URL */

@@ -2,13 +2,21 @@
  * answers with the node's name, which from then on is the User-Id of every frame of that connection.
  *
  * libzmq admits any key when nobody answers ZAP. So the handler is bound before the listener, and before
- * serving, the hub tries itself with a random key and has to be refused. */
+ * serving, the hub tries itself with a random key and has to be refused.
+ *
+ * A node comes in a bounded number of times. That is more than thrift: libzmq 4.3.4 aborts the process when
+ * it gives a connection a routing id that another one has claimed for itself. It counts its own ones up from
+ * a random number of 32 bits, so whoever could claim many and drive the count would hit one some day. */
 #include "hub/bus/internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
+#include <stdlib.h>
+
 #define PROOF_NS        5000000000ull
 #define UNKNOWN_TOLD_NS 10000000000ull
+#define VISIT_NS        500000000ull /* between two connections of a node, in the long run */
+#define VISITS_AT_ONCE  64
 
 struct zap_request {
     char version[8], request_id[64], mechanism[16];
@@ -61,6 +69,52 @@ static void answer(void *zap, const struct zap_request *request, const char *sta
     zmq_send(zap, "", 0, 0);
 }
 
+/* ---- nodes that come too often ---- */
+
+static struct visitor *visitor_of(struct bus *bus, const char *node)
+{
+    struct visitor *visitor = bus->first_visitor;
+    while (visitor && strcmp(visitor->node, node) != 0)
+        visitor = visitor->next;
+    if (visitor || !(visitor = calloc(1, sizeof(*visitor))))
+        return visitor;
+    snprintf(visitor->node, sizeof(visitor->node), "%s", node);
+    visitor->next = bus->first_visitor;
+    bus->first_visitor = visitor;
+    return visitor;
+}
+
+static bool visit_allowed(struct bus *bus, const char *node)
+{
+    uint64_t now = clock_monotonic_ns();
+    struct visitor *visitor = visitor_of(bus, node);
+    if (!visitor)
+        return false;
+    if (visitor->due_ns < now)
+        visitor->due_ns = now;
+    if (visitor->due_ns - now < VISITS_AT_ONCE * VISIT_NS) {
+        visitor->due_ns += VISIT_NS;
+        return true;
+    }
+    if (!visitor->told_ns || now - visitor->told_ns > UNKNOWN_TOLD_NS) {
+        log_warning(bus->options.log, "NODE-RESTLESS",
+                    _("node '%s' connects again and again: it has to wait; look at its adapter"), node);
+        visitor->told_ns = now;
+    }
+    return false;
+}
+
+void admission_close(struct bus *bus)
+{
+    while (bus->first_visitor) {
+        struct visitor *visitor = bus->first_visitor;
+        bus->first_visitor = visitor->next;
+        free(visitor);
+    }
+}
+
+/* ---- answers ---- */
+
 /* Strangers may knock as often as they like without filling the log. */
 static void refuse_unknown(struct bus *bus)
 {
@@ -88,8 +142,10 @@ void admission_answer(struct bus *bus)
     const struct registry_node *node = NULL;
     if (strcmp(request.mechanism, "CURVE") == 0 && request.key_size == CURVE_KEY_SIZE)
         node = registry_find_curve(registry, request.key);
-    if (node) {
+    if (node && visit_allowed(bus, node->info.node)) {
         answer(bus->zap, &request, "200", "OK", node->info.node);
+    } else if (node) {
+        answer(bus->zap, &request, "300", "too many connections", "");
     } else {
         refuse_unknown(bus);
         answer(bus->zap, &request, "400", "this key is not enrolled", "");
@@ -107,27 +163,31 @@ int admission_open(struct bus *bus, struct casebus_error *err)
     return 0;
 }
 
-/* The event that a monitor tells next, or 0. */
-static int monitor_event(void *monitor)
+int monitor_event(void *monitor, uint32_t *value)
 {
-    uint8_t event[8];
+    struct {
+        uint16_t event;
+        uint8_t value[4];
+    } told;
     char address[256];
-    if (zmq_recv(monitor, event, sizeof(event), ZMQ_DONTWAIT) < 6)
+    if (zmq_recv(monitor, &told, sizeof(told), ZMQ_DONTWAIT) < 6)
         return 0;
     if (more(monitor))
         zmq_recv(monitor, address, sizeof(address), 0);
-    return event[0] | event[1] << 8;
+    memcpy(value, told.value, sizeof(*value));
+    return told.event;
 }
 
 static int probe_wait(struct bus *bus, void *monitor, struct casebus_error *err)
 {
     uint64_t until = clock_monotonic_ns() + PROOF_NS;
+    uint32_t value;
     while (clock_monotonic_ns() < until) {
         zmq_pollitem_t items[] = {{bus->zap, 0, ZMQ_POLLIN, 0}, {monitor, 0, ZMQ_POLLIN, 0}};
         zmq_poll(items, 2, 100);
         if (items[0].revents)
             admission_answer(bus);
-        int event = items[1].revents ? monitor_event(monitor) : 0;
+        int event = items[1].revents ? monitor_event(monitor, &value) : 0;
         if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
             return 0;
         if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)

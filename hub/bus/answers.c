@@ -38,7 +38,7 @@ static void send_welcome(struct bus *bus, struct session *session, const struct 
     welcome.max_batch_events = BATCH_MAX_EVENTS;
     welcome.max_batch_bytes = BATCH_MAX_BYTES;
     welcome.window_bytes = PEER_WINDOW_BYTES;
-    welcome.ping_interval_ms = PING_INTERVAL_MS;
+    welcome.ping_interval_ms = (uint32_t)(bus->silence_ns / PINGS_IN_SILENCE / 1000000);
     welcome.secured_up_to_size = atomic_load_explicit(&bus->secured, memory_order_relaxed);
     welcome.n_stream = job->n_streams;
     welcome.stream = list;

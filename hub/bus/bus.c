@@ -181,9 +181,13 @@ static bool receive(struct bus *bus)
         receive_rest(bus);
         whole = false;
     }
+    int fd = zmq_msg_get(&payload, ZMQ_SRCFD);
     const char *node = whole ? zmq_msg_gets(&payload, "User-Id") : NULL;
-    if (node && *node && anonymous(routing_id, size))
+    if (!anonymous(routing_id, size))
+        connection_cut(bus, fd, CUT_NAMED);
+    else if (node && *node)
         session_on_frame(bus, routing_id, node, &payload);
+    connection_heard(bus, fd, anonymous(routing_id, size) ? session_find(bus, routing_id) : NULL);
     zmq_msg_close(&payload);
     return true;
 }
@@ -241,6 +245,7 @@ static bool stopping(struct bus *bus)
 static void housekeeping(struct bus *bus, uint64_t *last_ns)
 {
     uint64_t now = clock_monotonic_ns();
+    connections_look(bus, now);
     if (now - bus->views_renewed_ns > VIEW_RENEW_NS)
         renew_views(bus);
     if (now - *last_ns < POLL_MS * 1000000ull)
@@ -270,7 +275,7 @@ static int poll_ms(const struct bus *bus)
 {
     if (delivery_waiting(bus))
         return 0;
-    return bus->n_slots ? POLL_MS : IDLE_MS;
+    return bus->connections.n_open ? CONNECTIONS_LOOK_MS : IDLE_MS;
 }
 
 static void *bus_main(void *self)
@@ -281,9 +286,13 @@ static void *bus_main(void *self)
     renew_views(bus);
     on_wake(bus); /* a hub that is behind must know it before its first answer */
     while (!stopping(bus)) {
-        zmq_pollitem_t items[] = {
-            {bus->router, 0, ZMQ_POLLIN, 0}, {bus->zap, 0, ZMQ_POLLIN, 0}, {NULL, bus->wake, ZMQ_POLLIN, 0}};
-        zmq_poll(items, 3, poll_ms(bus));
+        zmq_pollitem_t items[] = {{bus->router, 0, ZMQ_POLLIN, 0},
+                                  {bus->zap, 0, ZMQ_POLLIN, 0},
+                                  {NULL, bus->wake, ZMQ_POLLIN, 0},
+                                  {bus->monitor, 0, ZMQ_POLLIN, 0}};
+        zmq_poll(items, 4, poll_ms(bus));
+        if (items[3].revents)
+            connections_on_monitor(bus);
         if (items[1].revents)
             admission_answer(bus);
         for (int i = 0; items[0].revents && i < FRAMES_A_ROUND && receive(bus); i++)
@@ -344,6 +353,8 @@ static int router_open(struct bus *bus, struct casebus_error *err)
         zmq_setsockopt(bus->router, ZMQ_ZAP_DOMAIN, "casebus", 7) ||
         zmq_setsockopt(bus->router, ZMQ_CURVE_SECRETKEY, bus->options.curve_secret, 41))
         return error_set(err, CASEBUS_INTERNAL, "ROUTER: %s", zmq_strerror(zmq_errno()));
+    if (connections_open(bus, err))
+        return -1;
     if (zmq_bind(bus->router, bus->options.listen)) {
         error_set(err, CASEBUS_NETWORK, _("cannot listen on %s: %s"), bus->options.listen,
                   zmq_strerror(zmq_errno()));
@@ -402,6 +413,8 @@ struct bus *bus_free(struct bus *bus)
 {
     if (!bus)
         return NULL;
+    connections_close(bus);
+    admission_close(bus);
     if (bus->router)
         zmq_close(bus->router);
     if (bus->zap)

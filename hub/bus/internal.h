@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <locale.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <zmq.h>
 
@@ -17,8 +18,8 @@
 #define SESSIONS_PER_NODE   8
 #define PEER_WINDOW_BYTES   (256 * 1024) /* of batches under way; told in Welcome */
 #define PEER_FRAMES_MAX     128          /* frames of one node under way */
-#define PING_INTERVAL_MS    5000
-#define SILENCE_NS          (4ull * PING_INTERVAL_MS * 1000000)
+#define SILENCE_NS          20000000000ull
+#define PINGS_IN_SILENCE    4 /* that a node is asked for */
 #define DELIVER_FRAME_BYTES (120 * 1024)
 #define DELIVER_WINDOW_MAX  (2u * 1024 * 1024)
 /* Sent and not credited, per receiver. With what else a well-behaved node has not read yet, below ROUTER_HWM:
@@ -60,6 +61,35 @@ struct peer {
     struct peer *next;
 };
 
+#define CONNECTIONS_LOOK_MS 50
+#define CROWDS              256 /* groups of addresses; more of them than a hash tells apart share one */
+
+enum cut_reason { CUT_IDLE, CUT_UNFINISHED, CUT_CROWD, CUT_NAMED, CUT_REASONS };
+
+/* A connection, with a session or without. */
+struct connection {
+    bool open, cut;      /* cut: shut down, not yet closed by libzmq */
+    bool known;          /* it has a session */
+    bool moved;          /* a message came to its end since the last look */
+    bool measured;       /* fed_bytes is what had come when it was first seen not to move */
+    uint8_t crowd;       /* its group of addresses */
+    uint64_t session;    /* number of its newest one; 0: it never had one */
+    uint64_t welcome_ns; /* when it was accepted, or last seen with a session */
+    uint64_t fed_bytes;
+    struct sockaddr_in6 address;
+};
+
+struct connections {
+    struct connection *at; /* by descriptor */
+    size_t n;
+    bool over_tcp;
+    unsigned n_open, most;
+    unsigned strangers[CROWDS]; /* open ones without a session */
+    uint32_t salt;
+    uint64_t idle_ns, looked_ns, told_ns;
+    uint64_t n_cut[CUT_REASONS]; /* since that was last logged */
+};
+
 struct session {
     uint8_t routing_id[ROUTING_ID_SIZE];
     uint64_t number; /* modulo SESSIONS_MAX its slot; never reused: jobs name their session by it */
@@ -87,13 +117,20 @@ struct hash_window {
     size_t n, capacity;
 };
 
+/* A node that comes through the door; kept, so that it cannot begin anew by going. */
+struct visitor {
+    char node[NODE_NAME_MAX];
+    uint64_t due_ns, told_ns;
+    struct visitor *next;
+};
+
 struct bus {
     struct bus_options options;
     char origin[KEY_NAME_MAX];
     char endpoint[256];
     struct pipeline *pipeline;
     struct note_verifier verifier;
-    void *context, *router, *zap;
+    void *context, *router, *zap, *monitor;
     int wake; /* eventfd */
     pthread_t thread;
     bool running;
@@ -109,6 +146,8 @@ struct bus {
     size_t n_slots;
     uint64_t last_session;
     struct peer *first_peer;
+    struct connections connections;
+    struct visitor *first_visitor;
     uint64_t silence_ns;
     locale_t english, chinese;
     atomic_uint_fast64_t n_deliveries, n_confirms; /* since the start */
@@ -148,6 +187,19 @@ int admission_open(struct bus *bus, struct casebus_error *err);
 void admission_answer(struct bus *bus);
 /* A peer with a random key must not get in. */
 int admission_prove(struct bus *bus, const char *endpoint, const char *server_key, struct casebus_error *err);
+void admission_close(struct bus *bus);
+/* The event that a monitor tells next, or 0. */
+int monitor_event(void *monitor, uint32_t *value);
+
+/* connections.c */
+int connections_open(struct bus *bus, struct casebus_error *err); /* the router is made and not yet bound */
+void connections_close(struct bus *bus);
+void connections_on_monitor(struct bus *bus);
+/* Now and then, shuts down those that cost without being of use. */
+void connections_look(struct bus *bus, uint64_t now_ns);
+/* A message came to its end on this one; @session: that it has by now, or NULL. */
+void connection_heard(struct bus *bus, int fd, const struct session *session);
+void connection_cut(struct bus *bus, int fd, enum cut_reason reason);
 
 /* sessions.c */
 struct session *session_find(struct bus *bus, const void *routing_id);
