@@ -77,12 +77,12 @@ def wait_until(what, condition, timeout=None):
 class Process:
     """A program that runs; what it says goes to a file that all its runs share."""
 
-    def __init__(self, log, argv, environment=None, before=None, stdin=subprocess.DEVNULL):
+    def __init__(self, log, argv, environment=None, before=None, stdin=subprocess.DEVNULL, stdout=None):
         self.log_path = pathlib.Path(log)
         self.argv = [str(word) for word in argv]
         with open(self.log_path, "ab") as out:
             self.from_here = out.tell()
-            self.popen = subprocess.Popen(self.argv, stdin=stdin, stdout=out, stderr=out,
+            self.popen = subprocess.Popen(self.argv, stdin=stdin, stdout=stdout or out, stderr=out,
                                           env={**ENVIRONMENT, **(environment or {})}, preexec_fn=before)
 
     @property
