@@ -6,6 +6,7 @@
 #include "hub/hub.h"
 #include "hub/progress.h"
 #include "hub/stores.h"
+#include "hub/witness/notary.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/secret_file.h"
@@ -314,6 +315,26 @@ static int restore(const struct hub_restore *wanted, struct log *log, struct res
     return r ? -1 : 0;
 }
 
+/* A witness that has forgotten what it cosigned would sign a fork. Under the next generation it has another
+ * name, which nobody believes yet; under the same one it must have another key. */
+static int witness_forget(const struct hub_restore *wanted, struct casebus_error *err)
+{
+    char key[PATH_MAX], before[PATH_MAX];
+    struct casebus_error ignored;
+    size_t n = 0;
+    if (path_join(key, sizeof(key), wanted->dir, "keys/witness.key") ||
+        path_join(before, sizeof(before), wanted->dir, "keys/witness.key.before"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), wanted->dir);
+    if (notary_logs_check(wanted->dir, &n, &ignored) == 0 && n == 0)
+        return 0;
+    if (wanted->same_generation && rename(key, before) && errno != ENOENT)
+        return error_set_errno(err, errno, _("cannot rename '%s'"), key);
+    printf(_("This hub witnesses other logs, and has forgotten what it cosigned: it is another witness from "
+             "now on. Give the "
+             "line 'as a witness' of casebus witness show to those whose logs it witnesses.\n"));
+    return 0;
+}
+
 int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebus_error *err)
 {
     struct restore_result result = {.shown = 0};
@@ -325,5 +346,5 @@ int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebu
         return -1;
     }
     restore_tell(wanted, &result);
-    return 0;
+    return witness_forget(wanted, err);
 }

@@ -127,7 +127,8 @@ static void look_keys(struct doctor *doctor)
         doctor_say(doctor, VERDICT_NOTE, "keys",
                    _("a rotate-kek was cut short; the next start of the hub settles it"));
     else
-        doctor_say(doctor, VERDICT_FINE, "keys", _("all there and readable"));
+        doctor_say(doctor, VERDICT_FINE, "keys", _("all there and readable; the log's key is %s"),
+                   doctor->keys.log_vkey);
 }
 
 static void look_disk(struct doctor *doctor)
@@ -173,6 +174,7 @@ int hub_doctor(const char *dir, bool full, struct casebus_error *err)
     look_rights(&doctor);
     look_lock(&doctor);
     look_keys(&doctor);
+    doctor_files(&doctor);
     doctor_ledger(&doctor);
     doctor_state(&doctor);
     doctor_vault(&doctor);

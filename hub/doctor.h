@@ -28,6 +28,9 @@ void doctor_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line that needs somebody, in the words of @err. */
 void doctor_error(struct doctor *doctor, const char *what, const struct casebus_error *err);
 
+/* doctor_files.c */
+void doctor_files(struct doctor *doctor);
+
 /* doctor_stores.c; in this order */
 void doctor_ledger(struct doctor *doctor);
 void doctor_state(struct doctor *doctor);

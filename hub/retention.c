@@ -16,25 +16,36 @@ static const char *text_of(struct fy_node *map, const char *name)
     return node ? fy_node_get_scalar0(node) : NULL;
 }
 
-static int rule_wrong(const char *path, size_t index, const char *what, struct casebus_error *err)
+/* Where a rule begins: at its first name. */
+static int line_of(struct fy_node *rule)
 {
-    return error_set(err, CASEBUS_CONFIG, _("'%s': rule %zu: %s"), path, index + 1, what);
+    void *iterator = NULL;
+    struct fy_node_pair *pair = fy_node_is_mapping(rule) ? fy_node_mapping_iterate(rule, &iterator) : NULL;
+    struct fy_node *first = pair ? fy_node_pair_key(pair) : rule;
+    struct fy_token *token = fy_node_is_scalar(first) ? fy_node_get_scalar_token(first) : NULL;
+    const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
+    return mark ? mark->line + 1 : 0;
 }
 
-static int rule_read(const char *path, size_t index, struct fy_node *node, struct erasure_rule *rule,
+static int rule_wrong(const char *path, struct fy_node *rule, const char *what, struct casebus_error *err)
+{
+    return error_set(err, CASEBUS_CONFIG, _("'%s' line %d: %s"), path, line_of(rule), what);
+}
+
+static int rule_read(const char *path, struct fy_node *node, struct erasure_rule *rule,
                      struct casebus_error *err)
 {
     if (!fy_node_is_mapping(node))
-        return rule_wrong(path, index, _("expected item and days"), err);
+        return rule_wrong(path, node, _("expected item and days"), err);
     const char *item = text_of(node, "item"), *days = text_of(node, "days"), *basis = text_of(node, "basis");
     if (!item || !*item || strlen(item) >= sizeof rule->item)
-        return rule_wrong(path, index, _("item is missing or too long; \"*\" is every one"), err);
+        return rule_wrong(path, node, _("item is missing or too long; \"*\" is every one"), err);
     size_t size = days ? strlen(days) : 0;
     if (size == 0 || size > 6 || strspn(days, "0123456789") != size || strtoul(days, NULL, 10) == 0)
-        return rule_wrong(path, index, _("days is no number of days"), err);
+        return rule_wrong(path, node, _("days is no number of days"), err);
     rule->days = (uint32_t)strtoul(days, NULL, 10);
     if (rule->days < RETENTION_DAYS_LEAST && (!basis || !*basis))
-        return rule_wrong(path, index, _("fewer than three years need a basis: name what allows it"), err);
+        return rule_wrong(path, node, _("fewer than three years need a basis: name what allows it"), err);
     snprintf(rule->item, sizeof rule->item, "%s", strcmp(item, "*") == 0 ? "" : item);
     return 0;
 }
@@ -50,11 +61,20 @@ static int rules_read(const char *path, struct fy_node *root, struct erasure_rul
     while ((node = fy_node_sequence_iterate(root, &iterator))) {
         if (*n == max)
             return error_set(err, CASEBUS_CONFIG, _("'%s' has more than %zu rules"), path, max);
-        if (rule_read(path, *n, node, &rules[*n], err))
+        if (rule_read(path, node, &rules[*n], err))
             return -1;
         ++*n;
     }
     return *n > 0 ? 0 : error_set(err, CASEBUS_CONFIG, _("'%s' is no list of rules"), path);
+}
+
+static int syntax_wrong(const char *path, struct fy_diag *diag, struct casebus_error *err)
+{
+    void *iterator = NULL;
+    struct fy_diag_error *first = fy_diag_errors_iterate(diag, &iterator);
+    if (!first)
+        return error_set(err, CASEBUS_CONFIG, _("'%s' cannot be read as YAML"), path);
+    return error_set(err, CASEBUS_CONFIG, _("'%s' line %d: %s"), path, first->line, first->msg);
 }
 
 int retention_read(const char *dir, struct erasure_rule *rules, size_t *n, size_t max,
@@ -67,11 +87,18 @@ int retention_read(const char *dir, struct erasure_rule *rules, size_t *n, size_
         error_set(err, CASEBUS_NOT_FOUND, _("there are no rules of retention: '%s' cannot be read"), path);
         return error_hint(err, _("see docs/erasure.md for what stands in it"));
     }
-    struct fy_parse_cfg quiet = {.flags = FYPCF_QUIET};
-    struct fy_document *document = fy_document_build_from_file(&quiet, path);
-    if (!document)
-        return error_set(err, CASEBUS_CONFIG, _("'%s' cannot be read as YAML"), path);
-    int r = rules_read(path, fy_document_root(document), rules, n, max, err);
+    struct fy_diag_cfg diag_config;
+    fy_diag_cfg_default(&diag_config);
+    diag_config.fp = NULL;
+    struct fy_diag *diag = fy_diag_create(&diag_config);
+    if (!diag)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to read '%s'"), path);
+    fy_diag_set_collect_errors(diag, true);
+    struct fy_parse_cfg config = {.flags = FYPCF_QUIET, .diag = diag};
+    struct fy_document *document = fy_document_build_from_file(&config, path);
+    int r = document ? rules_read(path, fy_document_root(document), rules, n, max, err)
+                     : syntax_wrong(path, diag, err);
     fy_document_destroy(document);
+    fy_diag_destroy(diag);
     return r;
 }

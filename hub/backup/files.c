@@ -1,4 +1,6 @@
-/* Settings and public keys: every small file in the hub's directory, and what in keys/ is not secret. */
+/* Settings and public keys: every small file in the hub's directory, and what in keys/ is not secret. And
+ * what is evidence for ever: time stamps of this ledger, and proofs against the logs that this hub witnesses.
+ * What it has cosigned last (witness/seen) is not: an older copy of that would let it sign a fork. */
 #include "proto/base/files.h"
 #include "hub/backup/backup.h"
 #include "proto/base/texts.h"
@@ -8,10 +10,12 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define SETTINGS_MAX (1024 * 1024)
 
 static const char public_end[] = ".pem"; /* in keys/; what is secret ends in .key */
+static const char *const evidence[] = {"witness/evidence", "witness/timestamps"};
 
 static bool of_this_run_only(const char *name)
 {
@@ -28,8 +32,14 @@ static int file_copy(const char *from, const char *to, struct casebus_error *err
     return r;
 }
 
+static bool copied_before(const char *copy, const struct stat *source)
+{
+    struct stat status;
+    return stat(copy, &status) == 0 && status.st_size == source->st_size;
+}
+
 /* Copies the ordinary files of a folder but for @except; with @end only those whose names end so. */
-static int folder_copy(const char *from, const char *to, const char *end, const char *except,
+static int folder_copy(const char *from, const char *to, const char *end, const char *except, bool only_new,
                        struct casebus_error *err)
 {
     DIR *folder = opendir(from);
@@ -46,11 +56,21 @@ static int folder_copy(const char *from, const char *to, const char *end, const 
         if (path_join(source, sizeof(source), from, entry->d_name) ||
             path_join(copy, sizeof(copy), to, entry->d_name))
             r = error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), to);
-        else if (lstat(source, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= SETTINGS_MAX)
+        else if (lstat(source, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= SETTINGS_MAX &&
+                 !(only_new && copied_before(copy, &status)))
             r = file_copy(source, copy, err);
     }
     closedir(folder);
     return r;
+}
+
+/* Its files never change once they are written. */
+static int evidence_copy(const char *from, const char *to, const char *name, struct casebus_error *err)
+{
+    char source[PATH_MAX], target[PATH_MAX];
+    if (path_join(source, sizeof(source), from, name) || path_join(target, sizeof(target), to, name))
+        return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), to);
+    return access(source, F_OK) ? 0 : folder_copy(source, target, NULL, NULL, true, err);
 }
 
 static int pair_copy(const char *from, const char *to, const char *except, struct casebus_error *err)
@@ -59,9 +79,13 @@ static int pair_copy(const char *from, const char *to, const char *except, struc
     if (path_join(from_keys, sizeof(from_keys), from, "keys") ||
         path_join(to_keys, sizeof(to_keys), to, "keys"))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), to);
-    return folder_copy(from, to, NULL, except, err) || folder_copy(from_keys, to_keys, public_end, NULL, err)
-               ? -1
-               : 0;
+    if (folder_copy(from, to, NULL, except, false, err) ||
+        folder_copy(from_keys, to_keys, public_end, NULL, false, err))
+        return -1;
+    for (size_t i = 0; i < sizeof(evidence) / sizeof(evidence[0]); i++)
+        if (evidence_copy(from, to, evidence[i], err))
+            return -1;
+    return 0;
 }
 
 int files_copy(const char *dir, const char *dest, struct casebus_error *err)

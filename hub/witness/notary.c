@@ -423,6 +423,18 @@ static int paths_make(struct notary *notary, struct casebus_error *err)
     return dir_make(notary->seen_dir, err) || dir_make(notary->evidence_dir, err) ? -1 : 0;
 }
 
+int notary_logs_check(const char *dir, size_t *n, struct casebus_error *err)
+{
+    struct notary notary = {.known = NULL};
+
+    if (path_join(notary.logs_path, PATH_MAX, dir, "witness.logs"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
+    int r = logs_renew(&notary, err);
+    *n = notary.n_known;
+    known_free(notary.known, notary.n_known);
+    return r;
+}
+
 int notary_open(struct notary **notaryp, const struct notary_options *options, struct casebus_error *err)
 {
     struct notary *notary = calloc(1, sizeof *notary);

@@ -26,6 +26,8 @@ struct notary_options {
     const struct log *log;
 };
 
+/* Whether DIR/witness.logs can be used; *n: how many logs it names. Nothing is made. No file: none. */
+int notary_logs_check(const char *dir, size_t *n, struct casebus_error *err);
 /* Makes DIR/witness. A witness.logs with faults is told, each with its line. */
 int notary_open(struct notary **notaryp, const struct notary_options *options, struct casebus_error *err);
 struct notary *notary_close(struct notary *notary); /* NULL in, NULL out */

@@ -5,6 +5,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/certificate.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -85,21 +86,38 @@ static int sizes_list(const char *folder, uint64_t **sizesp, size_t *n, struct c
     return 0;
 }
 
+/* The log key under the name that @checkpoint has: after a restore, stamps of earlier generations are there
+ * too. */
+static int signer_find(struct note_verifier *signer, const struct note_verifier *log,
+                       const struct checkpoint *checkpoint, struct casebus_error *err)
+{
+    char vkey[VKEY_MAX];
+    const char *name = origin_valid(checkpoint->origin) && origin_valid(log->name) &&
+                               origin_follows(log->name, checkpoint->origin)
+                           ? checkpoint->origin
+                           : log->name;
+    if (note_vkey_format(vkey, sizeof vkey, name, &log->key) < 0)
+        return error_set(err, CASEBUS_KEY, _("the hub's log key cannot stand under the name '%s'"), name);
+    return note_verifier_init(signer, vkey, err);
+}
+
 static int stamp_check(struct stamp *stamp, const char *ca_path, const struct note_verifier *log,
                        struct casebus_error *err)
 {
     struct buffer note, token;
     struct checkpoint checkpoint;
+    struct note_verifier signer = {.verifier = NULL};
     int r = file_read(stamp->note_path, NOTE_MAX, &note, err);
     int s = file_read(stamp->token_path, TIMESTAMP_MAX, &token, r ? NULL : err);
     struct bytes bytes = bytes_of(note.data, note.size);
 
     if (r == 0)
         r = s;
-    if (r == 0 && log)
-        r = checkpoint_check(&checkpoint, bytes, log, err);
-    else if (r == 0)
+    if (r == 0)
         r = checkpoint_parse(&checkpoint, bytes, err);
+    if (r == 0 && log)
+        r = signer_find(&signer, log, &checkpoint, err) || checkpoint_check(&checkpoint, bytes, &signer, err);
+    note_verifier_deinit(&signer);
     if (r == 0 && checkpoint.size != stamp->size)
         r = error_set(err, CASEBUS_DAMAGED, _("the note is of %" PRIu64 " entries"), checkpoint.size);
     if (r == 0)

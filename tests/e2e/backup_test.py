@@ -260,6 +260,8 @@ class Restoring(Restores):
     def test_the_same_generation_needs_the_proof_that_nothing_is_missing(self):
         office = self.office("office")
         self.publish(office, 100)
+        witness = self.hub.ask("witness", "show")["vkey"]
+        harness.copy(self.hub.dir / "keys", self.keys)
         self.backup()
         harness.copy(office.dir, self.world.path / "then")
         self.publish(office, 110)
@@ -270,8 +272,28 @@ class Restoring(Restores):
         self.restore("--same-generation", "--checkpoint", office.dir / "checkpoint", expect=1)
         self.assertIn("cannot go on in the same generation", self.said)
         self.assertFalse((self.world.path / "restored").exists())
-        self.restore("--same-generation", "--checkpoint", self.world.path / "then" / "checkpoint").start()
+        new = self.restore("--same-generation", "--checkpoint", self.world.path / "then" / "checkpoint").start()
         self.assertIn("Nothing is missing", self.said)
+        self.assertNotIn("witnesses other logs", self.said)
+        self.assertEqual(new.ask("witness", "show")["vkey"], witness)
+
+    def test_a_witness_that_forgot_what_it_cosigned_is_another_one(self):
+        office = self.office("office")
+        self.publish(office, 20)
+        log, witness = self.hub.ask("status")["log_key"], self.hub.ask("witness", "show")["vkey"]
+        (self.hub.dir / "witness.logs").write_text(f"{log}\n")
+        seen, evidence = (self.hub.dir / "witness" / name for name in ("seen", "evidence"))
+        (seen / "somebody").write_text("seen\n")
+        (evidence / "fork").write_text("two notes\n")
+        harness.copy(self.hub.dir / "keys", self.keys)
+        self.backup()
+        self.hub.stop()
+        new = self.restore("--same-generation", "--checkpoint", office.dir / "checkpoint")
+        self.assertIn("it is another witness from now on", self.said)
+        self.assertEqual((new.dir / "witness" / "evidence" / "fork").read_text(), "two notes\n")
+        self.assertFalse((new.dir / "witness" / "seen").exists())
+        self.assertTrue((new.dir / "keys" / "witness.key.before").exists())
+        self.assertNotEqual(new.start().ask("witness", "show")["vkey"], witness)
 
     def test_wrong_keys_and_a_full_directory_are_named(self):
         self.publish(self.office("office"), 20)

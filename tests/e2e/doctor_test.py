@@ -75,6 +75,30 @@ class Doctor(unittest.TestCase):
         (self.dir / "keys" / "log.key").chmod(0o644)
         self.needs("keys", "log.key", "chmod 600")
 
+    def test_files_that_people_write(self):
+        """Each fault with its line, before the hub stands still over it at its next start."""
+        vkey = self.hub.ask("status")["log_key"]
+        self.assertIn(vkey, self.look().out)
+        for name, text, what, line in (
+                ("witness.policy", f"log {vkey}\nwitness city\nquorum none\n", "witnesses", "witness.policy:2:"),
+                ("witness.logs", f"# others\n{vkey}\nno key\n", "witnessed", "witness.logs:3:"),
+                ("retention.yaml", '- item: "*"\n  days: 3650\n- item: "32"\n  days: soon\n', "retention", "line 3:"),
+                ("retention.yaml", '- item: "*"\n  days: [3650\n', "retention", "retention.yaml' line "),
+                ("keys/auditors", "court " + "a" * 64 + "\nothers\n", "auditors", "line 2 ")):
+            path = self.dir / name
+            path.write_text(text)
+            path.chmod(0o600)
+            self.needs(what, line)
+            path.unlink()
+        (self.dir / "witness.policy").write_text(f"log other.example/exchange/1{vkey[vkey.index('+'):]}\nquorum none\n")
+        self.needs("witnesses")
+        (self.dir / "witness.policy").write_text(f"log {vkey}\nquorum none\n")
+        (self.dir / "witness.logs").write_text(f"{vkey}\n")
+        (self.dir / "retention.yaml").write_text('- item: "*"\n  days: 3650\n')
+        done = self.look()
+        self.assertEqual(done.code, 0, done.out)
+        self.assertIn("logs of others: 1", done.out)
+
     def test_c_a_directory_that_others_can_read(self):
         (self.dir / "keys").chmod(0o755)
         self.needs("rights", "keys")

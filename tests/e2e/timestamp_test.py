@@ -106,6 +106,21 @@ class Timestamps(unittest.TestCase):
         self.hub.stop().start()  # it is not due again for an hour
         self.assertEqual(self.hub.ask("witness", "show")["timestamps"]["size"], stamp["size"])
 
+    def test_stamps_of_an_earlier_generation_come_back_from_a_backup(self):
+        self.begin().hub.process.wait_for(" TIMESTAMPED ")
+        stamp, = self.stamps()
+        dest = self.world.path / "dest"
+        for _ in range(2):  # the second run has them already
+            self.assertEqual(self.world.run("casebus-hub", "backup", self.hub.dir, dest).code, 0)
+        self.hub.stop()
+        new = self.world.hub("restored")
+        done = self.world.run("casebus-hub", "restore", dest, new.dir, "--keys", self.hub.dir / "keys")
+        self.assertEqual(done.code, 0, done.said)
+        self.assertNotIn("witnesses other logs", done.out)
+        self.hub = new
+        again, = self.stamps()
+        self.assertEqual((again["size"], again["at_us"], again["holds"]), (stamp["size"], stamp["at_us"], True))
+
     def test_authority_that_is_away_is_a_dated_state(self):
         self.authority.away = True
         self.begin().hub.process.wait_for(" TIMESTAMP-SILENT ")
