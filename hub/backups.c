@@ -289,11 +289,13 @@ static void restore_tell(const struct hub_restore *wanted, const struct restore_
                shown, size, shown - 1);
     else
         printf(_("Nothing is missing of what was shown to those whose checkpoints were given.\n"));
-    if (strcmp(result->origin, result->manifest.origin) != 0)
+    if (strcmp(result->origin, result->manifest.origin) != 0) {
         printf(_("The hub goes on as %s. Nodes send again what it has lost, as far as they kept it; its log "
                  "says "
                  "for each node and stream from which number on (GENERATION-MET).\n"),
                result->origin);
+        printf(_("For witnesses it is another log. Give its key to them: %s\n"), result->log_key);
+    }
     printf(_(
         "Nodes that were enrolled after this backup was made are not known any more: enrol them again, each "
         "with its own directory (casebus node add NAME --out DIR ...); keys and outbox in it stay.\n"));

@@ -181,7 +181,13 @@ static int restore_all(struct restore *restore, struct arena *arena, struct case
         ledger_back(restore, err) || checkpoints_compare(restore, err) || vault_back(restore, err) ||
         files_restore(options->dest, options->dir, err))
         return -1;
-    return options->same_generation ? 0 : generation_open(restore, arena, err);
+    if (!options->same_generation && generation_open(restore, arena, err))
+        return -1;
+    if (note_vkey_format(restore->result->log_key, sizeof(restore->result->log_key), restore->result->origin,
+                         signing_key_public(options->log_key)) < 0)
+        return error_set(err, CASEBUS_KEY, _("the log's key cannot be written under the name '%s'"),
+                         restore->result->origin);
+    return 0;
 }
 
 int restore_run(const struct restore_options *options, struct restore_result *result,

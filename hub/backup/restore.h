@@ -25,6 +25,7 @@ struct restore_options {
 struct restore_result {
     struct manifest manifest;
     char origin[KEY_NAME_MAX]; /* that the hub goes on under */
+    char log_key[VKEY_MAX];    /* under that name */
     uint64_t shown;            /* entries that others have seen; 0: nobody's checkpoint was given */
     size_t others;             /* checkpoints that were given */
 };

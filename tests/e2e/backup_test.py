@@ -208,6 +208,7 @@ class Restoring(Restores):
         self.assertIn(f"Restored {size} entries", self.said)
         self.assertIn(f"{shown} were shown to others: entries {size} to {shown - 1} are missing", self.said)
         self.assertIn("goes on as e2e.example/exchange/2", self.said)
+        self.assertIn(new.ask("status")["log_key"], self.said)
         new.start()
         status = new.ask("status")
         self.assertEqual((status["origin"], status["ledger_size"]), ("e2e.example/exchange/2", size + 1))
