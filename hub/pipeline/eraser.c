@@ -75,13 +75,14 @@ int eraser_catch_up(struct pipeline *pipeline, struct casebus_error *err)
 /* Destroys what is ordered and not done. Returns how many orders that were, or -1. */
 static int destroy_and_say_done(struct pipeline *pipeline, struct casebus_error *err)
 {
-    uint64_t done[DONE_MAX];
+    uint64_t *done = NULL;
     if (eraser_catch_up(pipeline, err))
         return -1;
-    int n = destroy_pending(pipeline, done, DONE_MAX, err);
-    if (n > 0 && done_submit(pipeline, done, (size_t)n, err))
-        return -1;
-    return n;
+    int n = destroy_pending(pipeline, &done, err), r = 0;
+    for (int from = 0; from < n && !r; from += DONE_MAX)
+        r = done_submit(pipeline, done + from, n - from < DONE_MAX ? (size_t)(n - from) : DONE_MAX, err);
+    free(done);
+    return r ? -1 : n;
 }
 
 static void count_plan(struct eraser *eraser, const struct erasure_plan *plan)

@@ -119,8 +119,8 @@ int find_quarantined(struct pipeline *pipeline, const char *number, const struct
                      struct position_set *set, struct casebus_error *err);
 
 /* erasure_destroy.c: overwrites what the orders that are not done name, then the slots. @done gets their
- * positions (at most @max); returns how many, or -1. */
-int destroy_pending(struct pipeline *pipeline, uint64_t *done, size_t max, struct casebus_error *err);
+ * positions, to be freed; returns how many, or -1. */
+int destroy_pending(struct pipeline *pipeline, uint64_t **done, struct casebus_error *err);
 
 /* erasure_order.c: asks of the writer, which wait for its answer. */
 /* All plans that have something, in one group: after a crash, all of them are ordered or none is. */

@@ -126,6 +126,26 @@ static void test_more_content_than_a_leaf_holds_is_several_orders(void **state)
     assert_non_null(body_at(f, progress.ordered[0] - 1)->skeleton);
 }
 
+static void test_an_order_too_large_is_refused_and_the_hub_goes_on(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    enum { EVENTS = 500, BATCHES = 16 * ERASED_MAX / EVENTS + 1 };
+    for (unsigned i = 0; i < BATCHES; i++) {
+        struct test_batch *batch = fixture_batch(f, "big", EVENTS);
+        for (unsigned k = 0; k < EVENTS; k++)
+            snprintf(batch->events[k].record_id, sizeof batch->events[k].record_id, "big-%u",
+                     (i * EVENTS + k) % 1000);
+        for (unsigned k = 0; k < EVENTS; k++)
+            batch->events[k].header.revision = 1 + (i * EVENTS + k) / 1000;
+        assert_int_equal(fixture_ask(f, fixture_sign(f, batch), NULL)->answer, ANSWER_ACCEPTED);
+    }
+    const struct erasure_request request = case_request("big");
+    struct erasure_progress progress = erase(f, &request);
+    assert_int_equal(progress.stage, ERASURE_FAILED);
+    assert_int_equal(progress.err.code, CASEBUS_TOO_LARGE);
+    assert_int_equal(fixture_publish(f, "a", 1)->answer, ANSWER_ACCEPTED);
+}
+
 static void test_what_is_kept_lies_under_another_slot_as_does_what_comes(void **state)
 {
     struct pipeline_fixture *f = *state;
@@ -196,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_an_order_leaves_entries_and_no_key),
         T(test_more_content_than_a_leaf_holds_is_several_orders),
+        T(test_an_order_too_large_is_refused_and_the_hub_goes_on),
         T(test_what_is_kept_lies_under_another_slot_as_does_what_comes),
         T(test_a_state_made_again_is_the_same_after_an_erasure),
         T(test_what_is_not_there_cannot_be_destroyed),

@@ -331,28 +331,29 @@ static int slots_destroy(struct destroying *destroying)
 
 /* ---- the whole ---- */
 
-static int destroy(struct destroying *destroying, uint64_t *done, size_t max)
+static int destroy(struct destroying *destroying, uint64_t **donep)
 {
     struct pipeline *pipeline = destroying->pipeline;
     int r = state_view_walk(pipeline->eraser->state, TABLE_ERASURES, bytes_of("", 0), on_row, destroying,
                             destroying->err);
     if (r)
         return -1;
-    if (destroying->n_orders > max)
-        return error_set(destroying->err, CASEBUS_TOO_LARGE, _("too many orders to destroy content wait"));
     items_merge(destroying);
     if (bodies_find(destroying) || (destroying->n_positions && bodies_write(destroying)) ||
         slots_destroy(destroying))
         return -1;
+    uint64_t *done = *donep = malloc((destroying->n_orders + 1) * sizeof *done);
+    if (!done)
+        return error_set(destroying->err, CASEBUS_NO_MEMORY, _("no memory for an order to destroy content"));
     for (size_t i = 0; i < destroying->n_orders; i++)
         done[i] = destroying->orders[i].position;
     return (int)destroying->n_orders;
 }
 
-int destroy_pending(struct pipeline *pipeline, uint64_t *done, size_t max, struct casebus_error *err)
+int destroy_pending(struct pipeline *pipeline, uint64_t **donep, struct casebus_error *err)
 {
     struct destroying destroying = {.pipeline = pipeline, .err = err};
-    int n = destroy(&destroying, done, max);
+    int n = destroy(&destroying, donep);
     secret_clear(destroying.old_key, sizeof destroying.old_key);
     secret_clear(destroying.new_key, sizeof destroying.new_key);
     free(destroying.orders);

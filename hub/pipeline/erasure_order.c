@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#define ORDER_BYTES_MAX (JOURNAL_GROUP_MAX / 4) /* the group may hold batches, too */
+
 struct order {
     struct erasure_plan *plans;
     size_t n;
@@ -141,10 +143,36 @@ static int plan_write(struct pipeline *pipeline, struct group *group, const stru
     return 0;
 }
 
+/* Bytes that the plan's entries take at most. */
+static size_t plan_bytes(const struct order *order, const struct erasure_plan *plan)
+{
+    size_t n_entries = (plan->n_items + ERASED_MAX - 1) / ERASED_MAX;
+    size_t each = 512 + plan->n_slots * 10 + plan->n_receivers * (NODE_NAME_MAX + 16);
+    return n_entries * each + plan->n_items * 32 + (n_entries ? strlen(order->words) + 512 : 0);
+}
+
+/* Looked at before anything is written: a group that was begun cannot be taken back. */
+static bool order_fits(const struct order *order)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < order->n; i++) {
+        const struct erasure_plan *plan = &order->plans[i];
+        if (plan->n_items > ERASED_MAX * (sizeof plan->ordered / sizeof plan->ordered[0]))
+            return false;
+        size += plan_bytes(order, plan);
+    }
+    return size <= ORDER_BYTES_MAX;
+}
+
 static int order_write(struct pipeline *pipeline, struct group *group, struct asked *asked,
                        struct casebus_error *err)
 {
     struct order *order = asked->self;
+    if (!order_fits(order)) {
+        asked->result = error_set(&asked->err, CASEBUS_TOO_LARGE,
+                                  _("an order to destroy content names too many entries"));
+        return 0;
+    }
     for (size_t i = 0; i < order->n; i++) {
         int whole = order->plans[i].n_items ? plan_is_whole(pipeline, &order->plans[i], err) : 1;
         if (whole < 0)
