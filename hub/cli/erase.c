@@ -162,7 +162,7 @@ static json_t *request_json(const struct erase_command *command)
 static bool sure(const struct erase_command *command)
 {
     char answer[16] = "";
-    if (command->yes || command->dry_run || !isatty(STDIN_FILENO))
+    if (command->yes || command->dry_run)
         return true;
     fprintf(stderr, "%s",
             _("What is destroyed cannot be brought back, and every receiver is told to destroy it, "
@@ -256,6 +256,11 @@ int erase_main(struct cli *cli, int argc, char **argv)
         error_set(&err, CASEBUS_NOT_FOUND,
                   _("no materials are kept by this version: there is nothing to destroy"));
         return cli_fail(cli, &err);
+    }
+    if (!command.yes && !command.dry_run && !isatty(STDIN_FILENO)) {
+        fprintf(stderr, "%s",
+                _("casebus: nobody can be asked whether to go on: there is no terminal; say --yes\n"));
+        return CLI_USAGE;
     }
     int code = cli_connect(cli);
     return code ? code : erase(cli, &command);

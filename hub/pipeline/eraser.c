@@ -5,11 +5,14 @@
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define VIEWS_NS    1000000000ull
 #define ORDER_TRIES 20
 #define DONE_MAX    ERASED_MAX
+#define RETRY_MAX_S 60
 
 /* ---- for the others ---- */
 
@@ -88,7 +91,7 @@ static int destroy_and_say_done(struct pipeline *pipeline, struct casebus_error 
 static void count_plan(struct eraser *eraser, const struct erasure_plan *plan)
 {
     struct erasure_progress *now = &eraser->now;
-    now->n_cases += !plan->quarantine && plan->n_items > 0;
+    now->n_cases += !plan->quarantine && plan->n_items > 0 && !plan->more;
     now->n_entries += plan->n_items;
     now->n_receivers += plan->n_receivers;
     for (size_t i = 0; i < plan->n_ordered; i++, now->n_ordered++)
@@ -161,7 +164,7 @@ static int plans_init(struct pipeline *pipeline, const struct position_set *quar
 
 /* The case may gain entries between the look and the order; then it is looked at again. @case_id may be NULL.
  */
-static int plans_carry_out(struct pipeline *pipeline, struct plans *plans, const uint8_t *case_id,
+static int round_carry_out(struct pipeline *pipeline, struct plans *plans, size_t n, const uint8_t *case_id,
                            const struct erasure_request *request, const struct person *person,
                            struct casebus_error *err)
 {
@@ -169,10 +172,25 @@ static int plans_carry_out(struct pipeline *pipeline, struct plans *plans, const
     for (unsigned tries = 0; tries < ORDER_TRIES; tries++) {
         if (case_id && plan_case(pipeline, case_id, request->part_kinds, person, &plans->list[0], err))
             return -1;
-        r = carry_out(pipeline, plans->list, plans->n, request, err);
+        r = carry_out(pipeline, plans->list, n, request, err);
         if (!r || err->code != CASEBUS_BUSY)
             break;
     }
+    return r;
+}
+
+/* A case with more statements than one order names goes in rounds; what was refused of it, in the first. */
+static int plans_carry_out(struct pipeline *pipeline, struct plans *plans, const uint8_t *case_id,
+                           const struct erasure_request *request, const struct person *person,
+                           struct casebus_error *err)
+{
+    size_t n = plans->n;
+    int r;
+    plans->list[0].whole = request->dry_run;
+    do {
+        r = round_carry_out(pipeline, plans, n, case_id, request, person, err);
+        n = 1;
+    } while (!r && plans->list[0].more);
     return r;
 }
 
@@ -302,9 +320,11 @@ static void take_request(struct pipeline *pipeline, struct erasure_request *requ
     eraser_show(pipeline);
     int r = request_run(pipeline, request, &eraser->now.err);
     eraser->now.stage = r ? ERASURE_FAILED : ERASURE_DONE;
-    if (r && eraser->now.err.code != CASEBUS_NOT_FOUND && eraser->now.err.code != CASEBUS_CLOSED)
+    if (r && eraser->now.err.code != CASEBUS_NOT_FOUND && eraser->now.err.code != CASEBUS_CLOSED) {
         log_error(pipeline->options.log, "ERASURE-FAILED", "%s", eraser->now.err.text);
-    else if (!r && !request->dry_run)
+        eraser->retry_s = 1;
+    }
+    if (!r && !request->dry_run)
         log_notice(pipeline->options.log, "ERASED",
                    _("content of %llu entries was destroyed; %llu receivers are told"),
                    (unsigned long long)eraser->now.n_entries, (unsigned long long)eraser->now.n_receivers);
@@ -315,17 +335,33 @@ static void take_request(struct pipeline *pipeline, struct erasure_request *requ
 
 /* ---- the thread ---- */
 
-/* What was ordered before the hub went down. */
+/* What was ordered before the hub went down, or before something failed. */
 static void go_on(struct pipeline *pipeline)
 {
+    struct eraser *eraser = pipeline->eraser;
     struct casebus_error err = {.code = CASEBUS_OK};
     int n = destroy_and_say_done(pipeline, &err);
+    unsigned next_s = eraser->retry_s ? 2 * eraser->retry_s : 1;
+    eraser->retry_s = n >= 0 ? 0 : next_s < RETRY_MAX_S ? next_s : RETRY_MAX_S;
     if (n > 0)
         log_notice(pipeline->options.log, "ERASURE-RESUMED",
-                   _("%d orders to destroy content, which were not carried out when the hub went down, are"),
-                   n);
+                   _("%d orders to destroy content, which had not been carried out, are"), n);
     else if (n < 0 && err.code != CASEBUS_CLOSED)
         log_error(pipeline->options.log, "ERASURE-FAILED", "%s", err.text);
+}
+
+/* Waits for a request, or until it is time to try again. With the lock held. */
+static void wait_for_work(struct pipeline *pipeline)
+{
+    struct eraser *eraser = pipeline->eraser;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += eraser->retry_s;
+    while (eraser->first == eraser->last && !eraser->stop && !pipeline->failed)
+        if (!eraser->retry_s)
+            pthread_cond_wait(&eraser->posted, &pipeline->lock);
+        else if (pthread_cond_timedwait(&eraser->posted, &pipeline->lock, &until) == ETIMEDOUT)
+            return;
 }
 
 void *eraser_main(void *self)
@@ -337,12 +373,11 @@ void *eraser_main(void *self)
     for (;;) {
         eraser_rest(pipeline);
         pthread_mutex_lock(&pipeline->lock);
-        while (eraser->first == eraser->last && !eraser->stop && !pipeline->failed)
-            pthread_cond_wait(&eraser->posted, &pipeline->lock);
+        wait_for_work(pipeline);
         bool ends = eraser->stop || pipeline->failed;
         struct erasure_request *request = NULL;
         uint64_t ticket = eraser->first + 1;
-        if (!ends) {
+        if (!ends && eraser->first != eraser->last) {
             request = eraser->requests[ticket % ERASURE_TICKETS];
             eraser->requests[ticket % ERASURE_TICKETS] = NULL;
             eraser->first = ticket;
@@ -350,7 +385,10 @@ void *eraser_main(void *self)
         pthread_mutex_unlock(&pipeline->lock);
         if (ends)
             return NULL;
-        take_request(pipeline, request, ticket);
+        if (request)
+            take_request(pipeline, request, ticket);
+        else
+            go_on(pipeline);
     }
 }
 
@@ -359,7 +397,11 @@ int eraser_init(struct pipeline *pipeline, struct casebus_error *err)
     struct eraser *eraser = pipeline->eraser = calloc(1, sizeof *eraser);
     if (!eraser)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the pipeline"));
-    pthread_cond_init(&eraser->posted, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&eraser->posted, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     arena_init(&eraser->arena, 64 * 1024, 16 * 1024 * 1024);
     eraser->crypter = crypter_new(pipeline->options.suite);
     if (!eraser->crypter)

@@ -7,6 +7,8 @@
 #include "proto/codec/event.h"
 
 #define ERASER_SLOTS_MAX 64 /* that the bodies of one case lie under */
+#define PLAN_ORDERS_MAX  16 /* entries that order one plan */
+#define PLAN_ITEMS_MAX   ((size_t)PLAN_ORDERS_MAX * ERASED_MAX)
 
 /* What one entry loses. */
 struct erased_item {
@@ -20,6 +22,8 @@ struct erasure_plan {
     uint8_t case_id[CASE_ID_SIZE];
     bool quarantine;
     bool keeps;                /* something of the case stays readable */
+    bool whole;                /* all that is asked for, however much: only to be counted */
+    bool more;                 /* there was no room for all of it: the rest takes another round */
     struct erased_item *items; /* in the order of positions */
     size_t n_items, capacity;
     char receivers[RECEIVERS_MAX][NODE_NAME_MAX]; /* who received any of it */
@@ -28,14 +32,14 @@ struct erasure_plan {
     size_t n_slots;
     uint64_t scanned; /* entries that were looked at */
     /* the writer's answer */
-    uint64_t ordered[16];
+    uint64_t ordered[PLAN_ORDERS_MAX];
     size_t n_ordered;
 };
 
 struct eraser {
     pthread_t thread;
     bool started, stop;
-    pthread_cond_t posted;
+    pthread_cond_t posted;                             /* waits by the monotonic clock */
     struct erasure_request *requests[ERASURE_TICKETS]; /* ring of those that wait */
     uint64_t first, last;                              /* tickets: waiting are (first, last] */
     struct erasure_progress tickets[ERASURE_TICKETS];  /* ticket t is at t % ERASURE_TICKETS */
@@ -49,6 +53,7 @@ struct eraser {
     uint64_t slot; /* whose key is at hand; 0: none */
     uint8_t slot_key[KEY_SIZE];
     struct erasure_progress now;
+    unsigned retry_s; /* something ordered may not be done: tried again after so long; 0: it is done */
 };
 
 /* eraser.c */
@@ -123,7 +128,8 @@ int find_quarantined(struct pipeline *pipeline, const char *number, const struct
 int destroy_pending(struct pipeline *pipeline, uint64_t **done, struct casebus_error *err);
 
 /* erasure_order.c: asks of the writer, which wait for its answer. */
-/* All plans that have something, in one group: after a crash, all of them are ordered or none is. */
+/* All plans that have something, in one group: after a crash, all of them are ordered or none is. Only when
+ * that would be too much for a group they are ordered in several, in their order. */
 int order_submit(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
                  Casebus__V1__ErasureReason reason, const char *words, struct casebus_error *err);
 int done_submit(struct pipeline *pipeline, const uint64_t *ordered, size_t n, struct casebus_error *err);

@@ -1,4 +1,5 @@
 /* What an order to destroy does to ledger, vault and state, in one process. */
+#include "hub/pipeline/eraser.h"
 #include "hub/pipeline/pipeline_fixture.h"
 
 #include "proto/codec/entry.h"
@@ -126,24 +127,131 @@ static void test_more_content_than_a_leaf_holds_is_several_orders(void **state)
     assert_non_null(body_at(f, progress.ordered[0] - 1)->skeleton);
 }
 
-static void test_an_order_too_large_is_refused_and_the_hub_goes_on(void **state)
+static void test_a_case_with_more_statements_than_an_order_names_goes_in_rounds(void **state)
 {
     struct pipeline_fixture *f = *state;
-    enum { EVENTS = 500, BATCHES = 16 * ERASED_MAX / EVENTS + 1 };
+    enum { EVENTS = 250, RECORDS = 1000, BATCHES = PLAN_ITEMS_MAX / EVENTS + 1 };
+    uint64_t last = 0;
     for (unsigned i = 0; i < BATCHES; i++) {
         struct test_batch *batch = fixture_batch(f, "big", EVENTS);
-        for (unsigned k = 0; k < EVENTS; k++)
+        for (unsigned k = 0; k < EVENTS; k++) {
             snprintf(batch->events[k].record_id, sizeof batch->events[k].record_id, "big-%u",
-                     (i * EVENTS + k) % 1000);
-        for (unsigned k = 0; k < EVENTS; k++)
-            batch->events[k].header.revision = 1 + (i * EVENTS + k) / 1000;
-        assert_int_equal(fixture_ask(f, fixture_sign(f, batch), NULL)->answer, ANSWER_ACCEPTED);
+                     (i * EVENTS + k) % RECORDS);
+            batch->events[k].header.revision = 1 + (i * EVENTS + k) / RECORDS;
+        }
+        const struct job *job = fixture_ask(f, fixture_sign(f, batch), NULL);
+        assert_int_equal(job->answer, ANSWER_ACCEPTED);
+        last = job->seal_position + EVENTS;
     }
-    const struct erasure_request request = case_request("big");
+    uint64_t slot = body_at(f, last)->slot;
+    struct erasure_request request = case_request("big");
+    request.dry_run = true;
+    assert_int_equal(erase(f, &request).n_entries, BATCHES * EVENTS);
+    request.dry_run = false;
     struct erasure_progress progress = erase(f, &request);
-    assert_int_equal(progress.stage, ERASURE_FAILED);
-    assert_int_equal(progress.err.code, CASEBUS_TOO_LARGE);
-    assert_int_equal(fixture_publish(f, "a", 1)->answer, ANSWER_ACCEPTED);
+    assert_int_equal(progress.stage, ERASURE_DONE);
+    assert_int_equal(progress.n_cases, 1);
+    assert_int_equal(progress.n_entries, BATCHES * EVENTS);
+    assert_int_equal(progress.n_ordered, PLAN_ORDERS_MAX + 1);
+    expect_key_gone(f, slot);
+    expect_key_gone(f, order_at(f, progress.ordered[0])->kept_slot);
+    assert_non_null(body_at(f, last)->skeleton);
+    assert_int_equal(erase(f, &request).err.code, CASEBUS_NOT_FOUND);
+}
+
+/* @n events of the case that are dated too late. Returns the position of the first one in quarantine. */
+static uint64_t publish_refused(struct pipeline_fixture *f, const char *label, size_t n)
+{
+    struct test_batch *batch = fixture_batch(f, label, n);
+    for (size_t i = 0; i < n; i++)
+        batch->events[i].header.occurred_at_us = INT64_MAX;
+    return fixture_ask(f, fixture_sign(f, batch), NULL)->seal_position + 1;
+}
+
+static void test_more_orders_than_an_entry_names_are_carried_out_at_once(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    enum { BATCHES = 5, EVENTS = ERASED_MAX / BATCHES + 1 };
+    uint64_t first = publish_refused(f, "many", EVENTS), last = 0;
+    for (unsigned i = 1; i < BATCHES; i++)
+        last = publish_refused(f, "many", EVENTS) + EVENTS - 1;
+    const struct erasure_request request = case_request("many");
+    struct erasure_progress progress = erase(f, &request);
+    assert_int_equal(progress.stage, ERASURE_DONE);
+    assert_int_equal(progress.n_ordered, BATCHES * EVENTS);
+    assert_true(body_item_erased(body_at(f, first), 0));
+    assert_true(body_item_erased(body_at(f, last), 0));
+}
+
+/* An order that is given and not carried out. */
+static struct erasure_plan *order_only(struct pipeline_fixture *f, const struct erasure_plan *wanted)
+{
+    struct erasure_plan *plan = arena_copy(&f->gate.arena, wanted, sizeof *wanted);
+    struct casebus_error err;
+    assert_non_null(plan);
+    must(order_submit(f->pipeline, plan, 1, CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER, "", &err),
+         &err);
+    return plan;
+}
+
+static void wait_done(struct pipeline_fixture *f)
+{
+    for (unsigned tries = 0; tries < FIXTURE_WAIT_S * 100; tries++) {
+        pthread_mutex_lock(&f->lock);
+        for (size_t i = 0; i < f->n_groups; i++)
+            for (size_t k = 0; k < f->groups[i]->n_entries; k++) {
+                const Casebus__V1__LedgerEntry *entry =
+                    entry_decode(f->groups[i]->entries[k].leaf, &f->gate.arena, NULL);
+                if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
+                    entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE) {
+                    pthread_mutex_unlock(&f->lock);
+                    return;
+                }
+            }
+        pthread_mutex_unlock(&f->lock);
+        usleep(10000);
+    }
+    fail_msg("nothing is said to be done");
+}
+
+static void expect_two_orders_together(struct pipeline_fixture *f, bool whole)
+{
+    uint64_t seal = fixture_publish(f, "a", 2)->seal_position;
+    uint64_t slot = body_at(f, seal + 1)->slot;
+    struct erased_item items[3] = {{.position = seal + 1, .part_mask = 1}};
+    struct erasure_plan plan = {
+        .keeps = true, .items = items, .n_items = 1, .slots = {slot}, .n_slots = 1, .scanned = UINT64_MAX};
+    memcpy(plan.case_id, fixture_entry(f, seal + 1)->event->case_id.data, CASE_ID_SIZE);
+    uint64_t first = order_only(f, &plan)->ordered[0];
+    struct test_batch *batch = fixture_batch(f, "a", 1);
+    strcpy(batch->events[0].record_id, "a-more");
+    uint64_t more = fixture_ask(f, fixture_sign(f, batch), NULL)->seal_position + 1;
+    uint64_t between = body_at(f, more)->slot;
+    assert_int_equal(between, order_at(f, first)->kept_slot);
+    items[0] = (struct erased_item){.position = seal + 1, .part_mask = 3, .header = whole};
+    items[1] = (struct erased_item){.position = seal + 2, .part_mask = 3, .header = whole};
+    items[2] = (struct erased_item){.position = more, .part_mask = 3, .header = whole};
+    plan.keeps = !whole;
+    plan.n_items = 3;
+    plan.slots[plan.n_slots++] = between;
+    uint64_t second = order_only(f, &plan)->ordered[0];
+    fixture_stop(f);
+    fixture_start(f);
+    wait_done(f);
+    expect_key_gone(f, slot);
+    expect_key_gone(f, between);
+    assert_int_equal(body_at(f, more)->slot, order_at(f, second)->kept_slot);
+    assert_true(body_item_erased(body_at(f, more), 1));
+}
+
+static void test_two_orders_of_one_case_that_wait_destroy_what_both_say(void **state)
+{
+    expect_two_orders_together(*state, false);
+}
+
+static void test_an_order_of_the_whole_case_takes_what_one_before_it_would_keep(void **state)
+{
+    expect_two_orders_together(*state, true);
 }
 
 static void test_what_is_kept_lies_under_another_slot_as_does_what_comes(void **state)
@@ -216,7 +324,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_an_order_leaves_entries_and_no_key),
         T(test_more_content_than_a_leaf_holds_is_several_orders),
-        T(test_an_order_too_large_is_refused_and_the_hub_goes_on),
+        T(test_a_case_with_more_statements_than_an_order_names_goes_in_rounds),
+        T(test_more_orders_than_an_entry_names_are_carried_out_at_once),
+        T(test_two_orders_of_one_case_that_wait_destroy_what_both_say),
+        T(test_an_order_of_the_whole_case_takes_what_one_before_it_would_keep),
         T(test_what_is_kept_lies_under_another_slot_as_does_what_comes),
         T(test_a_state_made_again_is_the_same_after_an_erasure),
         T(test_what_is_not_there_cannot_be_destroyed),

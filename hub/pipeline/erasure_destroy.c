@@ -23,12 +23,14 @@ struct pending {
 
 struct destroying {
     struct pipeline *pipeline;
-    struct pending *orders;
+    struct pending *orders; /* oldest first */
     size_t n_orders, orders_capacity;
     struct erased_item *items; /* of all orders, by position, each once */
     size_t n_items, items_capacity;
     uint64_t *positions; /* of the bodies to be written */
     size_t n_positions, positions_capacity;
+    uint64_t *slots; /* of the vault, to be erased */
+    size_t n_slots, slots_capacity;
     const struct pending *looking; /* for */
     uint64_t old_slot;             /* whose key is at hand; 0: none */
     uint8_t old_key[KEY_SIZE];
@@ -222,10 +224,11 @@ static const struct erased_item *item_find(const struct destroying *destroying, 
                                : NULL;
 }
 
-/* The slot of what is kept of the case. */
+/* The slot of what is kept of the case: the newest order has the last word. What an older one that waits,
+ * too, would keep, it may destroy. */
 static uint64_t kept_slot(const struct destroying *destroying, const Casebus__V1__EventEntry *event)
 {
-    for (size_t i = 0; i < destroying->n_orders; i++)
+    for (size_t i = destroying->n_orders; i-- > 0;)
         if (!destroying->orders[i].quarantine &&
             memcmp(destroying->orders[i].case_id, event->case_id.data, CASE_ID_SIZE) == 0)
             return destroying->orders[i].kept_slot;
@@ -252,13 +255,22 @@ static int event_empty(struct destroying *destroying, uint64_t position, const C
     return body_emptied(body, &skeleton, &pipeline->eraser->arena, left, destroying->err) ? -1 : 1;
 }
 
+/* Whether something is still there that the orders destroy. */
+static bool loses(const Casebus__V1__SealedBody *body, const struct erased_item *item)
+{
+    for (size_t i = 1; item && i < body->n_item && i <= 32; i++)
+        if ((item->part_mask >> (i - 1) & 1) && !body_item_erased(body, i))
+            return true;
+    return false;
+}
+
 static int event_reseal(struct destroying *destroying, uint64_t position,
                         const Casebus__V1__EventEntry *event, const Casebus__V1__SealedBody *body,
                         const struct erased_item *item, struct bytes *left)
 {
     struct eraser *eraser = destroying->pipeline->eraser;
     uint64_t slot = kept_slot(destroying, event);
-    if (body->slot == slot)
+    if (body->slot == slot && !loses(body, item))
         return 0;
     if (slot == 0)
         return error_set(destroying->err, CASEBUS_DAMAGED,
@@ -306,12 +318,23 @@ static int bodies_write(struct destroying *destroying)
 
 /* ---- the keys ---- */
 
-static bool slot_is_kept(const struct destroying *destroying, uint64_t slot)
+/* Whether the order @by, or one after it, keeps something under @slot. What an older one would have kept
+ * there went with @by. */
+static bool slot_is_kept(const struct destroying *destroying, uint64_t slot, const struct pending *by)
 {
-    for (size_t i = 0; i < destroying->n_orders; i++)
-        if (destroying->orders[i].kept_slot == slot)
+    for (const struct pending *order = by; order < destroying->orders + destroying->n_orders; order++)
+        if (order->kept_slot == slot)
             return true;
     return false;
+}
+
+static int slot_add(struct destroying *destroying, uint64_t slot)
+{
+    if (grown((void **)&destroying->slots, destroying->n_slots, &destroying->slots_capacity,
+              sizeof *destroying->slots, destroying->err))
+        return -1;
+    destroying->slots[destroying->n_slots++] = slot;
+    return 0;
 }
 
 static int slots_destroy(struct destroying *destroying)
@@ -322,11 +345,11 @@ static int slots_destroy(struct destroying *destroying)
     for (size_t i = 0; i < destroying->n_orders; i++) {
         const struct pending *order = &destroying->orders[i];
         for (size_t k = 0; k < order->n_slots; k++)
-            if (!slot_is_kept(destroying, order->slots[k]) &&
-                vault_erase(destroying->pipeline->options.vault, order->slots[k], destroying->err))
+            if (!slot_is_kept(destroying, order->slots[k], order) && slot_add(destroying, order->slots[k]))
                 return -1;
     }
-    return 0;
+    return vault_erase_slots(destroying->pipeline->options.vault, destroying->slots, destroying->n_slots,
+                             destroying->err);
 }
 
 /* ---- the whole ---- */
@@ -359,5 +382,6 @@ int destroy_pending(struct pipeline *pipeline, uint64_t **donep, struct casebus_
     free(destroying.orders);
     free(destroying.items);
     free(destroying.positions);
+    free(destroying.slots);
     return n;
 }

@@ -114,7 +114,7 @@ static int order_entry(struct pipeline *pipeline, struct group *group, const str
     ordered.kept_slot = kept_slot;
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
     act.erasure_ordered = &ordered;
-    if (plan->n_ordered == sizeof plan->ordered / sizeof plan->ordered[0])
+    if (plan->n_ordered == PLAN_ORDERS_MAX)
         return error_set(err, CASEBUS_TOO_LARGE, _("an order to destroy content names too many entries"));
     plan->ordered[plan->n_ordered++] = group->first_position + group->n_entries;
     if (!group_add_erasure(group))
@@ -143,36 +143,10 @@ static int plan_write(struct pipeline *pipeline, struct group *group, const stru
     return 0;
 }
 
-/* Bytes that the plan's entries take at most. */
-static size_t plan_bytes(const struct order *order, const struct erasure_plan *plan)
-{
-    size_t n_entries = (plan->n_items + ERASED_MAX - 1) / ERASED_MAX;
-    size_t each = 512 + plan->n_slots * 10 + plan->n_receivers * (NODE_NAME_MAX + 16);
-    return n_entries * each + plan->n_items * 32 + (n_entries ? strlen(order->words) + 512 : 0);
-}
-
-/* Looked at before anything is written: a group that was begun cannot be taken back. */
-static bool order_fits(const struct order *order)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < order->n; i++) {
-        const struct erasure_plan *plan = &order->plans[i];
-        if (plan->n_items > ERASED_MAX * (sizeof plan->ordered / sizeof plan->ordered[0]))
-            return false;
-        size += plan_bytes(order, plan);
-    }
-    return size <= ORDER_BYTES_MAX;
-}
-
 static int order_write(struct pipeline *pipeline, struct group *group, struct asked *asked,
                        struct casebus_error *err)
 {
     struct order *order = asked->self;
-    if (!order_fits(order)) {
-        asked->result = error_set(&asked->err, CASEBUS_TOO_LARGE,
-                                  _("an order to destroy content names too many entries"));
-        return 0;
-    }
     for (size_t i = 0; i < order->n; i++) {
         int whole = order->plans[i].n_items ? plan_is_whole(pipeline, &order->plans[i], err) : 1;
         if (whole < 0)
@@ -203,14 +177,36 @@ static int done_write(struct pipeline *pipeline, struct group *group, struct ask
     return writer_add_act(pipeline, group, &act, err);
 }
 
+/* Bytes that the plan's entries take at most. */
+static size_t plan_bytes(const struct erasure_plan *plan, size_t words_size)
+{
+    size_t n_entries = (plan->n_items + ERASED_MAX - 1) / ERASED_MAX;
+    size_t each = 512 + plan->n_slots * 10 + plan->n_receivers * (NODE_NAME_MAX + 16);
+    return n_entries * each + plan->n_items * 32 + (n_entries ? words_size + 512 : 0);
+}
+
+/* How many of the plans one group has room for; at least one. */
+static size_t plans_that_fit(const struct erasure_plan *plans, size_t n, const char *words)
+{
+    size_t size = 0, words_size = strlen(words), fit = 0;
+    while (fit < n && (size += plan_bytes(&plans[fit], words_size)) <= ORDER_BYTES_MAX)
+        fit++;
+    return fit ? fit : 1;
+}
+
 int order_submit(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
                  Casebus__V1__ErasureReason reason, const char *words, struct casebus_error *err)
 {
-    struct order order = {plans, n, reason, words};
-    struct asked asked = {.write = order_write, .self = &order};
     for (size_t i = 0; i < n; i++)
         plans[i].n_ordered = 0;
-    return writer_ask(pipeline, &asked, err);
+    for (size_t from = 0, fit; from < n; from += fit) {
+        fit = plans_that_fit(plans + from, n - from, words);
+        struct order order = {plans + from, fit, reason, words};
+        struct asked asked = {.write = order_write, .self = &order};
+        if (writer_ask(pipeline, &asked, err))
+            return -1;
+    }
+    return 0;
 }
 
 int done_submit(struct pipeline *pipeline, const uint64_t *ordered, size_t n, struct casebus_error *err)

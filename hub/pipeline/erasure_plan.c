@@ -225,8 +225,13 @@ static int event_look(struct looking *looking, uint64_t position, const Casebus_
     if (event_loses(looking, position, entry, body, &header_goes, &mask) ||
         plan_add_slot(plan, body->slot, looking->err))
         return -1;
+    bool loses = header_goes || mask;
+    if (loses && !plan->whole && plan->n_items == PLAN_ITEMS_MAX) {
+        plan->more = true;
+        loses = header_goes = false;
+    }
     plan->keeps |= !header_goes;
-    if (!header_goes && !mask)
+    if (!loses)
         return 0;
     return plan_add_receivers(plan, entry, header_goes, mask, looking->err) ||
                    plan_add(plan, position, header_goes, mask, looking->err)
@@ -254,7 +259,7 @@ static int case_look(struct looking *looking)
     struct pipeline *pipeline = looking->pipeline;
     struct erasure_plan *plan = looking->plan;
     plan->n_items = plan->n_slots = plan->n_receivers = 0;
-    plan->keeps = looking->other = false;
+    plan->keeps = plan->more = looking->other = false;
     uint64_t position = case_opened_at(plan->case_id);
     for (;;) {
         if (eraser_breathe(pipeline, looking->err))

@@ -451,21 +451,38 @@ int vault_key(struct vault *vault, uint64_t slot, uint8_t key[KEY_SIZE], struct 
                      (unsigned long long)slot, vault->copies[0].path);
 }
 
-int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err)
+static int check_taken(const struct vault *vault, uint64_t slot, struct casebus_error *err)
 {
-    uint8_t record[SLOT_SIZE];
-
     if (check_made(vault, slot, err) != 0)
         return -1;
     if (slot > vault_taken(vault))
         return error_set(err, CASEBUS_ARGUMENT, _("slot %llu was never taken: there is nothing to erase"),
                          (unsigned long long)slot);
-    slot_make_erased(record, slot);
-    for (int i = 0; i < 2; i++)
-        if (copy_write_slots(&vault->copies[i], slot, record, 1, err) != 0 ||
-            copy_sync(&vault->copies[i], err) != 0)
-            return -1;
     return 0;
+}
+
+int vault_erase_slots(struct vault *vault, const uint64_t *slots, size_t n, struct casebus_error *err)
+{
+    uint8_t record[SLOT_SIZE];
+
+    for (size_t k = 0; k < n; k++)
+        if (check_taken(vault, slots[k], err) != 0)
+            return -1;
+    for (int i = 0; i < 2 && n > 0; i++) {
+        for (size_t k = 0; k < n; k++) {
+            slot_make_erased(record, slots[k]);
+            if (copy_write_slots(&vault->copies[i], slots[k], record, 1, err) != 0)
+                return -1;
+        }
+        if (copy_sync(&vault->copies[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err)
+{
+    return vault_erase_slots(vault, &slot, 1, err);
 }
 
 /* --- the keeper's side --------------------------------------------------------------------------------- */

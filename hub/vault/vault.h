@@ -45,6 +45,8 @@ uint64_t vault_ready(const struct vault *vault);
 /* Overwrites the slot in both copies, each synced; done again it is harmless. Any thread but one at a time.
  */
 int vault_erase(struct vault *vault, uint64_t slot, struct casebus_error *err);
+/* The same for many, with one sync of each copy. */
+int vault_erase_slots(struct vault *vault, const uint64_t *slots, size_t n, struct casebus_error *err);
 
 struct vault_counts {
     uint64_t keys, erased, damaged;

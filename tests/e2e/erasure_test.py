@@ -91,7 +91,7 @@ class Erasure(unittest.TestCase):
 
     def empty_quarantine(self):
         for position in self.quarantined():
-            self.hub.casebus("erase", "--quarantine", position, "--order", WORDS)  # some are destroyed already
+            self.hub.casebus("erase", "--quarantine", position, "--order", WORDS, "--yes")  # some are destroyed already
 
     # ---- looking ----
 
@@ -272,12 +272,32 @@ class Erasure(unittest.TestCase):
         self.assertEqual(done.code, 0, done.said)
         return [json.loads(line) for line in done.out.splitlines()]
 
+    def test_what_a_fault_of_the_disk_interrupted_is_done_soon(self):
+        self.story()
+        self.hub.stop()
+        when = self.world.path / "when"
+        self.hub.start(environment={"LD_PRELOAD": str(harness.HELPERS / "kill_shim.so"), "FAIL_SYNC": "/vault/b",
+                                    "FAIL_WHEN": str(when)})
+        when.touch()
+        self.erase("--case", self.number, code=1)
+        self.assertFalse(when.exists())
+        self.assertTrue(self.hub.ask("erasure", "list"))
+        harness.wait_until("what was ordered is done",
+                           lambda: self.hub.ask("status")["erasures"]["pending"] == 0)
+        self.empty_quarantine()
+        self.assertEqual(list(self.attack(f"{GONE}-note-1", f"{GONE}-number-1")["markers"].values()), [0, 0])
+        self.hub.verify()
+
     def test_what_cannot_be_erased_is_said(self):
         self.story()
         self.assertIn("no case has this number", self.erase("--case", "nothing", code=1))
         self.assertIn("nothing in quarantine", self.erase("--quarantine", 0, code=1))
         self.assertIn("no materials are kept", self.erase("--material", "x", code=1))
         self.assertEqual(self.hub.casebus("erase", "--case", self.number).code, 2)  # without an order
+        unasked = self.hub.casebus("erase", "--case", self.number, "--order", WORDS)  # and without a terminal
+        self.assertEqual(unasked.code, 2)
+        self.assertIn("--yes", unasked.said)
+        self.assertEqual(self.hub.ask("erasure", "list"), [])
         self.hub.stop()
         self.assertIn("while the hub runs", self.erase("--case", self.number, code=3))
 

@@ -3,8 +3,10 @@
  * tried, one after the other. Writes to its log and to sockets do not count. With KILL_NAMES, files that are
  * made or replaced whole count, too: write, rename, unlink, sync of a directory; with KILL_NAME nothing but a
  * rename to a path with this in it. KILL_WITH=STOP: it is stopped there, and goes on when it is continued.
- * KILL_AT=0: at every one. */
+ * KILL_AT=0: at every one. With FAIL_SYNC, once the file FAIL_WHEN is there, the next sync of data to a path
+ * that ends so fails as on a broken disk, once. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -100,8 +102,25 @@ SHIM ssize_t writev(int fd, const struct iovec *pieces, int n)
     return REAL(writev)(fd, pieces, n);
 }
 
+static bool fails(int fd)
+{
+    const char *end = getenv("FAIL_SYNC"), *when = getenv("FAIL_WHEN");
+    char link[64], path[4096] = "";
+    if (!end || !when || access(when, F_OK) != 0)
+        return false;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, sizeof path - 1);
+    if (size < (ssize_t)strlen(end) || strcmp(path + size - strlen(end), end) != 0)
+        return false;
+    return REAL(unlink)(when) == 0;
+}
+
 SHIM int fdatasync(int fd)
 {
+    if (fails(fd)) {
+        errno = EIO;
+        return -1;
+    }
     step(fd);
     return REAL(fdatasync)(fd);
 }
