@@ -94,8 +94,9 @@ int hub_backup_verify(const char *dest, struct casebus_error *err)
     progress_end();
     if (r)
         return -1;
-    printf(_("The backup in %s is whole: %" PRIu64 " entries of %s, made %s.\n"), dest, manifest.size,
-           manifest.origin, manifest.made_at);
+    printf(_n("The backup in %s is whole: %" PRIu64 " entry of %s, made %s.\n",
+              "The backup in %s is whole: %" PRIu64 " entries of %s, made %s.\n", manifest.size),
+           dest, manifest.size, manifest.origin, manifest.made_at);
     return 0;
 }
 
@@ -280,8 +281,9 @@ static int restore_files(const struct hub_restore *wanted, struct restore_result
 static void restore_tell(const struct hub_restore *wanted, const struct restore_result *result)
 {
     uint64_t size = result->manifest.size, shown = result->shown;
-    printf(_("Restored %" PRIu64 " entries of %s, as they were at %s.\n"), size, result->manifest.origin,
-           result->manifest.made_at);
+    printf(_n("Restored %" PRIu64 " entry of %s, as it was at %s.\n",
+              "Restored %" PRIu64 " entries of %s, as they were at %s.\n", size),
+           size, result->manifest.origin, result->manifest.made_at);
     if (result->others == 0)
         printf(_("Nobody's checkpoint was given: how much was shown to others after that is not known.\n"));
     else if (shown > size)

@@ -158,12 +158,15 @@ void doctor_ledger(struct doctor *doctor)
         ledger_hint(doctor);
     } else if (doctor->full) {
         doctor_say(doctor, VERDICT_FINE, "ledger",
-                   _("%llu entries; all %llu below the newest checkpoint have the root that was signed"),
+                   _n("%llu entry; all %llu below the newest checkpoint have the root that was signed",
+                      "%llu entries; all %llu below the newest checkpoint have the root that was signed",
+                      size),
                    size, (unsigned long long)checkpoint.size);
     } else {
         doctor_say(doctor, VERDICT_FINE, "ledger",
-                   _("%llu entries; the newest checkpoint (%llu) and a sample fit; --full reads all"), size,
-                   (unsigned long long)checkpoint.size);
+                   _n("%llu entry; the newest checkpoint (%llu) and a sample fit; --full reads all",
+                      "%llu entries; the newest checkpoint (%llu) and a sample fit; --full reads all", size),
+                   size, (unsigned long long)checkpoint.size);
     }
     look_clock(doctor);
 }
@@ -182,11 +185,14 @@ void doctor_state(struct doctor *doctor)
     unsigned long long applied = state_applied(doctor->state);
     unsigned long long size = doctor->ledger ? ledger_size(doctor->ledger) : applied;
     if (applied > size && !doctor->running) {
-        doctor_say(doctor, VERDICT_LOOK, "state", _("it reflects %llu entries, but the ledger has %llu"),
+        doctor_say(doctor, VERDICT_LOOK, "state",
+                   _n("it reflects %llu entry, but the ledger has %llu",
+                      "it reflects %llu entries, but the ledger has %llu", applied),
                    applied, size);
         doctor_hint(_("it is derived; make it again: casebus-hub rebuild %s"), doctor->dir);
     } else {
-        doctor_say(doctor, VERDICT_FINE, "state", _("reflects %llu entries"), applied);
+        doctor_say(doctor, VERDICT_FINE, "state", _n("reflects %llu entry", "reflects %llu entries", applied),
+                   applied);
     }
 }
 
@@ -344,7 +350,8 @@ static void journal_look(struct doctor *doctor, const char *copy)
         journal_hint(doctor);
     } else if (ahead) {
         doctor_say(doctor, VERDICT_NOTE, "journal",
-                   _("%llu entries wait for the ledger; the next start of the hub brings them there"),
+                   _n("%llu entry waits for the ledger; the next start of the hub brings it there",
+                      "%llu entries wait for the ledger; the next start of the hub brings them there", ahead),
                    (unsigned long long)ahead);
     } else {
         doctor_say(doctor, VERDICT_FINE, "journal", _("whole, and the ledger has all of it"));

@@ -68,6 +68,8 @@ int hub_rebuild(const char *dir, struct log *log, struct casebus_error *err)
     stores_close(&stores);
     progress_end();
     if (!r)
-        printf(_("The state was made again from %" PRIu64 " ledger entries.\n"), result.size);
+        printf(_n("The state was made again from %" PRIu64 " ledger entry.\n",
+                  "The state was made again from %" PRIu64 " ledger entries.\n", result.size),
+               result.size);
     return r;
 }

@@ -201,7 +201,9 @@ static uint64_t tally_sum(const struct tally *tally)
 static void records_print(const struct check *check)
 {
     if (check->seen.full)
-        printf(_("Whether record_id is unique was checked for the first %zu records only\n"), check->seen.n);
+        printf(_n("Whether record_id is unique was checked for the first %zu record only\n",
+                  "Whether record_id is unique was checked for the first %zu records only\n", check->seen.n),
+               check->seen.n);
     if (check->clashing == 0)
         return;
     printf(_("Rows whose record_id an earlier row has with other content: %llu; the hub would mark these "
@@ -229,7 +231,8 @@ static void summary_print(struct check *check, bool failed)
 {
     struct tally *unmapped = mapping_unmapped(check->config->mapping);
     if (check->rejected > FAULTS_SHOWN)
-        printf(_("... and %llu more rows that cannot be used\n"),
+        printf(_n("... and %llu more row that cannot be used\n",
+                  "... and %llu more rows that cannot be used\n", check->rejected - FAULTS_SHOWN),
                (unsigned long long)check->rejected - FAULTS_SHOWN);
     records_print(check);
     tally_print(_("Events by kind:"), &check->kinds);

@@ -190,16 +190,28 @@ const char *cli_plain(const struct cli *cli)
 
 /* ---- finding the command ---- */
 
+#define NAME_TEXT 48
+
+/* "ledger verify" */
+static const char *command_name(char out[NAME_TEXT], const struct cli_command *command)
+{
+    snprintf(out, NAME_TEXT, "%s%s%s", command->group, command->verb ? " " : "",
+             command->verb ? command->verb : "");
+    return out;
+}
+
 static void usage(FILE *out)
 {
+    char name[NAME_TEXT];
+    int width = 0;
     fprintf(out, _("Usage: casebus [--hub DIR|URL] [--json] COMMAND [ARGUMENTS]\n\n"));
     fprintf(out, _("The command of a casebus hub's operators and of developers.\n\n"));
     for (size_t i = 0; i < cli_n_commands; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "%s%s%s", cli_commands[i].group, cli_commands[i].verb ? " " : "",
-                 cli_commands[i].verb ? cli_commands[i].verb : "");
-        fprintf(out, "  %-14s  %s\n", name, _(cli_commands[i].summary));
+        int n = (int)strlen(command_name(name, &cli_commands[i]));
+        width = n > width ? n : width;
     }
+    for (size_t i = 0; i < cli_n_commands; i++)
+        fprintf(out, "  %-*s  %s\n", width, command_name(name, &cli_commands[i]), _(cli_commands[i].summary));
     fprintf(out,
             _("\nA command tells more with --help. Exit codes: 0 yes, 1 no or failed, 2 the command line\n"
               "makes no sense, 3 no hub answers. See casebus(1).\n"));

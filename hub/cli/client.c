@@ -67,7 +67,9 @@ static void journal_notice(const struct stores *stores)
     if (stores_journal_ahead(stores, &ahead, &err)) {
         error_print("casebus", &err);
     } else if (ahead > 0) {
-        fprintf(stderr, _("casebus: the journal holds %llu entries that the ledger has not yet\n"),
+        fprintf(stderr,
+                _n("casebus: the journal holds %llu entry that the ledger has not yet\n",
+                   "casebus: the journal holds %llu entries that the ledger has not yet\n", ahead),
                 (unsigned long long)ahead);
         fprintf(stderr, _("  start the hub once, or run: casebus-hub rebuild %s\n"), stores->dir);
     }

@@ -205,19 +205,24 @@ static int ticket_wait(struct cli *cli, uint64_t ticket, json_t **done, struct c
 
 static void done_print(const struct cli *cli, const struct erase_command *command, const json_t *done)
 {
-    unsigned long long entries = get_number(done, "entries"), cases = get_number(done, "cases");
+    char entries[PEOPLE_TEXT], cases[PEOPLE_TEXT], orders[PEOPLE_TEXT];
+    entries_text(entries, get_number(done, "entries"));
+    cases_text(cases, get_number(done, "cases"));
     if (cli->json) {
         cli_print_json(cli, done);
         return;
     }
     if (command->dry_run) {
-        fprintf(cli->out, _("would destroy content of %llu entries of %llu cases\n"), entries, cases);
+        fprintf(cli->out, _("would destroy content of %s of %s\n"), entries, cases);
         return;
     }
-    fprintf(cli->out, _("destroyed content of %llu entries of %llu cases, by %llu orders\n"), entries, cases,
-            (unsigned long long)get_number(done, "orders"));
+    fprintf(cli->out, _("destroyed content of %s of %s, by %s\n"), entries, cases,
+            orders_text(orders, get_number(done, "orders")));
     if (get_number(done, "receivers") > 0)
-        fprintf(cli->out, _("%llu receivers are told; see who has confirmed with: casebus erasure list\n"),
+        fprintf(cli->out,
+                _n("%llu receiver is told; see who has confirmed with: casebus erasure list\n",
+                   "%llu receivers are told; see who has confirmed with: casebus erasure list\n",
+                   get_number(done, "receivers")),
                 (unsigned long long)get_number(done, "receivers"));
 }
 

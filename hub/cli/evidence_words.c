@@ -53,9 +53,12 @@ static void checkpoint_say(const struct cli *cli, const struct evidence_fact *fa
 {
     char root[20];
     say(cli,
-        _("The hub's log signed the ledger of '%s' with %llu entries (root %s...). Every entry below stands "
-          "in "
-          "it."),
+        _n("The hub's log signed the ledger of '%s' with %llu entry (root %s...). Every entry below stands "
+           "in it.",
+           "The hub's log signed the ledger of '%s' with %llu entries (root %s...). Every entry below stands "
+           "in "
+           "it.",
+           fact->size),
         fact->name, (llu)fact->size, short_hex(root, fact->hash));
 }
 
@@ -252,12 +255,17 @@ static void act_say(const struct cli *cli, const struct evidence_fact *fact)
             casebus_code_meaning(casebus_code_parse(act->quarantined->code)));
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
-        say(cli, _("Entry %llu, of %s, holds what %zu receivers signed."), position, when,
-            act->deliveries_confirmed->n_confirm);
+        say(cli,
+            _n("Entry %llu, of %s, holds what %zu receiver signed.",
+               "Entry %llu, of %s, holds what %zu receivers signed.", act->deliveries_confirmed->n_confirm),
+            position, when, act->deliveries_confirmed->n_confirm);
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
-        say(cli, _("Entry %llu, of %s, orders that contents of %zu entries are destroyed."), position, when,
-            act->erasure_ordered->n_content);
+        say(cli,
+            _n("Entry %llu, of %s, orders that contents of %zu entry are destroyed.",
+               "Entry %llu, of %s, orders that contents of %zu entries are destroyed.",
+               act->erasure_ordered->n_content),
+            position, when, act->erasure_ordered->n_content);
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
         say(cli, _("Entry %llu, of %s: the hub says that it has destroyed what it was ordered to."), position,

@@ -239,7 +239,9 @@ static void state_print(const struct cli *cli, const struct verify_result *resul
 {
     unsigned long long applied = (unsigned long long)result->state_applied;
     if (result->state == STATE_EQUAL)
-        fprintf(cli->out, _("the state at %llu entries is what the ledger amounts to: %llu rows compared\n"),
+        fprintf(cli->out,
+                _n("the state at %llu entry is what the ledger amounts to: %llu rows compared\n",
+                   "the state at %llu entries is what the ledger amounts to: %llu rows compared\n", applied),
                 applied, (unsigned long long)result->state_rows);
     else if (result->state == STATE_MOVING)
         fprintf(cli->out, _("the state was not compared: the hub goes on faster than that takes\n"));
@@ -252,14 +254,21 @@ static void holds_print(const struct cli *cli, const struct verify_result *resul
     if (options->tree_only)
         fprintf(cli->out, _("only leaves and tree hashes were looked at\n"));
     else
-        fprintf(cli->out, _("%llu members of batches were duplicates, %llu were refused; %llu nodes\n"),
+        fprintf(cli->out,
+                _n("%llu member of a batch was a duplicate, %llu were refused; %llu nodes\n",
+                   "%llu members of batches were duplicates, %llu were refused; %llu nodes\n",
+                   result->duplicates),
                 (unsigned long long)result->duplicates, (unsigned long long)result->refused,
                 (unsigned long long)result->nodes);
     if (options->vault)
-        fprintf(cli->out, _("%llu sealed contents were opened and are what their hashes say\n"),
+        fprintf(cli->out,
+                _n("%llu sealed content was opened and is what its hashes say\n",
+                   "%llu sealed contents were opened and are what their hashes say\n", result->bodies),
                 (unsigned long long)result->bodies);
     if (result->erased)
-        fprintf(cli->out, _("%llu contents are gone, each by an order in the ledger\n"),
+        fprintf(cli->out,
+                _n("%llu content is gone, by an order in the ledger\n",
+                   "%llu contents are gone, each by an order in the ledger\n", result->erased),
                 (unsigned long long)result->erased);
     state_print(cli, result);
     fprintf(cli->out, _("root %s\n"), hex_encode(root, result->root, DIGEST_SIZE));
@@ -269,7 +278,9 @@ static void summary_print(const struct cli *cli, const struct verify_result *res
                           const struct verify_options *options, int answer)
 {
     if (result->resumed_from)
-        fprintf(cli->out, _("%llu entries were checked by earlier runs\n"),
+        fprintf(cli->out,
+                _n("%llu entry was checked by earlier runs\n", "%llu entries were checked by earlier runs\n",
+                   result->resumed_from),
                 (unsigned long long)result->resumed_from);
     if (answer == VERIFY_WRONG)
         wrong_print(cli, result);

@@ -287,7 +287,8 @@ static void tell(struct watching *watching, const struct watch_result *result, b
                   err->hint[0] ? "; " : "", err->hint);
     else if (result->fresh || first)
         log_info(&watching->log, "WATCH-OK",
-                 _("%llu entries verified, %llu of them new, with %llu enrolments"),
+                 _n("%llu entry verified, %llu of them new, with %llu enrolments",
+                    "%llu entries verified, %llu of them new, with %llu enrolments", result->size),
                  (unsigned long long)result->size, (unsigned long long)result->fresh,
                  (unsigned long long)result->enrolled);
 }

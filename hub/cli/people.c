@@ -2,6 +2,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/base/clock.h"
+#include "proto/base/texts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,24 @@ const char *size_text(char out[PEOPLE_TEXT], uint64_t bytes)
         unit++;
     }
     snprintf(out, PEOPLE_TEXT, unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
+    return out;
+}
+
+const char *entries_text(char out[PEOPLE_TEXT], uint64_t n)
+{
+    snprintf(out, PEOPLE_TEXT, _n("%llu entry", "%llu entries", n), (unsigned long long)n);
+    return out;
+}
+
+const char *cases_text(char out[PEOPLE_TEXT], uint64_t n)
+{
+    snprintf(out, PEOPLE_TEXT, _n("%llu case", "%llu cases", n), (unsigned long long)n);
+    return out;
+}
+
+const char *orders_text(char out[PEOPLE_TEXT], uint64_t n)
+{
+    snprintf(out, PEOPLE_TEXT, _n("%llu order", "%llu orders", n), (unsigned long long)n);
     return out;
 }
 

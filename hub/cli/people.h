@@ -26,6 +26,11 @@ const char *duration_text(char out[PEOPLE_TEXT], uint64_t seconds);
 /* "12.4 MiB" */
 const char *size_text(char out[PEOPLE_TEXT], uint64_t bytes);
 
+/* "1 entry", "12 entries". Returns @out. */
+const char *entries_text(char out[PEOPLE_TEXT], uint64_t n);
+const char *cases_text(char out[PEOPLE_TEXT], uint64_t n);
+const char *orders_text(char out[PEOPLE_TEXT], uint64_t n);
+
 /* Members of a JSON object, with something sane when they are missing or of another type. */
 const char *get_text(const json_t *object, const char *name); /* NULL */
 uint64_t get_number(const json_t *object, const char *name);  /* 0 */

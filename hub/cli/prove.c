@@ -99,8 +99,11 @@ static void made_print(const struct cli *cli, const struct prove_command *comman
         cli_print_json(cli, answer);
         return;
     }
-    fprintf(cli->out, _("'%s': %s of evidence under the checkpoint of %llu entries\n"), command->out,
-            size_text(size, get_number(answer, "size")),
+    fprintf(cli->out,
+            _n("'%s': %s of evidence under the checkpoint of %llu entry\n",
+               "'%s': %s of evidence under the checkpoint of %llu entries\n",
+               get_number(answer, "checkpoint_size")),
+            command->out, size_text(size, get_number(answer, "size")),
             (unsigned long long)get_number(answer, "checkpoint_size"));
     fprintf(
         cli->out,
@@ -110,7 +113,8 @@ static void made_print(const struct cli *cli, const struct prove_command *comman
         (unsigned long long)get_number(answer, "parts"), (unsigned long long)get_number(answer, "outcomes"),
         (unsigned long long)get_number(answer, "confirmations"));
     fprintf(cli->out,
-            _("whoever gets it checks it with: casebus verify FILE --trust authority.pem,log.vkey\n"));
+            _("whoever gets it checks it with: casebus verify FILE --trust ENROLMENT, the enrolment.json of "
+              "a department, or CA,VKEY, which come by another way than the file\n"));
 }
 
 static int evidence_get(struct cli *cli, const struct prove_command *command, json_t **answer,

@@ -51,12 +51,15 @@ static void running_print(const struct cli *cli, const json_t *status)
 static void stores_print(const struct cli *cli, const json_t *status)
 {
     const json_t *checkpoint = json_object_get(status, "checkpoint");
-    fieldf(cli, _("ledger"), _("%llu entries"), n(status, "ledger_size"));
+    fieldf(cli, _("ledger"), _n("%llu entry", "%llu entries", n(status, "ledger_size")),
+           n(status, "ledger_size"));
     if (json_is_object(checkpoint))
         fieldf(cli, _("checkpoint"), _("size %llu, root %s"), n(checkpoint, "size"),
                get_text(checkpoint, "root"));
-    fieldf(cli, _("state"), _("%llu entries applied; %llu cases, %llu records"), n(status, "state_applied"),
-           n(status, "cases"), n(status, "records"));
+    fieldf(cli, _("state"),
+           _n("%llu entry applied; %llu cases, %llu records",
+              "%llu entries applied; %llu cases, %llu records", n(status, "state_applied")),
+           n(status, "state_applied"), n(status, "cases"), n(status, "records"));
     const json_t *erasures = json_object_get(status, "erasures");
     if (n(erasures, "ordered") > 0)
         fieldf(cli, _("erasures"),

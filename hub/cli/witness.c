@@ -53,7 +53,7 @@ static void timestamps_print(const struct cli *cli, const json_t *stamps)
 {
     char text[PEOPLE_TEXT], words[400];
     unsigned long long size = get_number(stamps, "size");
-    snprintf(words, sizeof words, _("%llu entries, at %s"), size,
+    snprintf(words, sizeof words, _n("%llu entry, at %s", "%llu entries, at %s", size), size,
              time_zone_text(text, get_time(stamps, "stamped_at_us"), false));
     cli_field(cli, _("time stamp"), WIDTH, size ? words : _("nothing yet"));
     if (!get_time(stamps, "silent_since_us"))
@@ -72,7 +72,7 @@ static void show(const struct cli *cli, const json_t *answer)
         cli_field(cli, _("witnessed by"), WIDTH, _("nobody: there is no policy of witnesses"));
     } else {
         unsigned long long size = get_number(answer, "cosigned_size");
-        snprintf(words, sizeof words, _("%llu entries, at %s"), size,
+        snprintf(words, sizeof words, _n("%llu entry, at %s", "%llu entries, at %s", size), size,
                  time_zone_text(text, get_time(answer, "cosigned_at_us"), false));
         cli_field(cli, _("confirmed"), WIDTH, size ? words : _("nothing yet"));
         if (get_bool(answer, "behind"))

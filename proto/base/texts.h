@@ -4,8 +4,9 @@
 
 #include <libintl.h>
 
-#define _(text)  dgettext("casebus", text)
-#define N_(text) (text) /* marks a text in a table; translate where it is shown */
+#define _(text)          dgettext("casebus", text)
+#define _n(one, many, n) dngettext("casebus", one, many, (unsigned long)(n)) /* "1 entry", "2 entries" */
+#define N_(text)         (text) /* marks a text in a table; translate where it is shown */
 
 /* Called once by each program before it starts threads. Language: CASEBUS_LANG (zh or en), otherwise LANGUAGE
  * and the locale; Chinese needs no installed locale. Catalogue: CASEBUS_LOCALEDIR of the environment, the
