@@ -321,6 +321,9 @@ class Office:
         done = self.hub.casebus(*words)
         if done.code != 0:
             raise AssertionError(f"casebus node add {self.name}: {done.said}")
+        return self.configure(receive)
+
+    def configure(self, receive=False):
         text = (SINK.format(node=self.dir, file=self.received_path) if receive else
                 MAPPING.format(node=self.dir, file=self.rows_path, namespace=self.name))
         self.config.write_text(text)

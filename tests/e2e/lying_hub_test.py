@@ -12,41 +12,63 @@ import harness
 
 
 class LyingHub(unittest.TestCase):
+    """What all begin with is made once: each test has a copy of it."""
+
+    @classmethod
+    def setUpClass(cls):
+        world = cls.begun = harness.World(cls)
+        third, hub = (world.hub(name).init() for name in ("third", "hub"))
+        for each in (third, hub):
+            each.port = world.free_port()
+            each.set("monitor", f"127.0.0.1:{each.port}")
+        third.start()
+        third.vkey = third.ask("witness", "show")["vkey"]
+        hub.start()
+        offices = [world.office(hub, name, publish=True) for name in ("office", "other")]
+        hub.stop()
+        hub.vkey = json.loads((offices[0].dir / "enrolment.json").read_text())["log_key"]
+        (third.dir / "witness.logs").write_text(f"# the liar\n{hub.vkey}\n")
+        (hub.dir / "witness.policy").write_text(f"log {hub.vkey}\nwitness third {third.vkey} http://127.0.0.1:{third.port}\n"
+                                                "quorum third\n")
+        hub.start()
+        for office, n in zip(offices, (20, 10)):
+            cls.publish(office, n)
+        cls.confirmed = cls.cosigned(hub)
+        hub.stop()
+        third.stop()
+        cls.hubs = third, hub
+
     def setUp(self):
         self.world = harness.World(self)
-        self.third = self.world.hub("third").init()
-        self.third.port = self.world.free_port()
-        self.hub = self.world.hub().init()
-        self.hub.port = self.world.free_port()
-        for hub in (self.third, self.hub):
-            hub.set("monitor", f"127.0.0.1:{hub.port}")
-        self.third.start()
-        self.third.vkey = self.third.ask("witness", "show")["vkey"]
-        self.hub.start()
-        self.office = self.world.office(self.hub, "office", publish=True)
-        self.other = self.world.office(self.hub, "other", publish=True)
-        self.hub.stop()
-        self.hub.vkey = json.loads((self.office.dir / "enrolment.json").read_text())["log_key"]
-        (self.third.dir / "witness.logs").write_text(f"# the liar\n{self.hub.vkey}\n")
+        self.third, self.hub = (self.again(hub) for hub in self.hubs)
         self.policy = self.world.path / "policy"
-        self.policy.write_text(f"log {self.hub.vkey}\nwitness third {self.third.vkey} http://127.0.0.1:{self.third.port}\n"
-                               "quorum third\n")
-        shutil.copy(self.policy, self.hub.dir / "witness.policy")
+        shutil.copy(self.hub.dir / "witness.policy", self.policy)
+        self.office, self.other = (self.office_again(name) for name in ("office", "other"))
+        self.third.start()
         self.hub.start()
-        self.publish(self.office, 20)
-        self.publish(self.other, 10)
-        self.confirmed = self.cosigned()
         self.old = self.world.path / "old"
+
+    def again(self, begun):
+        hub = harness.Hub(self.world, begun.dir.name, begun.endpoint)
+        hub.port, hub.vkey = begun.port, begun.vkey
+        harness.copy(begun.dir, hub.dir)
+        return hub
+
+    def office_again(self, name):
+        office = harness.Office(self.world, self.hub, name)
+        harness.copy(self.begun.path / name, office.dir)
+        return office.configure()
 
     # ---- verbs ----
 
-    def publish(self, office, n, **more):
+    @staticmethod
+    def publish(office, n, **more):
         office.write_rows([(f"case-{i % 5}", i, "step") for i in range(n)])
         return office.publish(**more)
 
-    def cosigned(self, hub=None):
+    @staticmethod
+    def cosigned(hub):
         """Waits until all that the hub has is confirmed; its size."""
-        hub = hub or self.hub
         hub.settle()
 
         def level():
@@ -133,7 +155,7 @@ class LyingHub(unittest.TestCase):
         self.assertEqual(done.json()["enrolled"], 2)
         self.assertIn("enrols a key for node 'office' of department 'office'", done.err)
         self.publish(self.office, 600)
-        size = self.cosigned()
+        size = self.cosigned(self.hub)
         self.assertGreater(size - self.confirmed, 512)
         done = self.watch(0).json()
         self.assertEqual((done["size"], done["new"], done["enrolled"]), (size, size - self.confirmed, 0))
@@ -165,7 +187,7 @@ class LyingHub(unittest.TestCase):
     def test_witness_confirms_and_the_offices_see_it(self):
         self.office.settings = ["--set", f"witnesses={self.policy}"]
         self.publish(self.office, 30)
-        self.cosigned()
+        self.cosigned(self.hub)
         self.publish(self.office, 31)  # hears of it when it connects
         self.assertGreaterEqual(int((self.office.dir / "cosigned").read_text().splitlines()[1]), self.confirmed)
         status, _, note = self.http(self.hub, "GET", "/checkpoint")
@@ -185,7 +207,7 @@ class LyingHub(unittest.TestCase):
         self.assertEqual(int(self.http(self.hub, "GET", "/checkpoint")[2].splitlines()[1]), self.confirmed)
         self.third.start()
         self.hub.process.wait_for(" WITNESS-BACK ")
-        self.cosigned()
+        self.cosigned(self.hub)
 
     # ---- lies ----
 
@@ -227,7 +249,7 @@ class LyingHub(unittest.TestCase):
         harness.copy(self.hub.dir, self.old)
         self.hub.start()
         self.publish(self.office, 60)
-        size = self.cosigned()
+        size = self.cosigned(self.hub)
         self.hub.stop()
         harness.copy(self.old, self.hub.dir)
         self.stops_at_start(f"witness 'third' has cosigned a tree of {size} entries of this hub")
@@ -237,7 +259,7 @@ class LyingHub(unittest.TestCase):
         harness.copy(self.hub.dir, self.old)
         self.hub.start()
         self.publish(self.office, 60)
-        size = self.cosigned()
+        size = self.cosigned(self.hub)
         self.hub.stop()
         harness.copy(self.old, self.hub.dir)
         self.third.stop()
@@ -260,7 +282,7 @@ class LyingHub(unittest.TestCase):
         fork.set("monitor", f"127.0.0.1:{fork.port}")
         self.hub.start()
         self.publish(self.office, 40)
-        self.cosigned()
+        self.cosigned(self.hub)
         self.no_policy(fork).start()  # an honest copy stops itself at the witness's first word; this one does not ask
         self.other.settings = ["--set", f"endpoint={fork.endpoint}", "--set", f"witnesses={self.policy}",
                                "--set", "witness_patience=1"]
@@ -303,7 +325,7 @@ class LyingHub(unittest.TestCase):
         self.assertEqual(done.code, 1)
         self.assertIn(position, done.said)
         self.assertIn("node 'office' gets another key, and the key before did not sign that", done.said)
-        self.cosigned()
+        self.cosigned(self.hub)
         done = self.watch(1)
         self.assertIn(f"entry {position} enrols a key for node 'office'", done.err)
         self.assertIn(" WATCH-ALARM ", done.err)
