@@ -76,6 +76,13 @@ static int key_check(const struct note_verifier *key, struct bytes note, struct 
     return r;
 }
 
+int logs_hint(struct casebus_error *err)
+{
+    return error_hint(err,
+                      _("the address has to be that of the hub's monitors' listener (setting monitor), such "
+                        "as http://HUB:7480, or a directory that casebus ledger export has filled"));
+}
+
 int logs_check(const struct logs *logs, struct bytes note, struct checkpoint *checkpoint, char vkey[VKEY_MAX],
                struct casebus_error *err)
 {

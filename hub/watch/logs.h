@@ -24,5 +24,7 @@ bool logs_know(const struct logs *logs, const char *origin);
  * is not what it should be; -1: it says nothing. */
 int logs_check(const struct logs *logs, struct bytes note, struct checkpoint *checkpoint, char vkey[VKEY_MAX],
                struct casebus_error *err);
+/* Says in the hint of @err where a checkpoint is to be had. Returns -1. */
+int logs_hint(struct casebus_error *err);
 
 #endif

@@ -86,7 +86,8 @@ struct source *source_close(struct source *source)
     return NULL;
 }
 
-static int http_fault(const char *url, CURLcode code, long status, struct casebus_error *err)
+static int http_fault(const struct source *source, const char *url, CURLcode code, long status,
+                      struct casebus_error *err)
 {
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return error_set(err, CASEBUS_CLOSED, _("stopped before everything was read"));
@@ -98,8 +99,11 @@ static int http_fault(const char *url, CURLcode code, long status, struct casebu
         return error_set(err, CASEBUS_NOT_FOUND, _("%s: there is no such thing"), url);
     if (status == 401 || status == 403) {
         error_set(err, CASEBUS_NOT_ALLOWED, _("%s: entries are shown to auditors alone"), url);
-        return error_hint(
-            err, _("the hub's operator makes a token: casebus auditor add NAME; give it with --token"));
+        return source->headers
+                   ? error_hint(err, _("the token that was given is not one of this hub's auditors: casebus "
+                                       "auditor list, and casebus auditor add NAME for another one"))
+                   : error_hint(err, _("the hub's operator makes a token: casebus auditor add NAME; give it "
+                                       "with --token"));
     }
     return error_set(err, CASEBUS_NETWORK, _("%s: it answers with status %ld"), url, status);
 }
@@ -113,7 +117,7 @@ static int http_get(struct source *source, const char *path, struct buffer *out,
     curl_easy_setopt(source->curl, CURLOPT_WRITEDATA, out);
     CURLcode code = curl_easy_perform(source->curl);
     curl_easy_getinfo(source->curl, CURLINFO_RESPONSE_CODE, &status);
-    return code == CURLE_OK && status == 200 ? 0 : http_fault(url, code, status, err);
+    return code == CURLE_OK && status == 200 ? 0 : http_fault(source, url, code, status, err);
 }
 
 int source_get(struct source *source, const char *path, size_t max, struct buffer *out,

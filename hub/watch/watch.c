@@ -154,7 +154,7 @@ int watch_meaning(struct watch *watch, const struct seen *seen, struct casebus_e
 static int checkpoint_get(struct watch *watch, struct buffer *note, struct casebus_error *err)
 {
     if (source_get(watch->options.source, "checkpoint", NOTE_MAX, note, err))
-        return -1;
+        return err->code == CASEBUS_NOT_FOUND || err->code == CASEBUS_NETWORK ? logs_hint(err) : -1;
     watch->note = bytes_of(note->data, note->size);
     int r = logs_check(&watch->logs, watch->note, &watch->checkpoint, watch->vkey, err);
     if (r || !watch->options.policy)
