@@ -81,7 +81,7 @@ class Copying(Base):
                     self.assertNotIn(secret, content, path)
 
     def test_a_hub_under_load_is_copied_again_and_again(self):
-        office = self.write(self.office("office"), 20000)
+        office = self.write(self.office("office"), 8000)
         office.launch("--once")
         sizes = []
         while office.process.code is None:
@@ -92,17 +92,15 @@ class Copying(Base):
         self.check()
         self.assertEqual(self.manifest()["size"], self.hub.ask("status")["ledger_size"])
         self.assertEqual(sizes, sorted(sizes))
-        print(f"{len(sizes)} backups while 20000 events came", flush=True)
+        print(f"{len(sizes)} backups while 8000 events came", flush=True)
 
     def test_a_backup_that_is_killed_leaves_the_former_one(self):
         office = self.office("office")
         self.publish(office, 100)
         self.backup()
-        began = time.monotonic()
-        for n in range(1, 13):
+        for n in range(1, 7):  # at which step does not matter: backup_cuts_test tries them all
             self.publish(office, 100 + 400 * n)
             before = self.manifest()
-            began = time.monotonic()
             process = self.world.start(self.world.path / "backup.log", "casebus-hub", "backup", self.hub.dir, self.dest)
             time.sleep(self.world.random.random() * 0.12)
             process.kill9()

@@ -36,6 +36,7 @@ static uint8_t keys[SLOTS_MAX][KEY_SIZE];
 static size_t n_keys;
 static struct found bodies[BODIES_MAX];
 static size_t n_bodies;
+static uint64_t last_slot;           /* that any body names */
 static uint8_t *contents[FILES_MAX]; /* bodies point into them */
 static size_t n_contents;
 
@@ -69,9 +70,9 @@ static bool varint(struct bytes data, size_t *at, uint64_t *value)
 static void body_look(struct bytes data, size_t at)
 {
     struct found found = {.n_items = 0};
-    uint64_t number;
+    uint64_t number, slot;
     at += 4;
-    if (at >= data.size || data.data[at++] != 0x18 || !varint(data, &at, &number) ||
+    if (at >= data.size || data.data[at++] != 0x18 || !varint(data, &at, &slot) ||
         at + 2 + WRAPPED_SIZE > data.size || data.data[at] != 0x22 || data.data[at + 1] != WRAPPED_SIZE)
         return;
     found.wrapped = bytes_of(data.data + at + 2, WRAPPED_SIZE);
@@ -85,6 +86,8 @@ static void body_look(struct bytes data, size_t at)
     }
     if (n_bodies < BODIES_MAX)
         bodies[n_bodies++] = found;
+    if (slot < SLOTS_MAX && slot > last_slot)
+        last_slot = slot;
 }
 
 static void file_scan(const char *path, const struct suite *suite)
@@ -140,8 +143,8 @@ static void subjects_read(const char *dir)
     arena_deinit(&arena);
 }
 
-/* Slots are taken in order; far behind the last one that any body can name there are only unused ones. */
-static void keys_read(const char *dir, const struct suite *suite, size_t max)
+/* Slots are taken in order; far behind the last one that any body names there are only unused ones. */
+static void keys_read(const char *dir, const struct suite *suite, uint64_t max)
 {
     struct casebus_error err;
     struct vault *vault;
@@ -199,10 +202,10 @@ int main(int argc, char **argv)
         crypter = crypter_new(suite);
     if (argc < 2 || !hits || !crypter || nftw(argv[1], on_file, 16, FTW_PHYS))
         die("usage: open_all DIR MARKER...", NULL);
-    subjects_read(argv[1]);
-    keys_read(argv[1], suite, n_subjects + 512);
     for (size_t i = 0; i < n_paths; i++)
         file_scan(paths[i], suite);
+    subjects_read(argv[1]);
+    keys_read(argv[1], suite, last_slot + 64);
     buffer_init(&plain, 64 << 20);
     for (size_t i = 0; i < n_bodies; i++) {
         buffer_reset(&plain);
