@@ -11,6 +11,7 @@ run() { nice python3 -B "$@"; }
 run log_cuts.py $((20000 * times))
 run hub_cuts.py $((10000 * times))
 run site_cuts.py $((200 * times))
+run backup_cuts.py $((1000 * times))
 run sweep.py 1
 run hub_sweep.py all
 run hub_sweep.py $((200 * times)) # memory, too
