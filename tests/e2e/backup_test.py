@@ -126,6 +126,11 @@ class Copying(Base):
         self.assertIn("are not the beginning of this ledger", done.err)
         self.assertEqual(self.manifest(), before)
         self.check()
+        other.stop()
+        for hub in (self.hub, other):
+            done = self.world.run("casebus-hub", "backup", other.dir, hub.dir)
+            self.assertEqual(done.code, 2)
+            self.assertIn("is the directory of a hub", done.err)
 
     def test_damage_to_a_backup_is_named(self):
         self.publish(self.office("office"), 200)
