@@ -192,7 +192,7 @@ class Orders(Base):
             if self.hub.process.code is not None:
                 return "died"
             answer = self.hub.casebus("erasure", "list", "--json")
-            orders = json.loads(answer.out) if answer.code == 0 else []
+            orders = json.loads(answer.out)["erasures"] if answer.code == 0 else []
             return "erased" if orders and all(order.get("done_at_us") for order in orders) else None
         harness.wait_until("the hub dies or has erased", over)
         when.unlink()
