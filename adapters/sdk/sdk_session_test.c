@@ -151,15 +151,8 @@ static void publish(int n)
 {
     struct casebus_event *event = casebus_event_new();
     for (int i = 0; i < n; i++) {
-        char record[32];
         uint64_t mark = casebus_node_last_mark(node) + 1;
-        snprintf(record, sizeof record, "row-%u", (unsigned)mark);
-        casebus_event_clear(event);
-        assert_int_equal(casebus_event_set(event, "record_namespace", "t", &err), 0);
-        assert_int_equal(casebus_event_set(event, "record_id", record, &err), 0);
-        assert_int_equal(casebus_event_set(event, "kind", "accept", &err), 0);
-        assert_int_equal(casebus_event_set(event, "case_number", "C", &err), 0);
-        assert_int_equal(casebus_event_set(event, "occurred_at", "2020-01-02", &err), 0);
+        testpeer_event(event, mark);
         assert_int_equal(casebus_node_publish(node, event, mark, NULL, &err), 0);
     }
     casebus_event_free(event);

@@ -56,6 +56,14 @@ static ProtobufCBinaryData *hashes_keep(struct testpeer *peer, uint8_t hashes[][
     return list;
 }
 
+ProtobufCBinaryData *testpeer_inclusion(struct testpeer *peer, uint64_t position, size_t *n)
+{
+    uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
+    assert_int_equal(
+        tree_inclusion(peer->crypter, position, peer->tree.size, subtree_read, peer, path, n, NULL), 0);
+    return hashes_keep(peer, path, *n);
+}
+
 Casebus__V1__SignedCheckpoint *testpeer_checkpoint(struct testpeer *peer)
 {
     struct checkpoint checkpoint = {.size = peer->tree.size};
@@ -63,9 +71,9 @@ Casebus__V1__SignedCheckpoint *testpeer_checkpoint(struct testpeer *peer)
     uint8_t proof[TREE_PROOF_MAX + 1][DIGEST_SIZE];
     Casebus__V1__SignedCheckpoint *signed_one = alloc(peer, sizeof *signed_one);
     casebus__v1__signed_checkpoint__init(signed_one);
-    strcpy(checkpoint.origin, TESTBED_ORIGIN);
+    strcpy(checkpoint.origin, peer->signed_as);
     tree_root(&peer->tree, peer->crypter, checkpoint.root);
-    int size = checkpoint_sign(note, sizeof note, &checkpoint, TESTBED_ORIGIN, peer->bed->log_key);
+    int size = checkpoint_sign(note, sizeof note, &checkpoint, peer->signed_as, peer->bed->log_key);
     assert_true(size > 0);
     signed_one->note = (ProtobufCBinaryData){(size_t)size, arena_copy(&peer->arena, note, (size_t)size)};
     signed_one->from_size = peer->known_size;
@@ -117,7 +125,6 @@ Casebus__V1__Accepted *testpeer_accept(struct testpeer *peer, struct bytes state
 {
     Casebus__V1__SealEntry seal = CASEBUS__V1__SEAL_ENTRY__INIT;
     Casebus__V1__SealOutcome *outcomes[2];
-    uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
     Casebus__V1__Accepted *accepted = alloc(peer, sizeof *accepted);
     const Casebus__V1__BatchStatement *fields = statement_decode(statement, &peer->arena, NULL);
     assert_non_null(fields);
@@ -140,10 +147,7 @@ Casebus__V1__Accepted *testpeer_accept(struct testpeer *peer, struct bytes state
     for (uint32_t i = (uint32_t)seal.n_outcome; i < fields->count; i++)
         testpeer_append(peer, bytes_of("event", 5));
     accepted->checkpoint = testpeer_checkpoint(peer);
-    assert_int_equal(tree_inclusion(peer->crypter, accepted->seal_position, peer->tree.size, subtree_read,
-                                    peer, path, &accepted->n_inclusion, NULL),
-                     0);
-    accepted->inclusion = hashes_keep(peer, path, accepted->n_inclusion);
+    accepted->inclusion = testpeer_inclusion(peer, accepted->seal_position, &accepted->n_inclusion);
     return accepted;
 }
 
@@ -169,6 +173,19 @@ void testpeer_bye(struct testpeer *peer, enum casebus_code code)
     frame.body_case = CASEBUS__V1__FRAME__BODY_BYE;
     frame.bye = &bye;
     testpeer_send(peer, &frame);
+}
+
+void testpeer_event(struct casebus_event *event, uint64_t mark)
+{
+    struct casebus_error err;
+    char record[32];
+    snprintf(record, sizeof record, "row-%u", (unsigned)mark);
+    casebus_event_clear(event);
+    assert_int_equal(casebus_event_set(event, "record_namespace", "t", &err), 0);
+    assert_int_equal(casebus_event_set(event, "record_id", record, &err), 0);
+    assert_int_equal(casebus_event_set(event, "kind", "accept", &err), 0);
+    assert_int_equal(casebus_event_set(event, "case_number", "C", &err), 0);
+    assert_int_equal(casebus_event_set(event, "occurred_at", "2020-01-02", &err), 0);
 }
 
 static struct testpeer_stream *stream_of(struct testpeer *peer, uint64_t stream)
@@ -203,6 +220,7 @@ static void on_hello(struct testpeer *peer, const Casebus__V1__Hello *hello)
     welcome.n_stream = 1;
     welcome.stream = states;
     welcome.checkpoint = testpeer_checkpoint(peer);
+    welcome.generation = peer->generation;
     frame.body_case = CASEBUS__V1__FRAME__BODY_WELCOME;
     frame.welcome = &welcome;
     testpeer_send(peer, &frame);
@@ -379,7 +397,7 @@ void testpeer_open(struct testpeer *peer, struct testbed *bed)
     arena_init(&peer->arena, 65536, 64 << 20);
     tree_init(&peer->tree);
     testpeer_append(peer, bytes_of("opened", 6));
-    peer->origin = TESTBED_ORIGIN;
+    peer->origin = peer->signed_as = TESTBED_ORIGIN;
     peer->version = 1;
     peer->window = 1 << 20;
     peer->ping_ms = 1000;

@@ -4,6 +4,7 @@
 #define SDK_TESTPEER_H
 
 #include "adapters/sdk/testbed.h"
+#include "casebus/event.h"
 #include "proto/codec/batch.h"
 #include "proto/codec/frame.h"
 #include "proto/merkle/tree.h"
@@ -33,6 +34,8 @@ struct testpeer {
 
     /* What the test wants. */
     const char *origin;
+    const char *signed_as;               /* the origin in its checkpoints */
+    Casebus__V1__Generation *generation; /* that it shows in Welcome; NULL: none */
     uint32_t version;
     uint32_t window;
     uint32_t ping_ms;
@@ -71,9 +74,14 @@ void testpeer_send(struct testpeer *peer, const Casebus__V1__Frame *frame);
 void testpeer_send_bytes(struct testpeer *peer, const void *data, size_t size);
 void testpeer_bye(struct testpeer *peer, enum casebus_code code);
 
+/* An event that passes, of the record "row-MARK". */
+void testpeer_event(struct casebus_event *event, uint64_t mark);
+
 /* The ledger alone, for receipts. */
 uint64_t testpeer_append(struct testpeer *peer, struct bytes entry);
 Casebus__V1__SignedCheckpoint *testpeer_checkpoint(struct testpeer *peer);
+/* The path from the leaf at @position to the root; lives in the peer's arena. */
+ProtobufCBinaryData *testpeer_inclusion(struct testpeer *peer, uint64_t position, size_t *n);
 /* Seals a batch and makes the answer; lives in the peer's arena. */
 Casebus__V1__Accepted *testpeer_accept(struct testpeer *peer, struct bytes statement,
                                        const uint8_t signature[SIGNATURE_SIZE],
