@@ -1,27 +1,14 @@
 /* Applying an order to destroy content, and that it was done.
  *
- * The order takes effect in the state as soon as it is in the ledger: the records that lose something take
- * nothing new, the case goes on under another slot of the vault, and each receiver finds the order in its
- * inbox. Nothing in the rows depends on whether the content is still there. */
+ * The order takes effect in the state as soon as it is in the ledger: the records that lose something, be it
+ * in an old statement, take nothing new (exchange_close_record), the case goes on under another slot of the
+ * vault, and each receiver finds the order in its inbox. Nothing in the rows depends on whether the content
+ * is still there. */
 #include "hub/exchange/exchange_private.h"
 #include "proto/base/texts.h"
 
-#include <stdlib.h>
-
-static int compare_positions(const void *position, const void *content)
-{
-    uint64_t a = *(const uint64_t *)position, b = (*(Casebus__V1__ErasedContent *const *)content)->position;
-    return a < b ? -1 : a > b;
-}
-
-static bool loses_content(const Casebus__V1__ErasureOrdered *ordered, uint64_t position)
-{
-    return ordered->n_content > 0 && bsearch(&position, ordered->content, ordered->n_content,
-                                             sizeof ordered->content[0], compare_positions);
-}
-
-static int close_record(const struct exchange_store *store, const uint8_t record_key[TEXT_KEY_SIZE],
-                        struct casebus_error *err)
+int exchange_close_record(const struct exchange_store *store, const uint8_t record_key[TEXT_KEY_SIZE],
+                          struct casebus_error *err)
 {
     struct record_row row;
     int r = record_row_get(store, record_key, &row, err);
@@ -29,9 +16,22 @@ static int close_record(const struct exchange_store *store, const uint8_t record
         return -1;
     if (r == 0)
         return error_set(err, CASEBUS_DAMAGED,
-                         _("the state holds a case with a record that it does not know"));
+                         _("content of a record is destroyed that the state does not know"));
+    if (row.erased)
+        return 0;
     row.erased = true;
     return record_row_put(store, record_key, &row, err);
+}
+
+int exchange_record_closed(const struct exchange_store *store, const struct exchange_event *event,
+                           struct casebus_error *err)
+{
+    static const uint8_t none[TEXT_KEY_SIZE];
+    struct record_row row;
+    if (memcmp(event->record_key, none, sizeof none) == 0)
+        return 0; /* it could not be read so far */
+    int r = record_row_get(store, event->record_key, &row, err);
+    return r < 0 ? -1 : r > 0 && row.erased;
 }
 
 static int apply_to_case(const struct exchange_store *store, const Casebus__V1__ErasureOrdered *ordered,
@@ -41,10 +41,6 @@ static int apply_to_case(const struct exchange_store *store, const Casebus__V1__
     const uint8_t *case_id = ordered->case_id.data;
     if (bench_load(&bench, store, case_id, err) < 0)
         return -1;
-    for (uint32_t i = 0; i < bench.row.n_records; i++)
-        if (loses_content(ordered, bench.records[i].position) &&
-            close_record(store, bench.records[i].key, err) < 0)
-            return -1;
     bench.row.slot = ordered->kept_slot;
     return bench_store(&bench, store, case_id, err);
 }

@@ -129,5 +129,12 @@ int exchange_apply_seal(const struct exchange_store *store, uint64_t position, i
                         const uint8_t statement_hash[DIGEST_SIZE], struct casebus_error *err);
 int exchange_apply_act(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                        const Casebus__V1__ActEntry *act, struct casebus_error *err);
+/* Belongs to applying an order to destroy: for each content of a case that it names, with the key of the
+ * record that was stated there. The leaf does not tell the key; the sealed header or its skeleton does. */
+int exchange_close_record(const struct exchange_store *store, const uint8_t record_key[TEXT_KEY_SIZE],
+                          struct casebus_error *err);
+/* Whether an erasure closed the record of @event, which may be one that was refused: 1 / 0 / -1. */
+int exchange_record_closed(const struct exchange_store *store, const struct exchange_event *event,
+                           struct casebus_error *err);
 
 #endif

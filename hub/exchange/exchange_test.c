@@ -364,7 +364,8 @@ static void test_inbox_keys_sort_by_position(void **unused)
 
 /* ---- orders to destroy ---- */
 
-/* Orders that the entries at @positions lose their parts, or all. Returns the order's position. */
+/* Orders that the entries at @positions, whose records are named after them, lose their parts, or all.
+ * Returns the order's position. */
 static uint64_t order_erasure(struct fixture *hub, const char *number, const uint64_t *positions, size_t n,
                               bool whole, uint64_t kept_slot)
 {
@@ -395,6 +396,12 @@ static uint64_t order_erasure(struct fixture *hub, const char *number, const uin
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
     act.erasure_ordered = &ordered;
     assert_int_equal(exchange_apply_act(&hub->store, hub->position, hub->hub_time_us, &act, &hub->err), 0);
+    for (size_t i = 0; i < n; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "r%llu", (unsigned long long)positions[i]);
+        record_key(hub->crypter, hub->key, "js.test/cases", name, key);
+        assert_int_equal(exchange_close_record(&hub->store, key, &hub->err), 0);
+    }
     return hub->position++;
 }
 

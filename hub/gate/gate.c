@@ -208,6 +208,9 @@ static int read_event(struct gate *gate, struct gate_member *member, struct aren
     struct bytes header_bytes = bytes_of_data(member->wire->header);
     const Casebus__V1__EventHeader *header = event_header_decode(header_bytes, arena, err);
     uint8_t header_digest[DIGEST_SIZE];
+    if (header) /* whatever else is wrong: nothing is kept of a record whose content was destroyed */
+        record_key(gate->crypter, gate->content_key, header->record_namespace, header->record_id,
+                   event->record_key);
     if (!header || event_parts_check(gate->crypter, header, member->wire, err) < 0 ||
         event_header_digest(gate->crypter, header_bytes, header_digest, err) < 0)
         return -1;

@@ -17,7 +17,8 @@ struct gate_member {
     struct exchange_event event;
     const Casebus__V1__Event *wire;      /* header bytes and parts as they came */
     struct body_seal seal;               /* wrapped by the writer */
-    const struct casebus_error *refusal; /* NULL: passed. A refused member still has event_hash and seal */
+    const struct casebus_error *refusal; /* NULL: passed. A refused member still has event_hash and seal, and
+                                            its record_key if the header could be read */
 };
 
 struct gate_batch {

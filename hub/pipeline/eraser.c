@@ -115,24 +115,6 @@ static int order(struct pipeline *pipeline, struct erasure_plan *plans, size_t n
     return 0;
 }
 
-/* Orders, destroys and says done. */
-static int carry_out(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
-                     const struct erasure_request *request, struct casebus_error *err)
-{
-    size_t n_items = 0;
-    for (size_t i = 0; i < n; i++)
-        n_items += plans[i].n_items;
-    if (n_items == 0)
-        return 0;
-    if (!request->dry_run && order(pipeline, plans, n, request, err))
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        count_plan(pipeline->eraser, &plans[i]);
-    pipeline->eraser->now.stage = request->dry_run ? ERASURE_SEARCHING : ERASURE_DESTROYING;
-    eraser_show(pipeline);
-    return request->dry_run || destroy_and_say_done(pipeline, err) >= 0 ? 0 : -1;
-}
-
 /* ---- requests ---- */
 
 /* What goes together: a case (or none), and what is about it in quarantine. */
@@ -160,6 +142,49 @@ static int plans_init(struct pipeline *pipeline, const struct position_set *quar
         if (plan_quarantine(pipeline, quarantined->positions[i], &plans->list[1 + i], err))
             return -1;
     return 0;
+}
+
+/* What became refused between the look through quarantine and the order: a department may have sent it at
+ * that very moment. What comes after the order is another matter: of closed records nothing is kept. */
+static int latecomers_order(struct pipeline *pipeline, const struct erasure_request *request,
+                            struct casebus_error *err)
+{
+    const struct person person = {request->id_type, request->id_number};
+    bool of_case = request->what == ERASE_CASE;
+    struct position_set set = {0};
+    struct plans plans = {0};
+    if (!of_case && request->what != ERASE_PERSON)
+        return 0;
+    int r = find_quarantined(pipeline, &pipeline->eraser->sifted, of_case ? request->number : NULL,
+                             of_case ? NULL : &person, &set, err);
+    if (!r && set.n > 0)
+        r = plans_init(pipeline, &set, &plans, err) || order(pipeline, plans.list, plans.n, request, err) ? -1
+                                                                                                          : 0;
+    for (size_t i = 0; !r && i < plans.n; i++)
+        count_plan(pipeline->eraser, &plans.list[i]);
+    plans_deinit(&plans);
+    position_set_deinit(&set);
+    return r;
+}
+
+/* Orders, destroys and says done. */
+static int carry_out(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
+                     const struct erasure_request *request, struct casebus_error *err)
+{
+    size_t n_items = 0;
+    for (size_t i = 0; i < n; i++)
+        n_items += plans[i].n_items;
+    if (n_items == 0)
+        return 0;
+    if (!request->dry_run && order(pipeline, plans, n, request, err))
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        count_plan(pipeline->eraser, &plans[i]);
+    pipeline->eraser->now.stage = request->dry_run ? ERASURE_SEARCHING : ERASURE_DESTROYING;
+    eraser_show(pipeline);
+    if (request->dry_run)
+        return 0;
+    return latecomers_order(pipeline, request, err) || destroy_and_say_done(pipeline, err) < 0 ? -1 : 0;
 }
 
 /* The case may gain entries between the look and the order; then it is looked at again. @case_id may be NULL.
@@ -245,7 +270,7 @@ static int erase_case(struct pipeline *pipeline, const struct erasure_request *r
 {
     uint8_t case_id[CASE_ID_SIZE];
     struct position_set set = {0};
-    int r = find_quarantined(pipeline, request->number, NULL, &set, err);
+    int r = find_quarantined(pipeline, &pipeline->eraser->sifted, request->number, NULL, &set, err);
     int known = r ? -1 : case_find_id(pipeline, request, case_id, err);
     if (known >= 0)
         r = together_erase(pipeline, known ? case_id : NULL, &set, request, NULL, err);
@@ -265,7 +290,7 @@ static int erase_person(struct pipeline *pipeline, const struct erasure_request 
     struct case_set cases = {0};
     struct position_set set = {0};
     int r = find_person(pipeline, &person, &cases, err) ||
-                    find_quarantined(pipeline, NULL, &person, &set, err) ||
+                    find_quarantined(pipeline, &pipeline->eraser->sifted, NULL, &person, &set, err) ||
                     cases_erase(pipeline, &cases, request, &person, err) ||
                     together_erase(pipeline, NULL, &set, request, NULL, err)
                 ? -1
@@ -317,6 +342,7 @@ static void take_request(struct pipeline *pipeline, struct erasure_request *requ
     struct eraser *eraser = pipeline->eraser;
     eraser->now =
         (struct erasure_progress){.ticket = ticket, .stage = ERASURE_SEARCHING, .dry_run = request->dry_run};
+    eraser->sifted = 0;
     eraser_show(pipeline);
     int r = request_run(pipeline, request, &eraser->now.err);
     eraser->now.stage = r ? ERASURE_FAILED : ERASURE_DONE;

@@ -15,6 +15,7 @@ struct erased_item {
     uint64_t position;
     uint32_t part_mask;
     bool header;
+    uint8_t record_key[TEXT_KEY_SIZE]; /* of the record that was stated there; a plan of a case has it */
 };
 
 /* What one case loses, or one thing in quarantine. */
@@ -53,6 +54,7 @@ struct eraser {
     uint64_t slot; /* whose key is at hand; 0: none */
     uint8_t slot_key[KEY_SIZE];
     struct erasure_progress now;
+    uint64_t sifted;  /* quarantine was looked through up to here for what the request names */
     unsigned retry_s; /* something ordered may not be done: tried again after so long; 0: it is done */
 };
 
@@ -114,14 +116,15 @@ int find_person(struct pipeline *pipeline, const struct person *person, struct c
 int find_retention(struct pipeline *pipeline, const struct erasure_rule *rules, size_t n_rules,
                    int64_t now_us, struct case_set *set, struct casebus_error *err);
 
-/* What lies in quarantine and names the case of @number, or @person; one of them is NULL. */
+/* What lies in quarantine from *@from on and names the case of @number, or @person; one of them is NULL.
+ * *@from becomes how far was looked. */
 struct position_set {
     uint64_t *positions;
     size_t n, capacity;
 };
 void position_set_deinit(struct position_set *set);
-int find_quarantined(struct pipeline *pipeline, const char *number, const struct person *person,
-                     struct position_set *set, struct casebus_error *err);
+int find_quarantined(struct pipeline *pipeline, uint64_t *from, const char *number,
+                     const struct person *person, struct position_set *set, struct casebus_error *err);
 
 /* erasure_destroy.c: overwrites what the orders that are not done name, then the slots. @done gets their
  * positions, to be freed; returns how many, or -1. */

@@ -194,6 +194,14 @@ static struct erasure_plan *order_only(struct pipeline_fixture *f, const struct 
     return plan;
 }
 
+static struct erased_item item_of(struct pipeline_fixture *f, uint64_t position, const char *id,
+                                  uint32_t part_mask, bool header)
+{
+    struct erased_item item = {.position = position, .part_mask = part_mask, .header = header};
+    record_key(f->gate.crypter, f->content_key, "js.scjgj/cases", id, item.record_key);
+    return item;
+}
+
 static void wait_done(struct pipeline_fixture *f)
 {
     for (unsigned tries = 0; tries < FIXTURE_WAIT_S * 100; tries++) {
@@ -218,7 +226,7 @@ static void expect_two_orders_together(struct pipeline_fixture *f, bool whole)
 {
     uint64_t seal = fixture_publish(f, "a", 2)->seal_position;
     uint64_t slot = body_at(f, seal + 1)->slot;
-    struct erased_item items[3] = {{.position = seal + 1, .part_mask = 1}};
+    struct erased_item items[3] = {item_of(f, seal + 1, "a-0", 1, false)};
     struct erasure_plan plan = {
         .keeps = true, .items = items, .n_items = 1, .slots = {slot}, .n_slots = 1, .scanned = UINT64_MAX};
     memcpy(plan.case_id, fixture_entry(f, seal + 1)->event->case_id.data, CASE_ID_SIZE);
@@ -228,9 +236,9 @@ static void expect_two_orders_together(struct pipeline_fixture *f, bool whole)
     uint64_t more = fixture_ask(f, fixture_sign(f, batch), NULL)->seal_position + 1;
     uint64_t between = body_at(f, more)->slot;
     assert_int_equal(between, order_at(f, first)->kept_slot);
-    items[0] = (struct erased_item){.position = seal + 1, .part_mask = 3, .header = whole};
-    items[1] = (struct erased_item){.position = seal + 2, .part_mask = 3, .header = whole};
-    items[2] = (struct erased_item){.position = more, .part_mask = 3, .header = whole};
+    items[0] = item_of(f, seal + 1, "a-0", 3, whole);
+    items[1] = item_of(f, seal + 2, "a-1", 3, whole);
+    items[2] = item_of(f, more, "a-more", 3, whole);
     plan.keeps = !whole;
     plan.n_items = 3;
     plan.slots[plan.n_slots++] = between;
@@ -252,6 +260,144 @@ static void test_two_orders_of_one_case_that_wait_destroy_what_both_say(void **s
 static void test_an_order_of_the_whole_case_takes_what_one_before_it_would_keep(void **state)
 {
     expect_two_orders_together(*state, true);
+}
+
+static const struct job *state_record(struct pipeline_fixture *f, const char *number, const char *id,
+                                      uint64_t revision)
+{
+    struct test_batch *batch = fixture_batch(f, number, 1);
+    strcpy(batch->events[0].record_id, id);
+    batch->events[0].header.revision = revision;
+    return fixture_ask(f, fixture_sign(f, batch), NULL);
+}
+
+static void expect_refused_and_not_kept(struct pipeline_fixture *f, uint64_t seal)
+{
+    struct bytes body = {NULL, 1};
+    struct casebus_error err;
+    struct ledger_view *view;
+    must(pipeline_barrier(f->pipeline, 30000, &err), &err);
+    must(ledger_view_open(&view, f->ledger, &err), &err);
+    must(ledger_view_body(view, seal + 1, &body, &err), &err);
+    assert_int_equal(body.size, 0);
+    ledger_view_close(view);
+    const Casebus__V1__Quarantined *quarantined = fixture_entry(f, seal + 1)->act->quarantined;
+    assert_string_equal(quarantined->code, "CB-ERASED");
+    assert_string_equal(quarantined->node, "desk");
+    assert_true(quarantined->size > 0);
+}
+
+static void expect_replay_agrees(struct pipeline_fixture *f)
+{
+    struct buffer before, after;
+    char path[PATH_MAX + 16];
+    fixture_stop(f);
+    fixture_stores_open(f);
+    fixture_state_dump(f->state, &before);
+    fixture_stores_close(f);
+    snprintf(path, sizeof path, "%s/state", f->dir);
+    folder_remove(path);
+    fixture_start(f);
+    fixture_state_dump(f->state, &after);
+    assert_int_equal(before.size, after.size);
+    assert_memory_equal(before.data, after.data, before.size);
+    buffer_deinit(&before);
+    buffer_deinit(&after);
+}
+
+static void test_what_is_refused_because_it_was_erased_is_not_kept(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    state_record(f, "a", "r", 1);
+    const struct erasure_request request = case_request("a");
+    assert_int_equal(erase(f, &request).stage, ERASURE_DONE);
+    expect_refused_and_not_kept(f, state_record(f, "a", "r", 2)->seal_position);
+    assert_int_equal(erase(f, &request).err.code, CASEBUS_NOT_FOUND);
+    expect_replay_agrees(f);
+}
+
+static void test_whatever_else_is_wrong_with_what_was_erased_it_is_not_kept(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    state_record(f, "a", "r", 1);
+    const struct erasure_request request = case_request("a");
+    assert_int_equal(erase(f, &request).stage, ERASURE_DONE);
+    struct test_batch *batch = fixture_batch(f, "a", 1);
+    strcpy(batch->events[0].record_id, "r");
+    batch->events[0].header.occurred_at_us = INT64_C(4102444800000000);
+    expect_refused_and_not_kept(f, fixture_ask(f, fixture_sign(f, batch), NULL)->seal_position);
+    batch = fixture_batch(f, "a", 1);
+    strcpy(batch->events[0].record_id, "r");
+    fixture_sign(f, batch);
+    batch->events[0].parts[0].content.len--; /* not what the header commits to */
+    expect_refused_and_not_kept(f, fixture_ask(f, batch_pack(&f->gate, batch), NULL)->seal_position);
+    batch = fixture_batch(f, "a", 1);
+    strcpy(batch->events[0].record_id, "r");
+    batch->statement.first = 2; /* as from an outbox that was put back */
+    const struct group *group;
+    const struct job *job = fixture_ask(f, fixture_sign(f, batch), &group);
+    assert_int_equal(job->refusal.code, CASEBUS_SEQ_CONFLICT);
+    expect_refused_and_not_kept(f, group->first_position + group->n_entries - 2);
+}
+
+static void test_a_record_is_closed_by_an_order_that_names_an_old_statement_of_it(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    uint64_t seal = state_record(f, "a", "r", 1)->seal_position;
+    state_record(f, "a", "r", 2);
+    struct erased_item item = item_of(f, seal + 1, "r", 1, false);
+    struct erasure_plan plan = {.keeps = true,
+                                .items = &item,
+                                .n_items = 1,
+                                .slots = {body_at(f, seal + 1)->slot},
+                                .n_slots = 1,
+                                .scanned = UINT64_MAX};
+    memcpy(plan.case_id, fixture_entry(f, seal + 1)->event->case_id.data, CASE_ID_SIZE);
+    order_only(f, &plan);
+    expect_refused_and_not_kept(f, state_record(f, "a", "r", 3)->seal_position);
+    expect_replay_agrees(f);
+    wait_done(f);
+    expect_replay_agrees(f);
+    expect_refused_and_not_kept(f, state_record(f, "a", "r", 4)->seal_position);
+}
+
+static void test_a_record_that_moved_to_another_case_is_closed(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    state_record(f, "a", "r", 1);
+    state_record(f, "b", "r", 2);
+    const struct erasure_request request = case_request("a");
+    assert_int_equal(erase(f, &request).n_entries, 1);
+    expect_refused_and_not_kept(f, state_record(f, "b", "r", 3)->seal_position);
+    expect_refused_and_not_kept(f, state_record(f, "a", "r", 3)->seal_position);
+    expect_replay_agrees(f);
+}
+
+/* A department that sends what is refused, at every moment of an erasure. */
+static void *send_refused(void *self)
+{
+    struct pipeline_fixture *f = self;
+    for (unsigned i = 0; i < 60; i++)
+        publish_refused(f, "busy", 1);
+    return NULL;
+}
+
+static void test_what_is_refused_until_the_order_is_given_goes_too(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    pthread_t sender;
+    const struct erasure_request request = case_request("busy");
+    uint64_t first = fixture_publish(f, "busy", 1)->seal_position + 1;
+    assert_int_equal(pthread_create(&sender, NULL, send_refused, f), 0);
+    struct erasure_progress progress = erase(f, &request);
+    pthread_join(sender, NULL);
+    assert_int_equal(progress.stage, ERASURE_DONE);
+    for (uint64_t position = first + 1; position < progress.ordered[0]; position++) {
+        const Casebus__V1__LedgerEntry *entry = fixture_entry(f, position);
+        if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
+            entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED)
+            assert_true(body_item_erased(body_at(f, position), 0));
+    }
 }
 
 static void test_what_is_kept_lies_under_another_slot_as_does_what_comes(void **state)
@@ -277,8 +423,6 @@ static void test_what_is_kept_lies_under_another_slot_as_does_what_comes(void **
 static void test_a_state_made_again_is_the_same_after_an_erasure(void **state)
 {
     struct pipeline_fixture *f = *state;
-    struct buffer before, after;
-    char path[PATH_MAX + 16];
     fixture_publish(f, "a", 3);
     fixture_publish(f, "b", 2);
     struct erasure_request request = case_request("a");
@@ -286,20 +430,7 @@ static void test_a_state_made_again_is_the_same_after_an_erasure(void **state)
     request = case_request("b");
     request.part_kinds = part_kind_bit(CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY);
     assert_int_equal(erase(f, &request).stage, ERASURE_DONE);
-    fixture_stop(f);
-    fixture_stores_open(f);
-    buffer_init(&before, 16 << 20);
-    fixture_state_dump(f->state, &before);
-    fixture_stores_close(f);
-    snprintf(path, sizeof path, "%s/state", f->dir);
-    folder_remove(path);
-    fixture_start(f);
-    buffer_init(&after, 16 << 20);
-    fixture_state_dump(f->state, &after);
-    assert_int_equal(before.size, after.size);
-    assert_memory_equal(before.data, after.data, before.size);
-    buffer_deinit(&before);
-    buffer_deinit(&after);
+    expect_replay_agrees(f);
 }
 
 static void test_what_is_not_there_cannot_be_destroyed(void **state)
@@ -328,6 +459,11 @@ int main(void)
         T(test_more_orders_than_an_entry_names_are_carried_out_at_once),
         T(test_two_orders_of_one_case_that_wait_destroy_what_both_say),
         T(test_an_order_of_the_whole_case_takes_what_one_before_it_would_keep),
+        T(test_what_is_refused_because_it_was_erased_is_not_kept),
+        T(test_whatever_else_is_wrong_with_what_was_erased_it_is_not_kept),
+        T(test_a_record_is_closed_by_an_order_that_names_an_old_statement_of_it),
+        T(test_a_record_that_moved_to_another_case_is_closed),
+        T(test_what_is_refused_until_the_order_is_given_goes_too),
         T(test_what_is_kept_lies_under_another_slot_as_does_what_comes),
         T(test_a_state_made_again_is_the_same_after_an_erasure),
         T(test_what_is_not_there_cannot_be_destroyed),

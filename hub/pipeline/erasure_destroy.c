@@ -60,7 +60,7 @@ static int item_add(struct destroying *destroying, const Casebus__V1__ErasedCont
               sizeof *destroying->items, destroying->err))
         return -1;
     destroying->items[destroying->n_items++] =
-        (struct erased_item){content->position, content->part_mask, content->header != 0};
+        (struct erased_item){content->position, content->part_mask, content->header != 0, {0}};
     return 0;
 }
 

@@ -74,18 +74,18 @@ static int on_leaf(void *self, uint64_t position, struct bytes leaf)
                : 0;
 }
 
-/* All leaves, showing how far it is. */
-static int leaves_walk(struct pipeline *pipeline,
+/* All leaves from *@from on, showing how far it is. *@from becomes where it ended. */
+static int leaves_walk(struct pipeline *pipeline, uint64_t *from,
                        int (*visit)(void *self, uint64_t position, struct bytes leaf), void *self,
                        struct casebus_error *err)
 {
     struct eraser *eraser = pipeline->eraser;
     if (eraser_catch_up(pipeline, err))
         return -1;
-    for (uint64_t position = 0;;) {
+    for (;;) {
         if (eraser_breathe(pipeline, err))
             return -1;
-        uint64_t size = ledger_view_size(eraser->ledger), left = size - position;
+        uint64_t position = *from, size = ledger_view_size(eraser->ledger), left = size - position;
         size_t n = left < LEAVES_A_LOOK ? (size_t)left : LEAVES_A_LOOK;
         eraser->now.searched = position;
         eraser->now.to_search = size;
@@ -94,7 +94,7 @@ static int leaves_walk(struct pipeline *pipeline,
             return 0;
         if (ledger_view_leaves(eraser->ledger, position, n, visit, self, err))
             return -1;
-        position += n;
+        *from = position + n;
     }
 }
 
@@ -102,7 +102,8 @@ int find_person(struct pipeline *pipeline, const struct person *person, struct c
                 struct casebus_error *err)
 {
     struct searching searching = {pipeline, person, set, err};
-    return leaves_walk(pipeline, on_leaf, &searching, err);
+    uint64_t from = 0;
+    return leaves_walk(pipeline, &from, on_leaf, &searching, err);
 }
 
 /* ---- in quarantine ---- */
@@ -187,6 +188,8 @@ static int quarantined_names(struct sifting *sifting, uint64_t position,
     bool names = false;
     if (ledger_view_body(eraser->ledger, position, &sealed, sifting->err))
         return -1;
+    if (sealed.size == 0)
+        return 0; /* refused as CB-ERASED: nothing was kept */
     const Casebus__V1__SealedBody *body = body_decode(sealed, &eraser->arena, sifting->err);
     if (!body)
         return -1;
@@ -221,11 +224,11 @@ static int on_quarantined(void *self, uint64_t position, struct bytes leaf)
     return names > 0 ? position_set_add(sifting->set, position, sifting->err) : names;
 }
 
-int find_quarantined(struct pipeline *pipeline, const char *number, const struct person *person,
-                     struct position_set *set, struct casebus_error *err)
+int find_quarantined(struct pipeline *pipeline, uint64_t *from, const char *number,
+                     const struct person *person, struct position_set *set, struct casebus_error *err)
 {
     struct sifting sifting = {pipeline, number, person, set, err};
-    return leaves_walk(pipeline, on_quarantined, &sifting, err);
+    return leaves_walk(pipeline, from, on_quarantined, &sifting, err);
 }
 
 /* ---- old enough ---- */

@@ -96,6 +96,15 @@ static int receivers_fill(struct group *group, Casebus__V1__ErasureOrdered *orde
     return 0;
 }
 
+static int records_close(struct pipeline *pipeline, const struct erased_item *items, size_t n,
+                         struct casebus_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (exchange_close_record(&pipeline->writer.store, items[i].record_key, err))
+            return -1;
+    return 0;
+}
+
 /* One entry with the contents from @from on. Returns how many it took, or -1. */
 static int order_entry(struct pipeline *pipeline, struct group *group, const struct order *order,
                        struct erasure_plan *plan, uint64_t kept_slot, size_t from, struct casebus_error *err)
@@ -121,6 +130,7 @@ static int order_entry(struct pipeline *pipeline, struct group *group, const str
         return no_memory(err);
     if (contents_fill(group, &ordered, plan->items + from, n, err) ||
         receivers_fill(group, &ordered, plan, err) || writer_add_act(pipeline, group, &act, err) ||
+        (!plan->quarantine && records_close(pipeline, plan->items + from, n, err)) ||
         (from == 0 && order->words[0] && words_seal(pipeline, group, subject, order->words, err)))
         return -1;
     return (int)n;

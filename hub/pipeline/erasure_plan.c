@@ -32,7 +32,7 @@ static int plan_add(struct erasure_plan *plan, uint64_t position, bool header, u
         plan->items = items;
         plan->capacity = capacity;
     }
-    plan->items[plan->n_items++] = (struct erased_item){position, part_mask, header};
+    plan->items[plan->n_items++] = (struct erased_item){position, part_mask, header, {0}};
     return 0;
 }
 
@@ -184,19 +184,20 @@ static uint32_t parts_of_kinds(const Casebus__V1__EventHeader *header, uint32_t 
     return mask;
 }
 
-/* What the event loses: nothing (0), parts, or all (header). */
+/* What the event loses: nothing (0), parts, or all (header); and its record's key. */
 static int event_loses(struct looking *looking, uint64_t position, const Casebus__V1__EventEntry *entry,
-                       const Casebus__V1__SealedBody *body, bool *header_goes, uint32_t *mask)
+                       const Casebus__V1__SealedBody *body, bool *header_goes, uint32_t *mask,
+                       uint8_t key[TEXT_KEY_SIZE])
 {
     Casebus__V1__EventHeader *header = NULL;
     struct bytes bytes = {0};
     bool names = false;
     *header_goes = !looking->part_kinds && !looking->only_others;
     *mask = all_parts(body);
-    if (*header_goes && !looking->person)
-        return 0;
     if (plan_header(looking->pipeline, position, entry, body, &header, &bytes, looking->err) != 1)
         return -1;
+    record_key(looking->pipeline->eraser->crypter, looking->pipeline->content_key, header->record_namespace,
+               header->record_id, key);
     if (looking->person && plan_names(looking->pipeline, position, entry, body, header, looking->person,
                                       &names, &looking->other, looking->err))
         return -1;
@@ -213,6 +214,7 @@ static int event_look(struct looking *looking, uint64_t position, const Casebus_
     struct bytes sealed;
     bool header_goes;
     uint32_t mask;
+    uint8_t key[TEXT_KEY_SIZE];
     if (entry->case_id.len != CASE_ID_SIZE || memcmp(entry->case_id.data, plan->case_id, CASE_ID_SIZE) != 0)
         return 0;
     if (ledger_view_body(looking->pipeline->eraser->ledger, position, &sealed, looking->err))
@@ -222,7 +224,7 @@ static int event_look(struct looking *looking, uint64_t position, const Casebus_
         return -1;
     if (body_item_erased(body, 0))
         return 0; /* it has nothing left */
-    if (event_loses(looking, position, entry, body, &header_goes, &mask) ||
+    if (event_loses(looking, position, entry, body, &header_goes, &mask, key) ||
         plan_add_slot(plan, body->slot, looking->err))
         return -1;
     bool loses = header_goes || mask;
@@ -233,10 +235,11 @@ static int event_look(struct looking *looking, uint64_t position, const Casebus_
     plan->keeps |= !header_goes;
     if (!loses)
         return 0;
-    return plan_add_receivers(plan, entry, header_goes, mask, looking->err) ||
-                   plan_add(plan, position, header_goes, mask, looking->err)
-               ? -1
-               : 0;
+    if (plan_add_receivers(plan, entry, header_goes, mask, looking->err) ||
+        plan_add(plan, position, header_goes, mask, looking->err))
+        return -1;
+    memcpy(plan->items[plan->n_items - 1].record_key, key, sizeof key);
+    return 0;
 }
 
 static int on_leaf(void *self, uint64_t position, struct bytes leaf)
@@ -316,6 +319,8 @@ int plan_quarantine(struct pipeline *pipeline, uint64_t position, struct erasure
         entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED)
         return error_set(err, CASEBUS_NOT_FOUND, _("entry %llu of the ledger is nothing in quarantine"),
                          (unsigned long long)position);
+    if (sealed.size == 0)
+        return 0; /* refused as CB-ERASED: nothing was kept */
     const Casebus__V1__SealedBody *body = body_decode(sealed, &eraser->arena, err);
     if (!body)
         return -1;

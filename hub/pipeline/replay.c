@@ -21,9 +21,9 @@ struct replay {
     struct replay_result *result;
     struct crypter *crypter;
     struct exchange_store store;
-    struct arena arena;
-    int64_t entry_time_us; /* of the entry being applied */
-    uint64_t slot_seen;    /* highest vault slot of a body */
+    struct arena arena, older; /* of the entry being applied; of one that it names */
+    int64_t entry_time_us;     /* of the entry being applied */
+    uint64_t slot_seen;        /* highest vault slot of a body */
 };
 
 /* ---- journal to ledger ---- */
@@ -191,8 +191,8 @@ static void note_slot(struct replay *replay, uint64_t slot)
 
 /* What the sealed header says. */
 static int event_of_header(struct replay *replay, uint64_t position, const Casebus__V1__EventEntry *entry,
-                           const Casebus__V1__SealedBody *body, struct exchange_event *event,
-                           struct casebus_error *err)
+                           const Casebus__V1__SealedBody *body, struct arena *arena,
+                           struct exchange_event *event, struct casebus_error *err)
 {
     const struct replay_options *options = replay->options;
     uint8_t key[KEY_SIZE];
@@ -200,33 +200,45 @@ static int event_of_header(struct replay *replay, uint64_t position, const Caseb
     if (vault_key(options->vault, body->slot, key, err))
         return -1;
     int r = body_open_item(replay->crypter, ledger_origin_at(options->ledger, position),
-                           entry->event_hash.data, body, key, 0, &replay->arena, &header, err);
+                           entry->event_hash.data, body, key, 0, arena, &header, err);
     secret_clear(key, sizeof(key));
     if (r)
         return -1;
-    const Casebus__V1__EventHeader *fields = event_header_decode(header, &replay->arena, err);
+    const Casebus__V1__EventHeader *fields = event_header_decode(header, arena, err);
     if (!fields || exchange_event_init(event, replay->crypter, options->content_key, fields, header,
-                                       body->content_digest.data, &replay->arena, err))
+                                       body->content_digest.data, arena, err))
         return -1;
     if (memcmp(event->event_hash, entry->event_hash.data, DIGEST_SIZE) != 0)
         return error_set(err, CASEBUS_DAMAGED, _("the sealed header is not the one that the entry names"));
     return 0;
 }
 
-/* Opens the header of an event, or takes what a destroyed one left, and applies it. */
+/* Opens the header of an event, or takes what a destroyed one left. NULL on error. */
+static const Casebus__V1__SealedBody *event_read(struct replay *replay, uint64_t position,
+                                                 const Casebus__V1__EventEntry *entry,
+                                                 struct bytes body_bytes, struct arena *arena,
+                                                 struct exchange_event *event, struct casebus_error *err)
+{
+    Casebus__V1__SealedBody *body = body_decode(body_bytes, arena, err);
+    if (!body)
+        return NULL;
+    if (body->content_digest.len != DIGEST_SIZE) {
+        error_set(err, CASEBUS_DAMAGED, _("the sealed body carries no digest of its content"));
+        return NULL;
+    }
+    int r = body->skeleton ? exchange_event_of_skeleton(event, body->skeleton, entry->event_hash.data,
+                                                        body->content_digest.data, arena, err)
+                           : event_of_header(replay, position, entry, body, arena, event, err);
+    return r ? NULL : body;
+}
+
 static int apply_event(struct replay *replay, uint64_t position, const Casebus__V1__EventEntry *entry,
                        struct bytes body_bytes, struct casebus_error *err)
 {
     struct exchange_event event;
-    Casebus__V1__SealedBody *body = body_decode(body_bytes, &replay->arena, err);
+    const Casebus__V1__SealedBody *body =
+        event_read(replay, position, entry, body_bytes, &replay->arena, &event, err);
     if (!body)
-        return -1;
-    if (body->content_digest.len != DIGEST_SIZE)
-        return error_set(err, CASEBUS_DAMAGED, _("the sealed body carries no digest of its content"));
-    int r = body->skeleton ? exchange_event_of_skeleton(&event, body->skeleton, entry->event_hash.data,
-                                                        body->content_digest.data, &replay->arena, err)
-                           : event_of_header(replay, position, entry, body, &event, err);
-    if (r)
         return -1;
     note_slot(replay, body->slot);
     return exchange_apply_event(&replay->store, position, replay->entry_time_us, entry, &event, body->slot,
@@ -255,7 +267,39 @@ static void note_erasure(struct replay *replay, const Casebus__V1__ActEntry *act
     note_slot(replay, act->erasure_ordered->kept_slot);
 }
 
-static int apply_act(struct replay *replay, uint64_t position, int64_t hub_time_us,
+/* The record that the entry @position states takes nothing new. */
+static int close_stated(struct replay *replay, struct ledger_view *view, uint64_t position,
+                        struct casebus_error *err)
+{
+    struct bytes leaf, body;
+    struct exchange_event event;
+    arena_reset(&replay->older);
+    if (ledger_view_leaf(view, position, &leaf, err) || ledger_view_body(view, position, &body, err))
+        return -1;
+    const Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &replay->older, err);
+    if (!entry)
+        return damaged(position, err);
+    if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
+        return error_set(err, CASEBUS_DAMAGED, _("an order about a case names entry %llu, which is no event"),
+                         (unsigned long long)position);
+    if (!event_read(replay, position, entry->event, body, &replay->older, &event, err))
+        return damaged(position, err);
+    return exchange_close_record(&replay->store, event.record_key, err);
+}
+
+static int close_records(struct replay *replay, struct ledger_view *view, uint64_t position,
+                         const Casebus__V1__ErasureOrdered *ordered, struct casebus_error *err)
+{
+    for (size_t i = 0; ordered->case_id.len && i < ordered->n_content; i++) {
+        if (ordered->content[i]->position >= position)
+            return error_set(err, CASEBUS_DAMAGED, _("an order to destroy names an entry that comes later"));
+        if (close_stated(replay, view, ordered->content[i]->position, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int apply_act(struct replay *replay, struct ledger_view *view, uint64_t position,
                      const Casebus__V1__ActEntry *act, struct bytes body_bytes, struct casebus_error *err)
 {
     if (body_bytes.size) {
@@ -265,7 +309,10 @@ static int apply_act(struct replay *replay, uint64_t position, int64_t hub_time_
         note_slot(replay, body->slot);
     }
     note_erasure(replay, act);
-    return exchange_apply_act(&replay->store, position, hub_time_us, act, err);
+    if (act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED &&
+        close_records(replay, view, position, act->erasure_ordered, err))
+        return -1;
+    return exchange_apply_act(&replay->store, position, replay->entry_time_us, act, err);
 }
 
 static int apply_entry(struct replay *replay, struct ledger_view *view, uint64_t position,
@@ -288,7 +335,7 @@ static int apply_entry(struct replay *replay, struct ledger_view *view, uint64_t
         r = apply_seal(replay, position, entry->seal, err);
         break;
     case CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT:
-        r = apply_act(replay, position, entry->hub_time_us, entry->act, body, err);
+        r = apply_act(replay, view, position, entry->act, body, err);
         break;
     default:
         error_set(err, CASEBUS_BAD_VERSION, _("an entry of a kind that this version does not know"));
@@ -386,6 +433,7 @@ static int replay_init(struct replay *replay, const struct replay_options *optio
         return -1;
     }
     arena_init(&replay->arena, 256 * 1024, 256u * 1024 * 1024);
+    arena_init(&replay->older, 64 * 1024, 16u * 1024 * 1024);
     replay->store = state_store(options->state);
     return 0;
 }
@@ -393,6 +441,7 @@ static int replay_init(struct replay *replay, const struct replay_options *optio
 static void replay_deinit(struct replay *replay)
 {
     arena_deinit(&replay->arena);
+    arena_deinit(&replay->older);
     crypter_free(replay->crypter);
 }
 

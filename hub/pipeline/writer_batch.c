@@ -49,7 +49,8 @@ int writer_add_act(struct pipeline *pipeline, struct group *group, const Casebus
     return exchange_apply_act(&pipeline->writer.store, position, group->hub_time_us, act, err);
 }
 
-/* Keeps refused bytes, sealed under a slot of their own, as an entry that names sender and reason. */
+/* Keeps refused bytes, sealed under a slot of their own, as an entry that names sender and reason. What an
+ * erasure destroyed is not kept a second time: such an entry has no body. */
 static int quarantine(struct pipeline *pipeline, struct group *group, const char *node,
                       enum casebus_code code, struct body_seal *seal, size_t size, bool whole_batch,
                       struct casebus_error *err)
@@ -57,7 +58,7 @@ static int quarantine(struct pipeline *pipeline, struct group *group, const char
     struct slot_key slot = {0};
     if (!seal->n_items)
         return 0; /* nothing could be kept: no memory then; the refusal still reaches the sender */
-    if (slots_take(pipeline, &slot, err))
+    if (code != CASEBUS_ERASED && slots_take(pipeline, &slot, err))
         return -1;
     Casebus__V1__Quarantined quarantined = CASEBUS__V1__QUARANTINED__INIT;
     quarantined.node = (char *)node;
@@ -70,6 +71,8 @@ static int quarantine(struct pipeline *pipeline, struct group *group, const char
     act.quarantined = &quarantined;
     if (writer_add_act(pipeline, group, &act, err))
         return -1;
+    if (code == CASEBUS_ERASED)
+        return 0;
     return body_wrap(pipeline->writer.crypter, pipeline->origin, seal, slot.slot, slot.key, &group->arena,
                      &group->entries[group->n_entries - 1].body, err);
 }
@@ -228,6 +231,18 @@ static int seal_batch(struct pipeline *pipeline, struct group *group, struct job
                                job->batch.statement, job->batch.statement_hash, err);
 }
 
+/* Whatever else is wrong with it: of a record that an erasure closed nothing is kept. */
+static int quarantine_member(struct pipeline *pipeline, struct group *group, const struct job *job,
+                             struct gate_member *member, enum casebus_code code, struct casebus_error *err)
+{
+    size_t size = member->wire ? member->wire->header.len : 0;
+    int closed = exchange_record_closed(&pipeline->writer.store, &member->event, err);
+    if (closed < 0)
+        return -1;
+    return quarantine(pipeline, group, job_node(job), closed ? CASEBUS_ERASED : code, &member->seal, size,
+                      false, err);
+}
+
 /* Each refused member's bytes become an entry of their own behind the batch. */
 static int quarantine_members(struct pipeline *pipeline, struct group *group, struct job *job,
                               uint64_t *n_refused, struct casebus_error *err)
@@ -237,9 +252,7 @@ static int quarantine_members(struct pipeline *pipeline, struct group *group, st
         if (!member->refusal)
             continue;
         (*n_refused)++;
-        size_t size = member->wire ? member->wire->header.len : 0;
-        if (quarantine(pipeline, group, job_node(job), member->refusal->code, &member->seal, size, false,
-                       err))
+        if (quarantine_member(pipeline, group, job, member, member->refusal->code, err))
             return -1;
     }
     return 0;
@@ -295,8 +308,7 @@ static int refuse_sequence(struct pipeline *pipeline, struct group *group, struc
     for (size_t i = 0; i < job->batch.n_members; i++) {
         struct gate_member *member = &job->batch.members[i];
         enum casebus_code code = member->refusal ? member->refusal->code : refusal.code;
-        if (quarantine(pipeline, group, job_node(job), code, &member->seal, member->wire->header.len, false,
-                       err))
+        if (quarantine_member(pipeline, group, job, member, code, err))
             return -1;
     }
     return 0;

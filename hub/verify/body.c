@@ -213,6 +213,14 @@ static int body_open(struct opening *opening, const Casebus__V1__LedgerEntry *en
     return !gone;
 }
 
+/* A rule of retention has no words, and what an erasure destroyed is not kept again when it is refused. */
+static bool may_be_bare(const Casebus__V1__LedgerEntry *entry)
+{
+    return is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED) ||
+           (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED) &&
+            strcmp(entry->act->quarantined->code, casebus_code_text(CASEBUS_ERASED)) == 0);
+}
+
 int body_check(struct scanner *scanner, uint64_t position, const char *origin,
                const Casebus__V1__LedgerEntry *entry, struct missing *missing, struct casebus_error *err)
 {
@@ -222,8 +230,7 @@ int body_check(struct scanner *scanner, uint64_t position, const char *origin,
     *missing = (struct missing){.position = position};
     if (ledger_view_body(scanner->view, position, &sealed, err))
         return -1;
-    /* A rule of retention has no words. */
-    if (sealed.size == 0 && (!opening.subject || is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED)))
+    if (sealed.size == 0 && (!opening.subject || may_be_bare(entry)))
         return 2;
     if (!opening.subject)
         return error_set(err, CASEBUS_DAMAGED,
