@@ -80,9 +80,13 @@ int hub_backup(const char *dir, const char *dest, struct log *log, struct casebu
     struct backup_result result;
     if (backup(dir, dest, log, &result, err))
         return -1;
-    printf(_("The backup in %s holds %" PRIu64 " entries; %" PRIu64 " are new, %" PRIu64
-             " erased contents were erased in it, too.\n"
-             "The keys are not in it: keep a copy of %s/keys on another medium.\n"),
+    printf(_n("The backup in %s holds %" PRIu64 " entry; %" PRIu64 " are new, %" PRIu64
+              " erased contents were erased in it, too.\nThe keys are not in it: keep a copy of %s/keys on "
+              "another medium.\n",
+              "The backup in %s holds %" PRIu64 " entries; %" PRIu64 " are new, %" PRIu64
+              " erased contents were erased in it, too.\n"
+              "The keys are not in it: keep a copy of %s/keys on another medium.\n",
+              result.manifest.size),
            dest, result.manifest.size, result.entries, result.erased, dir);
     return 0;
 }

@@ -68,8 +68,8 @@ static void result_show(const struct cli *cli, const struct export_result *resul
         return;
     }
     fprintf(cli->out,
-            _n("%llu entry is in '%s': %llu files, %llu of them new; root %s\n",
-               "%llu entries are in '%s': %llu files, %llu of them new; root %s\n", result->size),
+            _n("%llu entry is in '%s'; files: %llu, new ones: %llu; root %s\n",
+               "%llu entries are in '%s'; files: %llu, new ones: %llu; root %s\n", result->size),
             (unsigned long long)result->size, dir, (unsigned long long)result->tiles,
             (unsigned long long)result->written, root);
 }

@@ -240,8 +240,8 @@ static void state_print(const struct cli *cli, const struct verify_result *resul
     unsigned long long applied = (unsigned long long)result->state_applied;
     if (result->state == STATE_EQUAL)
         fprintf(cli->out,
-                _n("the state at %llu entry is what the ledger amounts to: %llu rows compared\n",
-                   "the state at %llu entries is what the ledger amounts to: %llu rows compared\n", applied),
+                _n("the state at %llu entry is what the ledger amounts to; rows compared: %llu\n",
+                   "the state at %llu entries is what the ledger amounts to; rows compared: %llu\n", applied),
                 applied, (unsigned long long)result->state_rows);
     else if (result->state == STATE_MOVING)
         fprintf(cli->out, _("the state was not compared: the hub goes on faster than that takes\n"));
@@ -254,10 +254,7 @@ static void holds_print(const struct cli *cli, const struct verify_result *resul
     if (options->tree_only)
         fprintf(cli->out, _("only leaves and tree hashes were looked at\n"));
     else
-        fprintf(cli->out,
-                _n("%llu member of a batch was a duplicate, %llu were refused; %llu nodes\n",
-                   "%llu members of batches were duplicates, %llu were refused; %llu nodes\n",
-                   result->duplicates),
+        fprintf(cli->out, _("members of batches: %llu duplicate, %llu refused; nodes: %llu\n"),
                 (unsigned long long)result->duplicates, (unsigned long long)result->refused,
                 (unsigned long long)result->nodes);
     if (options->vault)

@@ -287,8 +287,8 @@ static void tell(struct watching *watching, const struct watch_result *result, b
                   err->hint[0] ? "; " : "", err->hint);
     else if (result->fresh || first)
         log_info(&watching->log, "WATCH-OK",
-                 _n("%llu entry verified, %llu of them new, with %llu enrolments",
-                    "%llu entries verified, %llu of them new, with %llu enrolments", result->size),
+                 _n("%llu entry verified; new: %llu, enrolments: %llu",
+                    "%llu entries verified; new: %llu, enrolments: %llu", result->size),
                  (unsigned long long)result->size, (unsigned long long)result->fresh,
                  (unsigned long long)result->enrolled);
 }

@@ -101,8 +101,7 @@ int policy_check_main(struct cli *cli, int argc, char **argv)
     if (cli->json)
         fprintf(cli->out, "{\"entries\":%u}\n", n);
     else
-        fprintf(cli->out, ngettext("'%s' is good: %u entry\n", "'%s' is good: %u entries\n", n), command.file,
-                n);
+        fprintf(cli->out, _n("'%s' is good: %u entry\n", "'%s' is good: %u entries\n", n), command.file, n);
     rights_book_unref(book);
     return CLI_OK;
 }

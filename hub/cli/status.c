@@ -57,8 +57,8 @@ static void stores_print(const struct cli *cli, const json_t *status)
         fieldf(cli, _("checkpoint"), _("size %llu, root %s"), n(checkpoint, "size"),
                get_text(checkpoint, "root"));
     fieldf(cli, _("state"),
-           _n("%llu entry applied; %llu cases, %llu records",
-              "%llu entries applied; %llu cases, %llu records", n(status, "state_applied")),
+           _n("%llu entry applied; cases: %llu, records: %llu",
+              "%llu entries applied; cases: %llu, records: %llu", n(status, "state_applied")),
            n(status, "state_applied"), n(status, "cases"), n(status, "records"));
     const json_t *erasures = json_object_get(status, "erasures");
     if (n(erasures, "ordered") > 0)
