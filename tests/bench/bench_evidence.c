@@ -80,7 +80,7 @@ static void measure(struct filled *filled, const char *what, const char *target)
     json_int_t size = 0;
     for (unsigned i = 0; i < ROUNDS; i++) {
         uint64_t at = clock_monotonic_ns();
-        const struct console_request request = {"GET", target, bytes_of(NULL, 0)};
+        const struct console_request request = {.method = "GET", .target = target};
         struct console_reply reply;
         console_handle(&filled->fixture.hub, &request, &reply, NULL);
         assert_int_equal(reply.status, 200);

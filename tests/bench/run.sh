@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures casebus beside Redis Streams (appendfsync always) and PostgreSQL in one run, on loopback, and prints medians and ratios.
 #
-#   tests/bench/run.sh [--reps 3] [--events 200000] [--peers casebus,redis,postgres] [--modes pub,e2e,lat1,rate5k,restart] [--build build]
+#   tests/bench/run.sh [--reps 3] [--events 200000] [--peers casebus,redis,postgres] [--modes pub,e2e,lat1,rate5k,restart] [--suite intl|gm]
+#                      [--build build]
 #
 # Needs the packages redis-server libhiredis-dev postgresql libpq-dev for the peers; PostgreSQL runs as user postgres, so its part needs root.
 # Servers are started here on unusual ports and ended by their own process ids; their files lie under a fresh directory of TMPDIR.
@@ -9,15 +10,16 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-reps=3 events=200000 peers=casebus,redis,postgres modes=pub,e2e,lat1,rate5k build=$root/build
+reps=3 events=200000 peers=casebus,redis,postgres modes=pub,e2e,lat1,rate5k suite=intl build=$root/build
 while [ $# -gt 0 ]; do
   case $1 in
     --reps) reps=$2; shift 2 ;;
     --events) events=$2; shift 2 ;;
     --peers) peers=$2; shift 2 ;;
     --modes) modes=$2; shift 2 ;;
+    --suite) suite=$2; shift 2 ;; # of casebus
     --build) build=$2; shift 2 ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "run.sh: there is no option '$1'; see --help" >&2; exit 2 ;;
   esac
 done
@@ -54,7 +56,7 @@ casebus_spawn() {
 casebus_fresh() {
   local i
   stop_server KILL; rm -rf "$casebus_target"; mkdir -p "$casebus_target"
-  "$build/bin/casebus-hub" init "$casebus_target/hub" --origin bench.example/exchange/1 --listen "tcp://127.0.0.1:$(free_port)" >/dev/null
+  "$build/bin/casebus-hub" init "$casebus_target/hub" --origin bench.example/exchange/1 --listen "tcp://127.0.0.1:$(free_port)" --suite "$suite" >/dev/null
   casebus_spawn
   for i in 0 1 2 3 4 5 6 7; do
     "$build/bin/casebus" --hub "$casebus_target/hub" node add "p$i" --department bench --area 320100 --publish --out "$casebus_target/p$i" >/dev/null

@@ -35,6 +35,7 @@ HELPERS = BUILD / "tests"
 SEED = int(os.environ.get("CASEBUS_SEED") or random.SystemRandom().randrange(1 << 32))
 ORIGIN = "e2e.example/exchange/1"
 SUITE = os.environ.get("CASEBUS_SUITE", "intl")  # of the hubs: intl or gm
+HASH = {"intl": "sha256", "gm": "sm3"}[SUITE]
 PATIENCE_S = float(os.environ.get("CASEBUS_PATIENCE", "60"))  # how long anything single may take; sanitizers are slow
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "en", "NO_COLOR": "1"}
 ENVIRONMENT.pop("CASEBUS_HUB", None)

@@ -120,7 +120,7 @@ class LyingHub(unittest.TestCase):
         hub = hub or self.hub
         token = "ab" * 32
         auditors = hub.dir / "keys" / "auditors"
-        auditors.write_text(f"audit {hashlib.sha256(token.encode()).hexdigest()}\n")
+        auditors.write_text(f"audit {hashlib.new(harness.HASH, token.encode()).hexdigest()}\n")
         auditors.chmod(0o600)
         trust = trust or f"{self.hub.dir}/keys/authority.pem,{self.hub.vkey}"
         done = self.world.run("casebus", "ledger", "watch", where or f"http://127.0.0.1:{hub.port}", "--trust", trust, "--state",

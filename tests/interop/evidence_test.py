@@ -21,6 +21,7 @@ sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
 import verify_evidence as second  # noqa: E402
+from openssl_line import OpenSSL  # noqa: E402
 
 FORGED = int(os.environ.get("CASEBUS_FORGED", "250"))
 CASEBUS = str(harness.BIN / "casebus")
@@ -612,6 +613,46 @@ class FilesOfARealHub(RealHub):
         answer = self.prove("--case", "case-3", "--sealed")
         self.assertEqual(self.facts(answer, "header"), [])
         self.assertNotIn(b"case-3", (self.world.path / "one.evidence").read_bytes())
+
+    def test_the_openssl_command_says_the_same_of_hashes_and_signatures(self):
+        """Each signature and each hash of a file, with a signature spoilt to show that it does not nod at everything."""
+        answer = self.prove("--case", "case-3")
+        openssl = OpenSSL(self.world.path / "openssl")
+        evidence = second.evidence_read((self.world.path / "one.evidence").read_bytes())
+        log = second.NoteKey(self.vkey(self.hub), second.LOG_TYPES)
+        note = second.Note(evidence.checkpoint)
+        signature, = note.signatures_by(log)
+        self.assertTrue(openssl.signed(log.key, signature, note.text))
+        self.assertFalse(openssl.signed(log.key, signature, note.text + b"\n"))
+        keys, authority = {}, None
+        for leaf in evidence.leaf:
+            entry = second.entry_read(leaf.entry)
+            act = entry.act
+            if act is not None and act.ledger_opened is not None:
+                authority = act.ledger_opened.authority
+            elif act is not None and act.node_enrolled is not None:
+                enrolled = act.node_enrolled
+                said = second.enrolment_read(enrolled.statement)
+                keys[said.node] = said.public_key
+                self.assertTrue(openssl.certified(authority, enrolled.certificate, entry.hub_time_us // 10**6 + 60))
+                self.assertTrue(openssl.signed(said.public_key, enrolled.signature, enrolled.statement))
+            elif entry.seal is not None:
+                said = second.batch_read(entry.seal.statement)
+                self.assertTrue(openssl.signed(keys[said.node], entry.seal.signature, entry.seal.statement))
+            elif act is not None and act.deliveries_confirmed is not None:
+                for confirm in act.deliveries_confirmed.confirm:
+                    node = second.confirm_read(confirm.statement).node
+                    if node in keys:
+                        self.assertTrue(openssl.signed(keys[node], confirm.signature, confirm.statement))
+        self.assertLessEqual({"office", "supervisor"}, set(keys))
+        for claim in evidence.event[:20]:
+            event = second.entry_read(evidence.leaf[claim.leaf].entry).event
+            self.assertEqual(openssl.hash(evidence.suite, b"casebus/v1/event\0" + claim.header), event.event_hash)
+        leaf = evidence.leaf[-1]
+        root = openssl.hash(evidence.suite, b"\0" + leaf.entry)
+        self.assertTrue(second.inclusion(lambda *parts: openssl.hash(evidence.suite, b"".join(parts)), leaf.position, note.size, root,
+                                         leaf.inclusion, note.root))
+        self.assertEqual(answer["facts"][0]["root"], note.root.hex())
 
     def test_a_stopped_hub_proves_the_same(self):
         running = self.prove("--event", "10")

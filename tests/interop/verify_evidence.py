@@ -4,7 +4,7 @@
     verify_evidence.py FILE --trust CA.pem,VKEY|enrolment.json [--trust ...] [--witness VKEY]... [--quorum N]
 
 Prints one JSON object as `casebus verify --json` does. Exit code 0: proved, 1: not proved, 2: usage. Needs python3-cryptography
-for Ed25519 and X.509; no code and no schema is shared with casebus.
+for Ed25519 and X.509 (SM2 is in sm2.py); no code and no schema is shared with casebus.
 """
 import argparse
 import base64
@@ -12,10 +12,14 @@ import binascii
 import hashlib
 import hmac
 import json
+import os
 import re
 import struct
 import sys
 import unicodedata
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import sm2  # noqa: E402
 
 try:
     from cryptography import x509
@@ -46,6 +50,11 @@ def need(holds, sentence, code="CB-BAD-FIELD"):
 
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
+
+
+HASHES = {1: sha256, 2: sm2.sm3}  # of the suites
+HASH_NAMES = {1: "sha256", 2: "sm3"}
+KEY_SIZES = {1: 32, 2: 64}
 
 
 # --- Protocol Buffers, read strictly ----------------------------------------------------------------------------------
@@ -300,7 +309,7 @@ def evidence_read(file):
     message = file[len(MAGIC):]
     evidence = read(EVIDENCE, message, FILE_MAX, 1 << 20, 3)
     need(write(EVIDENCE, evidence) == message, "the evidence is not canonical", "CB-MALFORMED")
-    need(evidence.format == 1 and evidence.suite == 1, "another format or suite", "CB-VERSION")
+    need(evidence.format == 1 and evidence.suite in HASHES, "another format or suite", "CB-VERSION")
     n = len(evidence.leaf)
     for what, values, most in (("leaves", evidence.leaf, 8192), ("events", evidence.event, 4096), ("outcomes", evidence.outcome, 4096),
                                ("confirmations", evidence.confirm, 1024)):
@@ -415,7 +424,7 @@ def batch_read(data):
 
 def enrolment_read(data):
     s = statement_read(ENROLMENT_STATEMENT, data, "casebus/v1/enrolment", 1024, 2)
-    need(is_text(s.department, 63) and is_text(s.area, 6, 0) and len(s.public_key) == (64 if s.suite == 2 else 32) and
+    need(is_text(s.department, 63) and is_text(s.area, 6, 0) and len(s.public_key) == KEY_SIZES[s.suite] and
          len(s.curve_key) == 32, "an enrolment statement")
     return s
 
@@ -433,7 +442,14 @@ SMALL_ORDER = {0, 1, P - 1, 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b0
                0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7}
 
 
+def suite_of(raw):
+    """A key's size tells its suite."""
+    return next((suite for suite, size in KEY_SIZES.items() if size == len(raw)), None)
+
+
 def key_usable(raw):
+    if suite_of(raw) == 2:
+        return sm2.usable(raw)
     if len(raw) != 32:
         return False
     y = int.from_bytes(raw, "little") & (1 << 255) - 1
@@ -443,6 +459,8 @@ def key_usable(raw):
 
 
 def signed(raw, signature, message):
+    if suite_of(raw) == 2:
+        return sm2.signed(raw, signature, message)
     if len(signature) != 64 or not key_usable(raw):
         return False
     try:
@@ -453,19 +471,26 @@ def signed(raw, signature, message):
 
 
 def key_id(raw):
-    return sha256(b"\x01", raw)[:16]
+    suite = suite_of(raw)
+    return HASHES[suite](bytes([suite]), raw)[:16]
+
+
+# What stands before the public key: types of C2SP, and our own for SM2.
+LOG_TYPES = {1: b"\x01", 2: b"\xffcasebus.example/sm2-sm3"}
+WITNESS_TYPES = {1: b"\x04", 2: b"\xffcasebus.example/sm2-sm3-cosignature"}
 
 
 class NoteKey:
     """A verifier key: NAME+HEX8+BASE64(type ‖ public key)."""
 
-    def __init__(self, vkey, kind):
+    def __init__(self, vkey, types):
         self.text = vkey
         self.name, hex8, encoded = vkey.split("+", 2)
         typed = base64.b64decode(encoded, validate=True)
-        self.key = typed[1:]
+        suite = next((suite for suite, kind in types.items() if typed.startswith(kind) and len(typed) == len(kind) + KEY_SIZES[suite]), None)
+        self.key = typed[-KEY_SIZES[suite]:] if suite else b""
         self.hash = bytes.fromhex(hex8)
-        if (not name_valid(self.name) or typed[0] != kind or not key_usable(self.key) or hex8 != hex8.lower() or
+        if (not name_valid(self.name) or not key_usable(self.key) or hex8 != hex8.lower() or
                 self.hash != sha256(self.name.encode(), b"\n", typed)[:4] or base64.b64encode(typed).decode() != encoded):
             raise ValueError(vkey)
 
@@ -552,7 +577,15 @@ def extensions_are(cert, oids):
     return sorted(e.oid.dotted_string for e in cert.extensions) == sorted(oid.dotted_string for oid in oids)
 
 
+SM2_KEY = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d03420004")  # what stands before x and y in a certificate
+
+
 def raw_key(cert):
+    at = cert.tbs_certificate_bytes.find(SM2_KEY)
+    if at >= 0:  # the library does not know the curve
+        raw = cert.tbs_certificate_bytes[at + len(SM2_KEY):][:64]
+        need(key_usable(raw), "a certificate's key is not usable", "CB-CERTIFICATE")
+        return raw
     key = cert.public_key()
     need(isinstance(key, Ed25519PublicKey), "a certificate's key is not Ed25519", "CB-CERTIFICATE")
     raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -560,8 +593,13 @@ def raw_key(cert):
     return raw
 
 
+CERT_ALGORITHMS = {1: "1.3.101.112", 2: "1.2.156.10197.1.501"}
+
+
 def cert_signed(cert, raw):
-    return cert.signature_algorithm_oid.dotted_string == "1.3.101.112" and signed(raw, cert.signature, cert.tbs_certificate_bytes)
+    suite = suite_of(raw)
+    signature = sm2.from_der(cert.signature) if suite == 2 else cert.signature
+    return cert.signature_algorithm_oid.dotted_string == CERT_ALGORITHMS[suite] and signed(raw, signature, cert.tbs_certificate_bytes)
 
 
 def cert_load(der):
@@ -627,7 +665,7 @@ def node_certificate(der, authority):
 # --- 4 The checks -------------------------------------------------------------------------------------------------------
 
 
-def inclusion(index, size, leaf, path, root):
+def inclusion(digest, index, size, leaf, path, root):
     """RFC 9162 2.1.3.2"""
     if index >= size:
         return False
@@ -636,12 +674,12 @@ def inclusion(index, size, leaf, path, root):
         if sn == 0:
             return False
         if fn & 1 or fn == sn:
-            r = sha256(b"\1", p, r)
+            r = digest(b"\1", p, r)
             while not fn & 1 and fn:
                 fn >>= 1
                 sn >>= 1
         else:
-            r = sha256(b"\1", r, p)
+            r = digest(b"\1", r, p)
         fn >>= 1
         sn >>= 1
     return sn == 0 and r == root
@@ -650,6 +688,7 @@ def inclusion(index, size, leaf, path, root):
 class Verification:
     def __init__(self, evidence, authorities, logs, witnesses, quorum):
         self.evidence, self.authorities, self.logs, self.witnesses, self.quorum = evidence, authorities, logs, witnesses, quorum
+        self.suite, self.hash = evidence.suite, HASHES[evidence.suite]
         self.facts = []
         self.leaves = []       # (position, entry)
         self.generations = []  # (position, origin, authority)
@@ -676,6 +715,7 @@ class Verification:
         self.log = next((log for log in self.logs if log.name == note.origin), None)
         need(self.log, "the log's key is not trusted", "CB-HUB-IDENTITY")
         note.check_log(self.log)
+        need(suite_of(self.log.key) == self.suite, "the log's key is of another suite", "CB-KEY")
         self.fact("checkpoint", origin=note.origin, size=note.size, root=note.root.hex())
         n = 0
         for witness in self.witnesses:
@@ -688,10 +728,10 @@ class Verification:
     def read_leaves(self):
         before = None
         for leaf in self.evidence.leaf:
-            need(inclusion(leaf.position, self.note.size, sha256(b"\0", leaf.entry), leaf.inclusion, self.note.root),
+            need(inclusion(self.hash, leaf.position, self.note.size, self.hash(b"\0", leaf.entry), leaf.inclusion, self.note.root),
                  f"entry {leaf.position} is not in the tree", "CB-INCLUSION")
             entry = entry_read(leaf.entry)
-            need(entry.suite == 1, "an entry of another suite")
+            need(entry.suite == self.suite, "an entry of another suite")
             need(before is None or entry.hub_time_us >= before, "the hub's time goes back", "CB-CLOCK")
             before = entry.hub_time_us
             self.leaves.append((leaf.position, entry))
@@ -746,7 +786,7 @@ class Verification:
             self.origin_open(statement.origin, position)
             cert = self.certificate_at(enrolled.certificate, position)
             need((statement.node, statement.origin, statement.department, statement.area, statement.suite, statement.public_key,
-                  statement.curve_key) == (cert.node, cert.origin, cert.department, cert.area, 1, cert.key, cert.curve),
+                  statement.curve_key) == (cert.node, cert.origin, cert.department, cert.area, suite_of(cert.key), cert.key, cert.curve),
                  "statement and certificate differ", "CB-CERTIFICATE")
             need(signed(cert.key, enrolled.signature, enrolled.statement), "the node did not sign its enrolment", "CB-SIGNATURE")
             before = self.in_force(cert.node, position)
@@ -783,7 +823,7 @@ class Verification:
             if act is None or act.ledger_opened is not None or act.node_enrolled is not None:
                 continue
             name = next((name for name in ACTS.values() if act[name] is not None), "unknown")
-            self.fact("act", position=position, hub_time_us=entry.hub_time_us, act=name, leaf_hash=sha256(b"\0", leaf.entry).hex())
+            self.fact("act", position=position, hub_time_us=entry.hub_time_us, act=name, leaf_hash=self.hash(b"\0", leaf.entry).hex())
             for content in act.erasure_ordered.content if act.erasure_ordered is not None else ():
                 if content.position in events:
                     self.fact("erasure", position=content.position, ordered=position, header=bool(content.header), parts=content.part_mask)
@@ -792,9 +832,8 @@ class Verification:
         need(i in self.statements, "it is no seal")
         return self.leaves[i][0], self.leaves[i][1].seal, self.statements[i]
 
-    @staticmethod
-    def member(statement, index, event_hash, path):
-        need(inclusion(index, statement.count, sha256(b"\0", event_hash), path, statement.events_root),
+    def member(self, statement, index, event_hash, path):
+        need(inclusion(self.hash, index, statement.count, self.hash(b"\0", event_hash), path, statement.events_root),
              "it is not what the node signed", "CB-INCLUSION")
 
     def events(self):
@@ -820,7 +859,7 @@ class Verification:
             need(entry.event is None or i in claimed, f"event {position} without its seal")
 
     def header(self, position, event, claim):
-        need(sha256(b"casebus/v1/event\0", claim.header) == event.event_hash, "another header", "CB-COMMITMENT")
+        need(self.hash(b"casebus/v1/event\0", claim.header) == event.event_hash, "another header", "CB-COMMITMENT")
         header = read(EVENT_HEADER, claim.header, 1536, 512, 3)
         need(len(header.commitment) <= 8, "too many parts", "CB-TOO-LARGE")
         need(len(header.commitment) == len(claim.part), "another number of parts", "CB-COMMITMENT")
@@ -830,7 +869,7 @@ class Verification:
             if not part.salt:
                 continue
             need(commitment.size == len(part.content) and
-                 hmac.new(part.salt, part.content, hashlib.sha256).digest() == commitment.mac, "another part", "CB-COMMITMENT")
+                 hmac.new(part.salt, part.content, HASH_NAMES[self.suite]).digest() == commitment.mac, "another part", "CB-COMMITMENT")
             self.fact("part", position=position, part=i, kind=commitment.kind, content=part.content.hex())
 
     def outcomes(self):
@@ -860,7 +899,7 @@ class Verification:
             if claim.link:
                 running = claim.running_before
                 for link in claim.link:
-                    running = sha256(b"casebus/v1/delivered\0", running, struct.pack(">QI", link.position, link.ordinal), link.event_hash)
+                    running = self.hash(b"casebus/v1/delivered\0", running, struct.pack(">QI", link.position, link.ordinal), link.event_hash)
                 need((claim.link[-1].position, claim.link[-1].ordinal) == last and running == s.running_hash, "the links do not lead there")
             self.fact("confirmed", position=position, node=s.node, last_position=last[0], last_ordinal=last[1],
                       confirmed_at_us=s.confirmed_at_us, enrolled=enrolled)
@@ -904,7 +943,7 @@ def trust_load(words):
     for word in words:
         pem, key = enrolment_load(word) if "," not in word else pair_load(*word.split(",", 1))
         authorities.append(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
-        logs.append(NoteKey(key, 0x01))
+        logs.append(NoteKey(key, LOG_TYPES))
     return authorities, logs
 
 
@@ -936,7 +975,7 @@ def main():
     words = parser.parse_args()
     try:
         authorities, logs = trust_load(words.trust)
-        witnesses = [NoteKey(vkey_text(word), 0x04) for word in words.witness]
+        witnesses = [NoteKey(vkey_text(word), WITNESS_TYPES) for word in words.witness]
         with open(words.file, "rb") as file:
             data = file.read(FILE_MAX + 1)
     except (OSError, ValueError) as why:
