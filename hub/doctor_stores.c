@@ -400,7 +400,9 @@ static int node_visit(void *self, struct bytes key, struct bytes value)
     struct bytes authority = bytes_of(endings->doctor->keys.authority, endings->doctor->keys.authority_size);
     char name[NODE_TEXT_MAX];
     snprintf(name, sizeof(name), "%.*s", (int)key.size, (const char *)key.data);
-    if (node_row_decode(value, &row, NULL) || registry_build(&registry, &row.enrolled, 1, authority, NULL))
+    if (node_row_decode(value, &row, NULL) ||
+        registry_build(&registry, &(struct registry_fact){row.enrolled, (Casebus__V1__NodeStatus)row.status},
+                       1, authority, NULL))
         return 0;
     const struct registry_node *node = registry_find(registry, name);
     int64_t days =

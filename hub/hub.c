@@ -4,6 +4,7 @@
 #include "hub/console/console.h"
 #include "hub/console/monitor.h"
 #include "hub/pipeline/sharing.h"
+#include "hub/pipeline/standing.h"
 #include "hub/retention.h"
 #include "hub/stores.h"
 #include "hub/witnessing.h"
@@ -135,6 +136,17 @@ static int hub_enrol(void *self, struct bytes statement, struct bytes signature,
                         : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
     arena_deinit(&arena);
     return r;
+}
+
+static int hub_change_standing(void *self, const struct standing_change *change, const char *by,
+                               const char *words, struct casebus_error *err)
+{
+    struct hub *hub = self;
+    const struct act_note note = {by, words, ""};
+    if (bus_behind(hub->bus))
+        return error_set(err, CASEBUS_BEHIND,
+                         _("this hub is behind what it showed to others, and signs nothing"));
+    return pipeline_change_standing(hub->pipeline, change, &note, err);
 }
 
 static struct rights_book *hub_policy(void *self)
@@ -321,6 +333,7 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .barrier = hub_barrier,
         .enrol = hub_enrol,
         .secured = hub_secured,
+        .change_standing = hub_change_standing,
         .policy = hub_policy,
         .apply_policy = hub_apply_policy,
         .erase = hub_erase,

@@ -142,7 +142,9 @@ void admission_answer(struct bus *bus)
     const struct registry_node *node = NULL;
     if (strcmp(request.mechanism, "CURVE") == 0 && request.key_size == CURVE_KEY_SIZE)
         node = registry_find_curve(registry, request.key);
-    if (node && visit_allowed(bus, node->info.node)) {
+    if (node && !registry_node_active(node)) {
+        answer(bus->zap, &request, "400", "this node is suspended or revoked", "");
+    } else if (node && visit_allowed(bus, node->info.node)) {
         answer(bus->zap, &request, "200", "OK", node->info.node);
     } else if (node) {
         answer(bus->zap, &request, "300", "too many connections", "");

@@ -185,6 +185,8 @@ static bool receive(struct bus *bus)
     const char *node = whole ? zmq_msg_gets(&payload, "User-Id") : NULL;
     if (!anonymous(routing_id, size))
         connection_cut(bus, fd, CUT_NAMED);
+    else if (node && *node && !standing_lets(bus, node))
+        connection_cut(bus, fd, CUT_STANDING);
     else if (node && *node)
         session_on_frame(bus, routing_id, node, &payload);
     connection_heard(bus, fd, anonymous(routing_id, size) ? session_find(bus, routing_id) : NULL);
@@ -245,6 +247,7 @@ static bool stopping(struct bus *bus)
 static void housekeeping(struct bus *bus, uint64_t *last_ns)
 {
     uint64_t now = clock_monotonic_ns();
+    standing_enforce(bus);
     connections_look(bus, now);
     if (now - bus->views_renewed_ns > VIEW_RENEW_NS)
         renew_views(bus);
@@ -414,6 +417,7 @@ struct bus *bus_free(struct bus *bus)
     if (!bus)
         return NULL;
     connections_close(bus);
+    registry_unref(bus->standing);
     admission_close(bus);
     if (bus->router)
         zmq_close(bus->router);

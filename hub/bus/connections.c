@@ -243,13 +243,22 @@ static bool endless(struct connection *connection, int fd)
     return fed - connection->fed_bytes > (connection->session ? UNFINISHED_BYTES : HANDSHAKE_BYTES);
 }
 
+void connections_leave(struct bus *bus, uint64_t number, uint64_t at_ns)
+{
+    for (size_t i = 0; i < bus->connections.n; i++)
+        if (bus->connections.at[i].open && bus->connections.at[i].session == number)
+            bus->connections.at[i].leave_ns = at_ns;
+}
+
 static void look_at(struct bus *bus, struct connection *connection, uint64_t now)
 {
     bool known = connection->session && session_by_number(bus, connection->session);
     connection_know(bus, connection, known);
     if (known)
         connection->welcome_ns = now;
-    if (now - connection->welcome_ns > bus->connections.idle_ns)
+    if (connection->leave_ns && now >= connection->leave_ns)
+        connection_shut(bus, connection, CUT_STANDING);
+    else if (now - connection->welcome_ns > bus->connections.idle_ns)
         connection_shut(bus, connection, CUT_IDLE);
     else if (endless(connection, (int)(connection - bus->connections.at)))
         connection_shut(bus, connection, CUT_UNFINISHED);
@@ -264,11 +273,13 @@ static void tell(struct bus *bus, uint64_t now)
         n += all->n_cut[i];
     if (!n || (all->told_ns && now - all->told_ns < TOLD_NS))
         return;
-    log_notice(bus->options.log, "CONNECTIONS-CUT",
-               _("connections were shut down: %llu without a session, %llu whose messages do not end, %llu "
-                 "too many at once, %llu with a name of their own"),
-               (unsigned long long)all->n_cut[CUT_IDLE], (unsigned long long)all->n_cut[CUT_UNFINISHED],
-               (unsigned long long)all->n_cut[CUT_CROWD], (unsigned long long)all->n_cut[CUT_NAMED]);
+    log_notice(
+        bus->options.log, "CONNECTIONS-CUT",
+        _("connections were shut down: %llu without a session, %llu whose messages do not end, %llu "
+          "too many at once, %llu with a name of their own, %llu of nodes that are suspended or revoked"),
+        (unsigned long long)all->n_cut[CUT_IDLE], (unsigned long long)all->n_cut[CUT_UNFINISHED],
+        (unsigned long long)all->n_cut[CUT_CROWD], (unsigned long long)all->n_cut[CUT_NAMED],
+        (unsigned long long)all->n_cut[CUT_STANDING]);
     all->told_ns = now;
     memset(all->n_cut, 0, sizeof(all->n_cut));
 }

@@ -64,7 +64,7 @@ struct peer {
 #define CONNECTIONS_LOOK_MS 50
 #define CROWDS              256 /* groups of addresses; more of them than a hash tells apart share one */
 
-enum cut_reason { CUT_IDLE, CUT_UNFINISHED, CUT_CROWD, CUT_NAMED, CUT_REASONS };
+enum cut_reason { CUT_IDLE, CUT_UNFINISHED, CUT_CROWD, CUT_NAMED, CUT_STANDING, CUT_REASONS };
 
 /* A connection, with a session or without. */
 struct connection {
@@ -74,6 +74,7 @@ struct connection {
     bool measured;       /* fed_bytes is what had come when it was first seen not to move */
     uint8_t crowd;       /* its group of addresses */
     uint64_t session;    /* number of its newest one; 0: it never had one */
+    uint64_t leave_ns;   /* shut down then; 0: it may stay */
     uint64_t welcome_ns; /* when it was accepted, or last seen with a session */
     uint64_t fed_bytes;
     struct sockaddr_in6 address;
@@ -129,6 +130,7 @@ struct bus {
     char origin[KEY_NAME_MAX];
     char endpoint[256];
     struct pipeline *pipeline;
+    struct registry *standing; /* as of the last look at who is suspended */
     struct note_verifier verifier;
     void *context, *router, *zap, *monitor;
     int wake; /* eventfd */
@@ -200,6 +202,13 @@ void connections_look(struct bus *bus, uint64_t now_ns);
 /* A message came to its end on this one; @session: that it has by now, or NULL. */
 void connection_heard(struct bus *bus, int fd, const struct session *session);
 void connection_cut(struct bus *bus, int fd, enum cut_reason reason);
+/* Shuts the connections of session @number down at @at_ns: what was sent to them may arrive until then. */
+void connections_leave(struct bus *bus, uint64_t number, uint64_t at_ns);
+
+/* standing.c: tells nodes that are suspended or revoked, and has their connections end. */
+void standing_enforce(struct bus *bus);
+/* Whether frames of the node are looked at. */
+bool standing_lets(const struct bus *bus, const char *node);
 
 /* sessions.c */
 struct session *session_find(struct bus *bus, const void *routing_id);

@@ -71,11 +71,11 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --quorum | --jobs | -J) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --since | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
     " ") options="status node case event prove verify erase erasure policy ledger auditor state witness version help" ;;
-    "node ") options="add list show" ;;
+    "node ") options="add list show suspend resume revoke" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
     "ledger ") options="export verify watch timestamps dump" ;;
@@ -85,6 +85,14 @@ _casebus() {
     "state ") options="dump" ;;
     "witness ") options="show" ;;
     "node add") options="--department --area --out --publish --receive-all --parts --endpoint" ;;
+    "node suspend" | "node revoke")
+        options="--why --since --yes"
+        [[ $cur != -* ]] && options=$(_casebus_nodes)
+        ;;
+    "node resume")
+        options="--why"
+        [[ $cur != -* ]] && options=$(_casebus_nodes)
+        ;;
     "node show") [[ $cur != -* ]] && options=$(_casebus_nodes) ;;
     "case list") options="--status --limit --after" ;;
     "case show") [[ $cur != -* ]] && options=$(_casebus_cases "$cur") ;;

@@ -41,6 +41,8 @@ static const char *act_name(const Casebus__V1__ActEntry *act)
         return "erasure_ordered";
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
         return "erasure_done";
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        return "node_status_changed";
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return "policy_applied";
     default:

@@ -240,6 +240,19 @@ static void outcome_say(const struct cli *cli, const struct evidence_fact *fact)
             casebus_code_meaning(casebus_code_parse(outcome->code)), (llu)fact->position);
 }
 
+static void standing_say(const struct cli *cli, llu position, const char *when,
+                         const Casebus__V1__NodeStatusChanged *changed)
+{
+    if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        say(cli, _("Entry %llu, of %s: the keys of node '%s' are revoked from here on."), position, when,
+            changed->node);
+    else if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED)
+        say(cli, _("Entry %llu, of %s: node '%s' is suspended from here on."), position, when, changed->node);
+    else
+        say(cli, _("Entry %llu, of %s: node '%s' is active again from here on."), position, when,
+            changed->node);
+}
+
 static void act_say(const struct cli *cli, const struct evidence_fact *fact)
 {
     char when[PEOPLE_TEXT];
@@ -270,6 +283,9 @@ static void act_say(const struct cli *cli, const struct evidence_fact *fact)
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
         say(cli, _("Entry %llu, of %s: the hub says that it has destroyed what it was ordered to."), position,
             when);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        standing_say(cli, position, when, act->node_status_changed);
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         say(cli, _("Entry %llu, of %s: version %u of the policy, who sees what, is in force."), position,

@@ -17,6 +17,17 @@ static const char *rights_text(const json_t *node, char *out, size_t size)
     return *out ? out : _("none");
 }
 
+static const char *status_text(const json_t *node)
+{
+    const char *status = get_text(node, "status");
+    if (!status)
+        return "-";
+    return strcmp(status, "active") == 0      ? _("active")
+           : strcmp(status, "suspended") == 0 ? _("suspended")
+           : strcmp(status, "revoked") == 0   ? _("revoked")
+                                              : status;
+}
+
 static const char *connected_text(const json_t *node)
 {
     if (!json_is_boolean(json_object_get(node, "connected")))
@@ -31,6 +42,7 @@ static void list_print(const struct cli *cli, const json_t *nodes)
                                            {_("DEPARTMENT"), TABLE_LEFT, 30},
                                            {_("AREA"), TABLE_LEFT, 0},
                                            {_("RIGHTS"), TABLE_LEFT, 60},
+                                           {_("STATUS"), TABLE_LEFT, 0},
                                            {_("CONNECTED"), TABLE_LEFT, 0},
                                            {_("ACCEPTED"), TABLE_RIGHT, 0},
                                            {_("DUPLICATE"), TABLE_RIGHT, 0},
@@ -45,6 +57,7 @@ static void list_print(const struct cli *cli, const json_t *nodes)
         table_text(table, get_text(node, "department"));
         table_text(table, get_text(node, "area"));
         table_text(table, rights_text(node, text, sizeof text));
+        table_text(table, status_text(node));
         table_text(table, connected_text(node));
         table_printf(table, "%llu", (unsigned long long)get_number(node, "accepted"));
         table_printf(table, "%llu", (unsigned long long)get_number(node, "duplicate"));
@@ -108,6 +121,7 @@ static void show_print(const struct cli *cli, const json_t *node)
     line(cli, _("department"), get_text(node, "department"));
     line(cli, _("area"), get_text(node, "area"));
     line(cli, _("rights"), rights_text(node, text, sizeof text));
+    line(cli, _("status"), status_text(node));
     line(cli, _("connected"), connected_text(node));
     line(cli, _("software"), get_text(node, "software"));
     line(cli, _("last seen"), time_zone_text(text, get_time(node, "last_seen_us"), false));

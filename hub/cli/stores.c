@@ -16,7 +16,7 @@
 /* ---- registry ---- */
 
 struct enrolled_list {
-    struct bytes *items;
+    struct registry_fact *items;
     size_t n;
     bool failed;
     struct casebus_error *err;
@@ -27,14 +27,14 @@ static int enrolled_visit(void *self, struct bytes key, struct bytes value)
     struct enrolled_list *list = self;
     struct node_row row;
     (void)key;
-    struct bytes *grown = realloc(list->items, (list->n + 1) * sizeof *grown);
+    struct registry_fact *grown = realloc(list->items, (list->n + 1) * sizeof *grown);
     if (grown)
         list->items = grown;
     if (!grown || node_row_decode(value, &row, list->err)) {
         list->failed = true;
         return 1;
     }
-    list->items[list->n++] = row.enrolled;
+    list->items[list->n++] = (struct registry_fact){row.enrolled, (Casebus__V1__NodeStatus)row.status};
     return 0;
 }
 

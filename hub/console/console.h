@@ -10,6 +10,7 @@
 #include "hub/gate/registry.h"
 #include "hub/ledger/ledger.h"
 #include "hub/pipeline/erasure.h"
+#include "hub/pipeline/standing.h"
 #include "hub/rights/rights_book.h"
 #include "hub/state/state.h"
 #include "hub/vault/vault.h"
@@ -97,6 +98,9 @@ struct console_hub {
     /* Makes @text the policy; @base is the version that it was made from, @by who does it. May be NULL. */
     int (*apply_policy)(void *self, struct bytes text, uint32_t base, const char *by, const char *words,
                         uint32_t *version, struct casebus_error *err);
+    /* Suspends, resumes or revokes a node; @by does it. May be NULL. */
+    int (*change_standing)(void *self, const struct standing_change *change, const char *by,
+                           const char *words, struct casebus_error *err);
     /* Takes an order to destroy content, and tells how far it is. NULL when the hub does not run. */
     int (*erase)(void *self, const struct erasure_request *request, uint64_t *ticket,
                  struct casebus_error *err);

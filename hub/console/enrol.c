@@ -287,6 +287,23 @@ static int certificate_find(struct call *call, struct enrolment *enrolment, stru
     return enrolment->certificate_size ? 0 : -1;
 }
 
+static bool has_key_of(const struct registry_node *node, const Casebus__V1__EnrolmentStatement *fields)
+{
+    return bytes_equal(bytes_of(node->info.key.bytes, node->info.key.size),
+                       bytes_of(fields->public_key.data, fields->public_key.len)) ||
+           memcmp(node->info.curve_key, fields->curve_key.data, CURVE_KEY_SIZE) == 0;
+}
+
+/* A name whose keys were revoked takes new ones. */
+static int revoked_check(const struct registry_node *node, const Casebus__V1__EnrolmentStatement *fields,
+                         struct casebus_error *err)
+{
+    if (!has_key_of(node, fields))
+        return 0;
+    error_set(err, CASEBUS_REVOKED, _("the keys of node '%s' were revoked, for good"), node->info.node);
+    return error_hint(err, _("make new ones in another directory: --out"));
+}
+
 /* 1: this very node is enrolled already; 0: the name is free; -1: it is another's. */
 static int name_check(const struct call *call, const struct enrolment *enrolment, struct casebus_error *err)
 {
@@ -296,7 +313,10 @@ static int name_check(const struct call *call, const struct enrolment *enrolment
     const struct registry_node *node = registry_find(registry, enrolment->fields->node);
     const struct registry_node *curve = registry_find_curve(registry, enrolment->fields->curve_key.data);
     int answer = 0;
-    if (node && same_identity(node, enrolment->fields) && same_rights(node, &enrolment->grants)) {
+    bool revoked = node && node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED;
+    if (revoked && (!curve || curve == node)) {
+        answer = revoked_check(node, enrolment->fields, err);
+    } else if (node && same_identity(node, enrolment->fields) && same_rights(node, &enrolment->grants)) {
         answer = 1;
     } else if (node && same_identity(node, enrolment->fields)) {
         answer = error_set(err, CASEBUS_EXISTS, _("node '%s' is enrolled already, with other rights"),

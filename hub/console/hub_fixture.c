@@ -502,13 +502,14 @@ static struct registry *fixture_registry(void *self)
     struct hub_fixture *fixture = self;
     struct casebus_error err;
     struct registry *registry;
-    struct bytes enrolled[FIXTURE_NODES];
+    struct registry_fact enrolled[FIXTURE_NODES];
     size_t n = 0;
     for (size_t i = 0; i < fixture->n_entries; i++) {
         Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, i);
         if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
             entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED)
-            enrolled[n++] = pack(fixture, entry->act->node_enrolled);
+            enrolled[n++] = (struct registry_fact){pack(fixture, entry->act->node_enrolled),
+                                                   CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
     }
     must(registry_build(&registry, enrolled, n,
                         bytes_of(fixture->keys.authority, fixture->keys.authority_size), &err),

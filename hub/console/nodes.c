@@ -5,6 +5,13 @@
 
 #include <stdlib.h>
 
+static const char *const statuses[] = {"unknown", "active", "suspended", "revoked"};
+
+static const char *status_name(unsigned status)
+{
+    return statuses[status < sizeof statuses / sizeof *statuses ? status : 0];
+}
+
 static void identity_json(json_t *json, const struct registry_node *node)
 {
     set_text(json, "node", node->info.node);
@@ -13,6 +20,7 @@ static void identity_json(json_t *json, const struct registry_node *node)
     json_object_set_new(json, "key_id", hex_json(node->key_id, KEY_ID_SIZE));
     set_time(json, "certificate_begins_us", node->info.not_before * 1000000);
     set_time(json, "certificate_ends_us", node->info.not_after * 1000000);
+    set_text(json, "status", status_name(node->status));
     set_bool(json, "publish", node->publish);
     set_bool(json, "receive_all", node->receive_all);
     json_object_set_new(json, "receive_parts", part_kinds_json(node->receive_part_kinds));
@@ -27,6 +35,9 @@ static int published_json(struct reader *reader, const char *name, json_t *json,
     if (r < 0 || (r > 0 && node_row_decode(value, &row, err)))
         return -1;
     json_object_set_new(json, "enrolled_position", r ? number_json(row.position) : json_null());
+    json_object_set_new(json, "status_position",
+                        row.status_position ? number_json(row.status_position) : json_null());
+    set_time(json, "compromised_since_us", row.compromised_since_us);
     set_number(json, "accepted", row.n_accepted);
     set_number(json, "duplicate", row.n_duplicate);
     set_number(json, "refused", row.n_refused);
@@ -167,4 +178,48 @@ int handle_nodes(struct call *call, struct casebus_error *err)
 int handle_node(struct call *call, struct casebus_error *err)
 {
     return nodes_ask(call, node_show, err);
+}
+
+/* ---- suspended, active again, revoked ---- */
+
+static int status_parse(const char *name, Casebus__V1__NodeStatus *status, struct casebus_error *err)
+{
+    for (unsigned i = 1; name && i < sizeof statuses / sizeof *statuses; i++)
+        if (strcmp(statuses[i], name) == 0) {
+            *status = (Casebus__V1__NodeStatus)i;
+            return 0;
+        }
+    return error_set(err, CASEBUS_BAD_FIELD, _("'status' is one of active, suspended and revoked"));
+}
+
+/* The answer is read from the state, which has it when the barrier is reached. */
+static int standing_answer(struct call *call, struct casebus_error *err)
+{
+    if (call->hub->barrier && call->hub->barrier(call->hub->self, 10000, err))
+        return -1;
+    return handle_node(call, err);
+}
+
+int handle_node_standing(struct call *call, struct casebus_error *err)
+{
+    const json_t *body = call->request->body;
+    const char *why = json_string_value(json_object_get(body, "why"));
+    struct standing_change change = {.node = call->request->rest,
+                                     .compromised_since_us =
+                                         json_integer_value(json_object_get(body, "compromised_since_us"))};
+    if (!why || !*why)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "why");
+    if (status_parse(json_string_value(json_object_get(body, "status")), &change.status, err))
+        return -1;
+    if (!node_name_valid(change.node) || change.compromised_since_us < 0)
+        return error_set(err, CASEBUS_BAD_FIELD, _("'%s' is not the name of a node"), change.node);
+    if (!call->hub->change_standing) {
+        error_set(err, CASEBUS_CLOSED, _("this can only be done while the hub runs"));
+        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
+    }
+    if (call->hub->change_standing(call->hub->self, &change, call->by, why, err))
+        return -1;
+    log_notice(call->log, "NODE-STANDING", _("node '%s' is now: %s"), change.node,
+               status_name(change.status));
+    return standing_answer(call, err);
 }

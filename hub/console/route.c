@@ -19,6 +19,7 @@ static const struct route routes[] = {
     {"GET", "/v1/nodes", "", handle_nodes},
     {"POST", "/v1/nodes", " timeout_ms ", handle_enrol},
     {"GET", "/v1/nodes/*", "", handle_node},
+    {"POST", "/v1/nodes/*", "", handle_node_standing},
     {"GET", "/v1/cases", " after limit status ", handle_cases},
     {"GET", "/v1/cases/*", "", handle_case},
     {"GET", "/v1/policy", "", handle_policy},

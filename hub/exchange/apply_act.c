@@ -35,7 +35,8 @@ static int as_damage(struct casebus_error *err, uint64_t position)
     return -1;
 }
 
-/* A node that is enrolled again keeps its counters. */
+/* A node that is enrolled again keeps its counters, and its status unless its old key was revoked for good.
+ */
 static int put_node(const struct exchange_store *store, const char *node, struct bytes enrolled,
                     uint64_t position, struct arena *arena, struct casebus_error *err)
 {
@@ -48,6 +49,11 @@ static int put_node(const struct exchange_store *store, const char *node, struct
         return -1;
     row.enrolled = enrolled;
     row.position = position;
+    if (r == 0 || row.status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED) {
+        row.status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE;
+        row.status_position = 0;
+        row.compromised_since_us = 0;
+    }
     uint8_t *encoded = arena_alloc(arena, NODE_ROW_SIZE + enrolled.size);
     if (!encoded)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to enrol node '%s'"), node);
@@ -72,6 +78,31 @@ static int apply_enrolment(const struct exchange_store *store, uint64_t position
     if (!packed.data)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to enrol node '%s'"), statement->node);
     return put_node(store, statement->node, packed, position, arena, err);
+}
+
+static int apply_status(const struct exchange_store *store, uint64_t position,
+                        const Casebus__V1__NodeStatusChanged *changed, struct arena *arena,
+                        struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX];
+    struct node_row row;
+    struct bytes value;
+    size_t size = receiver_key(key, changed->node);
+    int r = store->get(store->self, TABLE_NODES, bytes_of(key, size), &value, err);
+    if (r < 0 || (r > 0 && node_row_decode(value, &row, err) < 0))
+        return -1;
+    if (r == 0) {
+        error_set(err, CASEBUS_DAMAGED, _("it changes the status of a node that is not enrolled"));
+        return as_damage(err, position);
+    }
+    row.status = (uint8_t)changed->status;
+    row.status_position = position;
+    row.compromised_since_us = changed->compromised_since_us;
+    uint8_t *encoded = arena_alloc(arena, NODE_ROW_SIZE + row.enrolled.size);
+    if (!encoded)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to enrol node '%s'"), changed->node);
+    return store->put(store->self, TABLE_NODES, bytes_of(key, size),
+                      bytes_of(encoded, node_row_encode(encoded, &row)), err);
 }
 
 static bool delivery_after(const struct receiver_row *row, uint64_t position, uint32_t ordinal)
@@ -154,6 +185,9 @@ int exchange_apply_act(const struct exchange_store *store, uint64_t position, in
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
         r = apply_enrolment(store, position, act->node_enrolled, &arena, err);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        r = apply_status(store, position, act->node_status_changed, &arena, err);
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
         r = apply_confirms(store, position, act->deliveries_confirmed, &arena, err);

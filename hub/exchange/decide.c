@@ -75,7 +75,7 @@ static int choose_receivers(const struct exchange_parties *parties, const char *
         const struct exchange_node *node = &parties->nodes[i];
         const struct rights_reader reader = {node->name, node->department, node->area};
         struct right right = rights_of(rows, n_rows, &reader);
-        if ((!node->receive_all && right.rule == 0) || strcmp(node->name, sender) == 0)
+        if (node->gone || (!node->receive_all && right.rule == 0) || strcmp(node->name, sender) == 0)
             continue;
         if (decision->n_receivers == RECEIVERS_MAX)
             return -1;

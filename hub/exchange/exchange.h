@@ -97,6 +97,7 @@ struct exchange_decision {
 struct exchange_node {
     const char *name, *department, *area;
     bool publish;
+    bool gone; /* revoked: it receives nothing more. One that is suspended gets it later */
     bool receive_all;
     uint32_t receive_part_kinds; /* of part_kind_bit */
 };

@@ -447,6 +447,9 @@ int node_row_decode(struct bytes value, struct node_row *row, struct casebus_err
                              .n_duplicate = get_u64le(p + 17),
                              .n_refused = get_u64le(p + 25),
                              .last_hub_time_us = (int64_t)get_u64le(p + 33),
+                             .status = p[41],
+                             .status_position = get_u64le(p + 42),
+                             .compromised_since_us = (int64_t)get_u64le(p + 50),
                              .enrolled = bytes_of(p + NODE_ROW_SIZE, value.size - NODE_ROW_SIZE)};
     return 0;
 }
@@ -459,6 +462,9 @@ size_t node_row_encode(uint8_t *out, const struct node_row *row)
     put_u64le(out + 17, row->n_duplicate);
     put_u64le(out + 25, row->n_refused);
     put_u64le(out + 33, (uint64_t)row->last_hub_time_us);
+    out[41] = row->status;
+    put_u64le(out + 42, row->status_position);
+    put_u64le(out + 50, (uint64_t)row->compromised_since_us);
     if (row->enrolled.size > 0)
         memcpy(out + NODE_ROW_SIZE, row->enrolled.data, row->enrolled.size);
     return NODE_ROW_SIZE + row->enrolled.size;

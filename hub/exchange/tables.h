@@ -73,7 +73,7 @@ size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_
 #define BATCH_ROW_SIZE    44
 #define RECEIVER_ROW_SIZE 48
 #define CONFIRM_ROW_SIZE  25
-#define NODE_ROW_SIZE     41 /* before the enrolment */
+#define NODE_ROW_SIZE     58 /* before the enrolment */
 
 struct stream_row {
     uint64_t last;
@@ -115,8 +115,11 @@ int confirm_row_decode(struct bytes value, struct confirm_row *row, struct caseb
 size_t confirm_row_encode(uint8_t *out, const struct confirm_row *row);
 
 struct node_row {
-    struct bytes enrolled; /* serialised NodeEnrolled, points into the value */
-    uint64_t position;     /* of its enrolment */
+    struct bytes enrolled;        /* serialised NodeEnrolled, points into the value */
+    uint64_t position;            /* of its enrolment */
+    uint8_t status;               /* Casebus__V1__NodeStatus */
+    uint64_t status_position;     /* since which entry; 0: since its enrolment */
+    int64_t compromised_since_us; /* 0: not said */
     uint64_t n_accepted, n_duplicate, n_refused;
     int64_t last_hub_time_us;
 };

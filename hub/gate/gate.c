@@ -100,8 +100,21 @@ static int refuse_stranger(struct casebus_error *err)
     return error_hint(err, _("on the hub, run: casebus node add NAME"));
 }
 
+int gate_check_status(const struct registry_node *node, struct casebus_error *err)
+{
+    if (registry_node_active(node))
+        return 0;
+    if (node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        error_set(err, CASEBUS_REVOKED, _("the keys of node '%s' were revoked"), node->info.node);
+    else
+        error_set(err, CASEBUS_SUSPENDED, _("node '%s' is suspended until further notice"), node->info.node);
+    return error_hint(err, _("ask the hub's operators why: they keep the reason"));
+}
+
 static int check_sender(const struct registry_node *node, int64_t now_us, struct casebus_error *err)
 {
+    if (gate_check_status(node, err) < 0)
+        return -1;
     if (!node->publish)
         return error_set(err, CASEBUS_NOT_ALLOWED, _("node '%s' may not publish"), node->info.node);
     int64_t now = now_us / 1000000;

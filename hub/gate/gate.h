@@ -37,6 +37,8 @@ struct gate;
 /* @content_key: the hub's key for content digests. @origin is copied. */
 struct gate *gate_new(const struct suite *suite, const char *origin, const uint8_t content_key[KEY_SIZE]);
 struct gate *gate_free(struct gate *gate);
+/* Whether the node may do anything: CASEBUS_SUSPENDED or CASEBUS_REVOKED when it may not. */
+int gate_check_status(const struct registry_node *node, struct casebus_error *err);
 void gate_batch_init(struct gate_batch *batch);
 void gate_batch_deinit(struct gate_batch *batch); /* fine on a zeroed batch */
 /* Checks @frame, which @node sent (NULL when it is not in the registry). @batch was inited once and may be

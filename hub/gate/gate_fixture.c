@@ -85,6 +85,12 @@ struct bytes enrolment_pack(struct gate_fixture *fixture, struct test_node *node
     return pack(fixture, &node->enrolled);
 }
 
+struct registry_fact fact_pack(struct gate_fixture *fixture, struct test_node *node)
+{
+    return (struct registry_fact){enrolment_pack(fixture, node),
+                                  CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
+}
+
 /* ---- the hub ---- */
 
 void gate_fixture_init(struct gate_fixture *fixture)
@@ -106,8 +112,8 @@ void gate_fixture_init(struct gate_fixture *fixture)
     fixture->office.grants.receive_all = true;
     fixture->office.part_kinds[0] = CASEBUS__V1__PART_KIND__PART_KIND_FORM;
     fixture->office.grants.n_receive_part_kind = 1;
-    struct bytes enrolled[] = {enrolment_pack(fixture, &fixture->office),
-                               enrolment_pack(fixture, &fixture->desk)};
+    struct registry_fact enrolled[] = {fact_pack(fixture, &fixture->office),
+                                       fact_pack(fixture, &fixture->desk)};
     assert_int_equal(registry_build(&fixture->registry, enrolled, 2, fixture->authority, &fixture->err), 0);
     fixture->gate = gate_new(suite, TEST_ORIGIN, fixture->content_key);
     assert_non_null(fixture->gate);

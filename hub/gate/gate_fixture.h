@@ -63,6 +63,8 @@ void gate_fixture_deinit(struct gate_fixture *fixture);
 void test_node_init(struct gate_fixture *fixture, struct test_node *node, const char *name);
 void test_node_deinit(struct test_node *node);
 struct bytes enrolment_pack(struct gate_fixture *fixture, struct test_node *node);
+/* The same, of an active node. */
+struct registry_fact fact_pack(struct gate_fixture *fixture, struct test_node *node);
 
 /* @n events with two parts each, @part_size bytes together, headers of some 200 bytes. */
 struct test_batch *batch_make(struct gate_fixture *fixture, size_t n, size_t part_size);

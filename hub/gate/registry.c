@@ -60,18 +60,19 @@ static void node_grant(struct registry_node *node, const Casebus__V1__Grants *gr
         node->receive_part_kinds |= part_kind_bit((Casebus__V1__PartKind)grants->receive_part_kind[i]);
 }
 
-static int node_build(struct registry_node *node, struct bytes enrolled_bytes, struct bytes authority,
+static int node_build(struct registry_node *node, const struct registry_fact *fact, struct bytes authority,
                       struct arena *arena, struct casebus_error *err)
 {
     static const struct codec_limits limits = {.max_size = ENROLLED_MAX, .max_fields = 256, .max_depth = 2};
     arena_reset(arena);
     Casebus__V1__NodeEnrolled *enrolled = (Casebus__V1__NodeEnrolled *)codec_unpack(
-        &casebus__v1__node_enrolled__descriptor, enrolled_bytes, &limits, arena, err);
+        &casebus__v1__node_enrolled__descriptor, fact->enrolled, &limits, arena, err);
     if (!enrolled)
         return -1;
     if (certificate_check(bytes_of_data(enrolled->certificate), authority, 0, &node->info, err) < 0)
         return -1;
     public_key_id(&node->info.key, node->key_id);
+    node->status = fact->status;
     node_grant(node, enrolled->grants);
     return node_check(node, enrolled, arena, err);
 }
@@ -91,13 +92,15 @@ static int registry_finish(struct registry *registry, struct casebus_error *err)
         const struct registry_node *node = &registry->nodes[i];
         if (i > 0 && compare_nodes(node - 1, node) == 0)
             return error_set(err, CASEBUS_EXISTS, _("node '%s' is enrolled twice"), node->info.node);
-        registry->exchange[i] = (struct exchange_node){.name = node->info.node,
-                                                       .department = node->info.department,
-                                                       .area = node->info.area,
-                                                       .publish = node->publish,
-                                                       .receive_all = node->receive_all,
-                                                       .receive_part_kinds = node->receive_part_kinds};
-        n_receivers += node->receive_all;
+        registry->exchange[i] =
+            (struct exchange_node){.name = node->info.node,
+                                   .department = node->info.department,
+                                   .area = node->info.area,
+                                   .publish = node->publish && registry_node_active(node),
+                                   .gone = node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED,
+                                   .receive_all = node->receive_all,
+                                   .receive_part_kinds = node->receive_part_kinds};
+        n_receivers += node->receive_all && !registry->exchange[i].gone;
     }
     if (n_receivers > RECEIVERS_MAX)
         return error_set(err, CASEBUS_CONFIG, _("%zu nodes may receive all events; at most %d can"),
@@ -105,7 +108,7 @@ static int registry_finish(struct registry *registry, struct casebus_error *err)
     return 0;
 }
 
-static int registry_fill(struct registry *registry, const struct bytes *enrolled, size_t n,
+static int registry_fill(struct registry *registry, const struct registry_fact *facts, size_t n,
                          struct bytes authority, struct casebus_error *err)
 {
     struct arena arena;
@@ -113,13 +116,13 @@ static int registry_fill(struct registry *registry, const struct bytes *enrolled
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++) {
         registry->n_nodes = i + 1;
-        r = node_build(&registry->nodes[i], enrolled[i], authority, &arena, err);
+        r = node_build(&registry->nodes[i], &facts[i], authority, &arena, err);
     }
     arena_deinit(&arena);
     return r == 0 ? registry_finish(registry, err) : -1;
 }
 
-int registry_build(struct registry **registryp, const struct bytes *enrolled, size_t n,
+int registry_build(struct registry **registryp, const struct registry_fact *facts, size_t n,
                    struct bytes authority, struct casebus_error *err)
 {
     struct registry *registry = calloc(1, sizeof *registry);
@@ -129,7 +132,7 @@ int registry_build(struct registry **registryp, const struct bytes *enrolled, si
     registry->nodes = calloc(n + 1, sizeof *registry->nodes);
     registry->exchange = calloc(n + 1, sizeof *registry->exchange);
     int r = registry->nodes && registry->exchange
-                ? registry_fill(registry, enrolled, n, authority, err)
+                ? registry_fill(registry, facts, n, authority, err)
                 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
     if (r < 0) {
         registry_unref(registry);

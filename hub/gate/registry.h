@@ -4,6 +4,7 @@
 #define GATE_REGISTRY_H
 
 #include "hub/exchange/exchange.h"
+#include "proto/casebus/v1/ledger.pb-c.h"
 #include "proto/crypto/certificate.h"
 
 #include <stdatomic.h>
@@ -15,6 +16,13 @@ struct registry_node {
     bool publish;
     bool receive_all;
     uint32_t receive_part_kinds;
+    Casebus__V1__NodeStatus status;
+};
+
+/* What the ledger says of a node: its serialised NodeEnrolled, and what became of it since. */
+struct registry_fact {
+    struct bytes enrolled;
+    Casebus__V1__NodeStatus status;
 };
 
 struct registry {
@@ -25,15 +33,21 @@ struct registry {
     atomic_int references;
 };
 
-/* Builds a registry from serialised NodeEnrolled messages (as the ledger holds them), checking each
+/* Builds a registry from what the ledger holds, checking each
  * certificate against the authority and the node's own signature of its enrolment. Whether a certificate is
  * valid today is asked by the gate. The caller unrefs it. */
-int registry_build(struct registry **registryp, const struct bytes *enrolled, size_t n,
+int registry_build(struct registry **registryp, const struct registry_fact *facts, size_t n,
                    struct bytes authority, struct casebus_error *err);
 struct registry *registry_ref(struct registry *registry);   /* any thread */
 struct registry *registry_unref(struct registry *registry); /* any thread; NULL in, NULL out */
 /* NULL when there is none. What is found lives as long as the registry. */
 const struct registry_node *registry_find(const struct registry *registry, const char *name);
+/* A node that is neither suspended nor revoked. */
+static inline bool registry_node_active(const struct registry_node *node)
+{
+    return node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE;
+}
+/* Whose key it is, active or not. */
 const struct registry_node *registry_find_curve(const struct registry *registry,
                                                 const uint8_t key[CURVE_KEY_SIZE]);
 

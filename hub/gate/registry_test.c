@@ -26,7 +26,8 @@ static int teardown(void **state)
 static void assert_not_built(struct gate_fixture *hub, struct bytes enrolled, enum casebus_code code)
 {
     struct registry *registry = NULL;
-    assert_int_equal(registry_build(&registry, &enrolled, 1, hub->authority, &hub->err), -1);
+    const struct registry_fact fact = {enrolled, CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
+    assert_int_equal(registry_build(&registry, &fact, 1, hub->authority, &hub->err), -1);
     assert_string_equal(casebus_code_text(hub->err.code), casebus_code_text(code));
     assert_null(registry);
 }
@@ -76,7 +77,7 @@ static void test_registry_grants_nothing_unless_told(void **state)
     struct gate_fixture *hub = *state;
     struct registry *registry;
     hub->desk.enrolled.grants = NULL;
-    struct bytes enrolled = enrolment_pack(hub, &hub->desk);
+    struct registry_fact enrolled = fact_pack(hub, &hub->desk);
     assert_int_equal(registry_build(&registry, &enrolled, 1, hub->authority, &hub->err), 0);
     assert_false(registry->nodes[0].publish);
     assert_false(registry->nodes[0].receive_all);
@@ -92,7 +93,8 @@ static void test_registry_refuses_rubbish(void **state)
     struct bytes enrolled = enrolment_pack(hub, &hub->desk);
     for (size_t size = 0; size < enrolled.size; size++) {
         struct registry *registry;
-        struct bytes cut = bytes_of(enrolled.data, size);
+        struct registry_fact cut = {bytes_of(enrolled.data, size),
+                                    CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
         if (registry_build(&registry, &cut, 1, hub->authority, &hub->err) < 0)
             continue;
         /* cut where a field begins: only the grants may be missing */
@@ -147,13 +149,32 @@ static void test_registry_refuses_an_enrolment_that_says_otherwise(void **state)
     assert_not_built(hub, enrolment_pack(hub, &hub->desk), CASEBUS_CERTIFICATE);
 }
 
+static void test_a_node_that_is_not_active_is_known_and_may_do_nothing(void **state)
+{
+    struct gate_fixture *hub = *state;
+    struct registry_fact facts[] = {fact_pack(hub, &hub->desk), fact_pack(hub, &hub->office)};
+    struct registry *registry;
+    facts[0].status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED;
+    facts[1].status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED;
+    assert_int_equal(registry_build(&registry, facts, 2, hub->authority, &hub->err), 0);
+    assert_false(registry_node_active(registry_find(registry, "desk")));
+    assert_false(registry->exchange[0].publish);
+    assert_false(registry->exchange[0].gone); /* it gets later what comes meanwhile */
+    assert_true(registry->exchange[1].gone);
+    assert_int_equal(gate_check_status(&registry->nodes[0], &hub->err), -1);
+    assert_int_equal(hub->err.code, CASEBUS_SUSPENDED);
+    assert_int_equal(gate_check_status(&registry->nodes[1], &hub->err), -1);
+    assert_int_equal(hub->err.code, CASEBUS_REVOKED);
+    registry_unref(registry);
+}
+
 static void test_registry_refuses_one_name_twice(void **state)
 {
     struct gate_fixture *hub = *state;
     struct test_node twin;
     struct registry *registry;
     test_node_init(hub, &twin, "desk");
-    struct bytes enrolled[] = {enrolment_pack(hub, &hub->desk), enrolment_pack(hub, &twin)};
+    struct registry_fact enrolled[] = {fact_pack(hub, &hub->desk), fact_pack(hub, &twin)};
     assert_int_equal(registry_build(&registry, enrolled, 2, hub->authority, &hub->err), -1);
     assert_int_equal(hub->err.code, CASEBUS_EXISTS);
     test_node_deinit(&twin);
@@ -162,7 +183,7 @@ static void test_registry_refuses_one_name_twice(void **state)
 static void test_registry_bounds_who_receives_all(void **state)
 {
     struct gate_fixture *hub = *state;
-    struct bytes enrolled[RECEIVERS_MAX + 1];
+    struct registry_fact enrolled[RECEIVERS_MAX + 1];
     struct registry *registry;
     for (size_t i = 0; i <= RECEIVERS_MAX; i++) {
         char name[16];
@@ -170,7 +191,7 @@ static void test_registry_bounds_who_receives_all(void **state)
         snprintf(name, sizeof name, "node-%zu", i);
         test_node_init(hub, &node, name);
         node.grants.receive_all = true;
-        enrolled[i] = enrolment_pack(hub, &node);
+        enrolled[i] = fact_pack(hub, &node);
         test_node_deinit(&node);
     }
     assert_int_equal(registry_build(&registry, enrolled, RECEIVERS_MAX + 1, hub->authority, &hub->err), -1);
@@ -210,6 +231,7 @@ int main(void)
         REGISTRY_TEST(test_registry_refuses_another_authority),
         REGISTRY_TEST(test_registry_refuses_a_key_the_node_did_not_sign_with),
         REGISTRY_TEST(test_registry_refuses_an_enrolment_that_says_otherwise),
+        REGISTRY_TEST(test_a_node_that_is_not_active_is_known_and_may_do_nothing),
         REGISTRY_TEST(test_registry_refuses_one_name_twice),
         REGISTRY_TEST(test_registry_bounds_who_receives_all),
         REGISTRY_TEST(test_registry_is_held_by_many_threads),

@@ -46,6 +46,7 @@ struct asked {
 struct enrolled {
     char node[NODE_NAME_MAX];
     struct bytes message; /* serialised NodeEnrolled, as the registry is built from */
+    Casebus__V1__NodeStatus status;
 };
 
 struct enrolled_list {
@@ -132,7 +133,11 @@ void keeper_post(struct pipeline *pipeline, struct group *groups);
 /* A registry over @list and, if given, one more enrolment (which replaces an older one of the same node). */
 int enrolled_registry(struct pipeline *pipeline, const struct bytes *extra, struct registry **registryp,
                       struct casebus_error *err);
+/* Adds it, or replaces an older one of the same node, as the state does: only keys that were revoked for good
+ * make place for new ones that count. */
 int enrolled_add(struct enrolled_list *list, struct bytes node_enrolled, struct casebus_error *err);
+/* NULL when there is none. */
+struct enrolled *enrolled_find(struct enrolled_list *list, const char *node);
 /* Reads the policy in force out of the ledger. */
 int policy_load(struct pipeline *pipeline, struct casebus_error *err);
 /* Says that the hub has to end, once. */

@@ -66,11 +66,27 @@ int enrolled_add(struct enrolled_list *list, struct bytes node_enrolled, struct 
     memcpy(copy, node_enrolled.data, node_enrolled.size);
     size_t place = enrolled_place(list, node);
     if (place == list->n)
-        list->items[list->n++] = (struct enrolled){.message = {NULL, 0}};
+        list->items[list->n++] = (struct enrolled){.status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
+    if (list->items[place].status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        list->items[place].status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE;
     free((void *)list->items[place].message.data);
     list->items[place].message = bytes_of(copy, node_enrolled.size);
     memcpy(list->items[place].node, node, sizeof(node));
     return 0;
+}
+
+struct enrolled *enrolled_find(struct enrolled_list *list, const char *node)
+{
+    size_t place = enrolled_place(list, node);
+    return place < list->n ? &list->items[place] : NULL;
+}
+
+/* What @extra counts as when it takes the place of @before (NULL: none). */
+static Casebus__V1__NodeStatus status_after(const struct enrolled *before)
+{
+    return before && before->status != CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED
+               ? before->status
+               : CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE;
 }
 
 int enrolled_registry(struct pipeline *pipeline, const struct bytes *extra, struct registry **registryp,
@@ -80,15 +96,16 @@ int enrolled_registry(struct pipeline *pipeline, const struct bytes *extra, stru
     char node[NODE_NAME_MAX] = "";
     if (extra && enrolled_name(*extra, node, err))
         return -1;
-    struct bytes *items = calloc(list->n + 1, sizeof(*items));
+    struct registry_fact *items = calloc(list->n + 1, sizeof(*items));
     if (!items)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
     size_t n = 0, replaced = extra ? enrolled_place(list, node) : list->n;
     for (size_t i = 0; i < list->n; i++)
         if (i != replaced)
-            items[n++] = list->items[i].message;
+            items[n++] = (struct registry_fact){list->items[i].message, list->items[i].status};
     if (extra)
-        items[n++] = *extra;
+        items[n++] =
+            (struct registry_fact){*extra, status_after(replaced < list->n ? &list->items[replaced] : NULL)};
     int r = registry_build(registryp, items, n, pipeline->options.authority, err);
     free(items);
     return r;
@@ -103,10 +120,18 @@ static int load_node(void *self, struct bytes key, struct bytes value)
 {
     struct load *load = self;
     struct node_row row;
-    (void)key;
     if (node_row_decode(value, &row, load->err))
         return -1;
-    return enrolled_add(&load->pipeline->enrolled, row.enrolled, load->err);
+    struct enrolled_list *list = &load->pipeline->enrolled;
+    if (enrolled_add(list, row.enrolled, load->err))
+        return -1;
+    char node[NODE_NAME_MAX];
+    snprintf(node, sizeof(node), "%.*s", (int)key.size, (const char *)key.data);
+    struct enrolled *enrolled = enrolled_find(list, node);
+    if (!enrolled)
+        return error_set(load->err, CASEBUS_DAMAGED, _("an enrolment names no usable node"));
+    enrolled->status = (Casebus__V1__NodeStatus)row.status;
+    return 0;
 }
 
 static int load_registry(struct pipeline *pipeline, struct casebus_error *err)

@@ -3,7 +3,6 @@
 #include "hub/pipeline/sharing.h"
 
 #include "hub/pipeline/internal.h"
-#include "hub/pipeline/slots.h"
 #include "hub/rights/rights_ledger.h"
 #include "proto/base/texts.h"
 
@@ -20,32 +19,16 @@ struct applying {
 
 /* ---- writing ---- */
 
-static struct bytes note_pack(const struct act_note *note, struct arena *arena)
-{
-    Casebus__V1__OperatorNote message = CASEBUS__V1__OPERATOR_NOTE__INIT;
-    message.operator_ = (char *)(uintptr_t)note->by;
-    message.words = (char *)(uintptr_t)note->words;
-    message.second = (char *)(uintptr_t)note->second;
-    return codec_pack(&message, arena);
-}
-
 static int body_seal(struct pipeline *pipeline, struct group *group, const uint8_t subject[DIGEST_SIZE],
                      const struct act_note *note, struct bytes text, struct casebus_error *err)
 {
-    struct bytes items[1 + PIECES_MAX] = {note_pack(note, &group->arena)};
-    size_t n = 1;
-    if (!items[0].data)
-        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to keep the policy"));
-    for (size_t at = 0; at < text.size; at += RIGHTS_PIECE_SIZE)
-        items[n++] =
-            bytes_of(text.data + at, text.size - at < RIGHTS_PIECE_SIZE ? text.size - at : RIGHTS_PIECE_SIZE);
-    struct slot_key slot = {0};
-    struct body_seal seal = {0};
-    if (slots_take(pipeline, &slot, err) || body_seal_items(pipeline->writer.crypter, pipeline->origin,
-                                                            subject, items, n, &group->arena, &seal, err))
-        return -1;
-    return body_wrap(pipeline->writer.crypter, pipeline->origin, &seal, slot.slot, slot.key, &group->arena,
-                     &group->entries[group->n_entries - 1].body, err);
+    struct bytes pieces[PIECES_MAX];
+    size_t n = 0;
+    for (size_t at = 0; at < text.size; at += RIGHTS_PIECE_SIZE) {
+        size_t left = text.size - at;
+        pieces[n++] = bytes_of(text.data + at, left < RIGHTS_PIECE_SIZE ? left : RIGHTS_PIECE_SIZE);
+    }
+    return act_note_seal(pipeline, group, subject, note, pieces, n, err);
 }
 
 /* How many entries of the file the rows come from. */

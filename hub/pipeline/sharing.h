@@ -3,15 +3,8 @@
 #ifndef PIPELINE_SHARING_H
 #define PIPELINE_SHARING_H
 
-#include "hub/pipeline/pipeline.h"
+#include "hub/pipeline/act_note.h"
 #include "hub/rights/rights_book.h"
-
-/* Who did it, and why: sealed beside the entry of an act. */
-struct act_note {
-    const char *by;     /* as the hub's machine knows them */
-    const char *words;  /* may be empty */
-    const char *second; /* who agreed; may be empty */
-};
 
 /* Makes @text the policy and returns when that is durable. @base: the version that it was made from
  * (CASEBUS_EXISTS when another one is in force by now). @faults: as rights_file_read. *version: the new one's

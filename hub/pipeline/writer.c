@@ -142,10 +142,6 @@ static void enrolments_answer(struct pipeline *pipeline, struct enrolment *list,
     if (!list)
         return;
     pthread_mutex_lock(&pipeline->lock);
-    if (!r) {
-        registry_unref(pipeline->registry);
-        pipeline->registry = registry_ref(pipeline->writer.registry);
-    }
     while (list) {
         struct enrolment *enrolment = list;
         list = enrolment->next; /* once it is done, the one who asked frees it */
@@ -375,6 +371,17 @@ static int fill_group(struct pipeline *pipeline, struct group *group, struct job
     return r;
 }
 
+/* Who is enrolled, now that the entries which say so are durable. */
+static void registry_show(struct pipeline *pipeline)
+{
+    if (pipeline->registry == pipeline->writer.registry) /* nobody else changes it */
+        return;
+    pthread_mutex_lock(&pipeline->lock);
+    registry_unref(pipeline->registry);
+    pipeline->registry = registry_ref(pipeline->writer.registry);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
 /* Makes a group durable and hands it on. */
 static int write_group(struct pipeline *pipeline, struct job *job, bool confirms_due,
                        struct casebus_error *err)
@@ -397,6 +404,8 @@ static int write_group(struct pipeline *pipeline, struct job *job, bool confirms
         count_group(pipeline, group);
         pipeline->options.on_group(pipeline->options.self, group);
     }
+    if (!r)
+        registry_show(pipeline);
     enrolments_answer(pipeline, enrolments, r, err);
     asked_answer(pipeline, asked, r, err);
     group_unref(group);

@@ -94,7 +94,8 @@ static void answer_refused(struct job *job, const struct casebus_error *refusal,
 static int refuse_batch(struct pipeline *pipeline, struct group *group, struct job *job,
                         const struct casebus_error *refusal, struct casebus_error *err)
 {
-    bool ours = refusal->code == CASEBUS_NO_MEMORY || refusal->code == CASEBUS_INTERNAL;
+    bool ours = refusal->code == CASEBUS_NO_MEMORY || refusal->code == CASEBUS_INTERNAL ||
+                refusal->code == CASEBUS_SUSPENDED;
     answer_refused(job, refusal, !ours);
     log_warning(pipeline->options.log, "BATCH-REFUSED", "%s: %s %s", job_node(job),
                 casebus_code_text(refusal->code), refusal->text);
@@ -290,6 +291,21 @@ static int decide_next(struct pipeline *pipeline, struct group *group, struct jo
 }
 
 /* The batch itself was good, so its events are sealed one by one: each is kept. */
+static int refuse_members(struct pipeline *pipeline, struct group *group, struct job *job,
+                          const struct casebus_error *refusal, struct casebus_error *err)
+{
+    answer_refused(job, refusal, true);
+    log_warning(pipeline->options.log, "BATCH-REFUSED", "%s: %s %s", job_node(job),
+                casebus_code_text(refusal->code), refusal->text);
+    for (size_t i = 0; i < job->batch.n_members; i++) {
+        struct gate_member *member = &job->batch.members[i];
+        enum casebus_code code = member->refusal ? member->refusal->code : refusal->code;
+        if (quarantine_member(pipeline, group, job, member, code, err))
+            return -1;
+    }
+    return 0;
+}
+
 static int refuse_sequence(struct pipeline *pipeline, struct group *group, struct job *job,
                            const struct exchange_stream *stream, struct casebus_error *err)
 {
@@ -302,15 +318,17 @@ static int refuse_sequence(struct pipeline *pipeline, struct group *group, struc
         (unsigned long long)stream->last);
     error_hint(&refusal,
                "the outbox was copied or restored: open a new stream and send what is unacknowledged again");
-    answer_refused(job, &refusal, true);
-    log_warning(pipeline->options.log, "BATCH-REFUSED", "%s: %s %s", job_node(job),
-                casebus_code_text(refusal.code), refusal.text);
-    for (size_t i = 0; i < job->batch.n_members; i++) {
-        struct gate_member *member = &job->batch.members[i];
-        enum casebus_code code = member->refusal ? member->refusal->code : refusal.code;
-        if (quarantine_member(pipeline, group, job, member, code, err))
-            return -1;
-    }
+    return refuse_members(pipeline, group, job, &refusal, err);
+}
+
+/* Its status changed after the gate had looked at the batch. Who is suspended keeps what it has and sends it
+ * again when it may; what keys signed that are revoked for good is refused and kept. */
+static int refuse_inactive(struct pipeline *pipeline, struct group *group, struct job *job,
+                           const struct casebus_error *refusal, struct casebus_error *err)
+{
+    if (refusal->code == CASEBUS_REVOKED)
+        return refuse_members(pipeline, group, job, refusal, err);
+    answer_refused(job, refusal, false);
     return 0;
 }
 
@@ -330,6 +348,10 @@ int writer_decide_batch(struct pipeline *pipeline, struct group *group, struct j
 {
     if (job->batch.refusal.code)
         return refuse_batch(pipeline, group, job, &job->batch.refusal, err);
+    struct casebus_error refusal;
+    const struct registry_node *node = registry_find(pipeline->writer.registry, job->node->info.node);
+    if (node && gate_check_status(node, &refusal) < 0)
+        return refuse_inactive(pipeline, group, job, &refusal, err);
     struct exchange_stream stream = {0};
     switch (exchange_sequence(&pipeline->writer.store, job->node->info.node, job->batch.statement,
                               job->batch.statement_hash, &stream, err)) {

@@ -98,6 +98,8 @@ static int signer_check(struct verify *verify, const struct fact *fact, const st
         return error_set(err, CASEBUS_KEY,
                          _("the batch of node '%s' is signed with a key that is not enrolled"),
                          statement->node);
+    if (verify_node_active(node, err))
+        return -1;
     if (!signature_holds(fact->entry->seal, fact->signatures, node))
         return error_set(err, CASEBUS_SIGNATURE, _("batch by node '%s': the signature does not verify"),
                          statement->node);

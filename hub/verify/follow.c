@@ -99,6 +99,8 @@ static int act_follow(struct verify *verify, const struct fact *fact, struct cas
         return verify_ordered(verify, act->erasure_ordered, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
         return verify_done(verify, act->erasure_done, err) || act_kept(verify, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        return verify_standing(verify, act->node_status_changed, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return verify_policy(verify, act->policy_applied, err) || act_kept(verify, err);
     default:

@@ -142,6 +142,7 @@ struct verify_node {
     struct certificate_info info;
     uint8_t key_id[KEY_ID_SIZE];
     struct verifier *verifier; /* lives in verify->verifiers */
+    Casebus__V1__NodeStatus status;
 };
 
 struct verify_stream {
@@ -233,6 +234,10 @@ void verify_tree(const struct verify *verify, struct tree *tree);
 int verify_opened(struct verify *verify, const Casebus__V1__LedgerOpened *opened, struct casebus_error *err);
 int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enrolled,
                     struct casebus_error *err);
+int verify_standing(struct verify *verify, const Casebus__V1__NodeStatusChanged *changed,
+                    struct casebus_error *err);
+/* That the node was neither suspended nor revoked at the entry at hand. */
+int verify_node_active(const struct verify_node *node, struct casebus_error *err);
 int verify_policy(struct verify *verify, const Casebus__V1__PolicyApplied *applied,
                   struct casebus_error *err);
 int verify_confirmed(struct verify *verify, const struct fact *fact, struct casebus_error *err);

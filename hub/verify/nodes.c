@@ -185,7 +185,12 @@ static int succession_check(const struct verify *verify, const struct verify_nod
                             const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
 {
     const struct verify_node *known = node_find(verify, node->info.node);
-    if (!known || public_key_equal(&known->info.key, &node->info.key))
+    bool revoked = known && known->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED;
+    if (!known)
+        return 0;
+    if (public_key_equal(&known->info.key, &node->info.key))
+        return revoked ? verify_node_active(known, err) : 0;
+    if (revoked) /* its word is worth nothing: the operator vouches for the new one */
         return 0;
     if (enrolled->previous_signature.len == 0)
         return error_set(err, CASEBUS_SIGNATURE,
@@ -238,7 +243,10 @@ static int node_put(struct verify *verify, const struct verify_node *node, struc
         return -1;
     if (shelf_put(verify, node->info.node, node->verifier, err))
         return -1;
-    if (known)
+    if (known && known->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED)
+        known->info = node->info, known->verifier = node->verifier,
+        memcpy(known->key_id, node->key_id, KEY_ID_SIZE);
+    else if (known)
         *known = *node;
     else
         verify->nodes[verify->n_nodes++] = *node;
@@ -261,7 +269,7 @@ static int enrolment_check(struct verify *verify, struct verify_node *node,
 int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enrolled,
                     struct casebus_error *err)
 {
-    struct verify_node node = {0};
+    struct verify_node node = {.status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
     struct bytes certificate = bytes_of(enrolled->certificate.data, enrolled->certificate.len);
     const Casebus__V1__EnrolmentStatement *statement = enrolment_decode(
         bytes_of(enrolled->statement.data, enrolled->statement.len), &verify->scanner.arena, err);
@@ -275,6 +283,33 @@ int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enro
         return -1;
     }
     verify->result->nodes = verify->n_nodes;
+    return 0;
+}
+
+/* ---- who may do anything ---- */
+
+int verify_standing(struct verify *verify, const Casebus__V1__NodeStatusChanged *changed,
+                    struct casebus_error *err)
+{
+    struct verify_node *node = node_find(verify, changed->node);
+    if (!node)
+        return error_set(err, CASEBUS_UNKNOWN_NODE, _("node '%s' has not been enrolled by any entry before"),
+                         changed->node);
+    if (node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        return error_set(err, CASEBUS_REVOKED, _("the keys of node '%s' were revoked by an entry before"),
+                         changed->node);
+    node->status = changed->status;
+    return 0;
+}
+
+int verify_node_active(const struct verify_node *node, struct casebus_error *err)
+{
+    if (node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        return error_set(err, CASEBUS_REVOKED, _("the keys of node '%s' were revoked by an entry before"),
+                         node->info.node);
+    if (node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED)
+        return error_set(err, CASEBUS_SUSPENDED, _("node '%s' was suspended by an entry before"),
+                         node->info.node);
     return 0;
 }
 

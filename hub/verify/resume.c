@@ -269,6 +269,8 @@ static int act_again(struct verify *verify, uint64_t position, struct casebus_er
         return verify_ordered(verify, entry->act->erasure_ordered, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
         return verify_done(verify, entry->act->erasure_done, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        return verify_standing(verify, entry->act->node_status_changed, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return verify_policy(verify, entry->act->policy_applied, err);
     default:

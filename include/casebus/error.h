@@ -43,6 +43,8 @@ extern "C" {
     X(UNKNOWN_NODE, 24, "CB-UNKNOWN-NODE", "no such node is enrolled at this hub")                           \
     X(NOT_ALLOWED, 25, "CB-NOT-ALLOWED", "not granted")                                                      \
     X(CLOCK, 26, "CB-CLOCK", "a clock is wrong")                                                             \
+    X(SUSPENDED, 27, "CB-SUSPENDED", "the node is suspended until further notice")                           \
+    X(REVOKED, 28, "CB-REVOKED", "the node's keys were revoked")                                             \
     X(MALFORMED, 30, "CB-MALFORMED", "the bytes are not what the schema says")                               \
     X(TOO_LARGE, 31, "CB-TOO-LARGE", "larger than the schema allows")                                        \
     X(TEXT, 32, "CB-TEXT", "a text is not valid UTF-8 or holds a NUL")                                       \

@@ -1,0 +1,90 @@
+"""A node that is suspended or revoked is out within a second, and what it signed before stays valid."""
+import time
+import unittest
+
+import harness
+
+
+class Standing(unittest.TestCase):
+    def setUp(self):
+        self.world = harness.World(self)
+        self.hub = self.world.hub().start()
+        self.desk = harness.Office(self.world, self.hub, "desk").enrol(publish=True)
+        self.office = harness.Office(self.world, self.hub, "office").enrol(receive=True)
+
+    def change(self, verb, *more, code=0, node="desk"):
+        done = self.hub.casebus("node", verb, node, "--why", "a test", *more)
+        self.assertEqual(done.code, code, done.said)
+        return done.said
+
+    def stays(self):
+        """The desk's adapter, connected and waiting for rows that never come."""
+        self.desk.config.write_text(harness.SINK.format(node=self.desk.dir, file=self.desk.received_path))
+        self.desk.launch()
+        harness.wait_until("the desk is connected", lambda: self.hub.nodes()["desk"]["connected"])
+
+    def test_a_live_connection_ends_and_nothing_is_taken_until_it_is_resumed(self):
+        self.desk.write_rows([("case-1", 1, "apply")])
+        self.desk.publish("--from-start")
+        self.stays()
+        self.change("suspend")
+        began = time.monotonic()
+        harness.wait_until("the desk is out", lambda: not self.hub.nodes()["desk"]["connected"])
+        print(f"out after {time.monotonic() - began:.2f} s")
+        self.assertEqual(self.hub.nodes()["desk"]["status"], "suspended")
+        harness.wait_until("the desk is told", lambda: "CB-SUSPENDED" in self.desk.process.log())
+        self.assertIn("suspended already", self.change("suspend", code=1))
+        for _ in range(2):  # also after a restart
+            self.assertFalse(self.hub.nodes()["desk"]["connected"])
+            self.assertEqual(self.hub.nodes()["desk"]["status"], "suspended")
+            self.hub.stop().start()
+        self.change("resume")
+        harness.wait_until("the desk is back", lambda: self.hub.nodes()["desk"]["connected"])
+        self.desk.process.stop()
+        self.hub.verify()
+
+    def test_what_came_before_stays_and_what_waits_is_sent_when_it_is_resumed(self):
+        self.desk.write_rows([("case-1", 1, "apply")])
+        self.desk.publish("--from-start")
+        self.change("suspend")
+        self.desk.write_rows([("case-1", 1, "apply"), ("case-1", 2, "accept")])
+        self.desk.publish("--from-start", expect=3)  # it is shut out, and keeps what it has
+        self.assertEqual(self.hub.nodes()["desk"]["accepted"], 1)
+        self.change("resume")
+        self.desk.publish()
+        self.assertEqual(self.hub.nodes()["desk"]["accepted"], 2)
+        self.assertEqual(self.hub.verify()["events"], 2)
+
+    def test_revoked_keys_never_come_back_and_new_ones_are_taken(self):
+        self.desk.write_rows([("case-1", 1, "apply")])
+        self.desk.publish("--from-start")
+        self.stays()
+        self.assertEqual(self.hub.casebus("node", "revoke", "desk", "--why", "x").code, 2)  # nobody to ask
+        self.assertIn("stays valid", self.change("revoke", "--yes", "--since", "2026-03-01"))
+        harness.wait_until("the desk is out", lambda: not self.hub.nodes()["desk"]["connected"])
+        self.desk.process.stop()
+        self.assertIn("for good", self.change("resume", code=1))
+        self.assertEqual(self.hub.nodes()["desk"]["status"], "revoked")
+        self.hub.stop().start()
+        words = ["node", "add", "desk", "--department", "desk", "--area", "320100", "--publish"]
+        (self.desk.dir / "enrolment.json").unlink()
+        done = self.hub.casebus(*words, "--out", self.desk.dir)  # the old keys
+        self.assertEqual(done.code, 1)
+        self.assertIn("CB-REVOKED", done.said)
+        again = harness.Office(self.world, self.hub, "again")
+        done = self.hub.casebus(*words, "--out", again.dir)
+        self.assertEqual(done.code, 0, done.said)
+        again.config.write_text(harness.MAPPING.format(node=again.dir, file=again.rows_path, namespace="again"))
+        again.write_rows([("case-2", 1, "apply")])
+        self.assertEqual(again.publish("--from-start")["accepted"], 1)
+        self.assertEqual(self.hub.nodes()["desk"]["status"], "active")
+        self.assertEqual(self.hub.verify()["events"], 2)
+
+    def test_who_asks_for_what_cannot_be_is_told(self):
+        self.assertIn("no node 'nobody'", self.change("suspend", code=1, node="nobody"))
+        self.assertIn("is not suspended", self.change("resume", code=1))
+        self.assertIn("is no time", self.change("suspend", "--since", "yesterday", code=2))
+
+
+if __name__ == "__main__":
+    harness.main()
