@@ -172,9 +172,9 @@ static int batch_refused(struct session *session, const struct outbox_batch *bat
 /* Refusals that are about who we are or may do; the events are not at fault and stay. */
 static bool refusal_is_personal(enum casebus_code code)
 {
-    return code == CASEBUS_NOT_ALLOWED || code == CASEBUS_SIGNATURE || code == CASEBUS_KEY ||
-           code == CASEBUS_CERTIFICATE || code == CASEBUS_UNKNOWN_NODE || code == CASEBUS_HUB_IDENTITY ||
-           code == CASEBUS_BAD_VERSION;
+    return code == CASEBUS_NOT_ALLOWED || code == CASEBUS_SUSPENDED || code == CASEBUS_REVOKED ||
+           code == CASEBUS_SIGNATURE || code == CASEBUS_KEY || code == CASEBUS_CERTIFICATE ||
+           code == CASEBUS_UNKNOWN_NODE || code == CASEBUS_HUB_IDENTITY || code == CASEBUS_BAD_VERSION;
 }
 
 /* After a refusal the round ends: whatever else is under way was built on the refused batch. */
