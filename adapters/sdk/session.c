@@ -243,7 +243,6 @@ static bool code_stops(enum casebus_code code, bool from_hub)
     case CASEBUS_COMMITMENT:
         return !from_hub; /* it is here */
     case CASEBUS_NOT_ALLOWED:
-    case CASEBUS_SUSPENDED:
     case CASEBUS_REVOKED:
         return from_hub; /* else the handshake: a node may be enrolled in a moment */
     default:
