@@ -53,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&verify, 0, sizeof verify);
     verify.options = &options;
     verify.result = &result;
+    verify.suite = suite_get(SUITE_INTL);
     verify.chunk_level = CHUNK_LEVEL;
     verify.chunk_size = 1 << CHUNK_LEVEL;
     pthread_mutex_init(&verify.lock, NULL);
