@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define RETENTION_MAX (1024 * 1024) /* bytes of the file */
+
 static const char *text_of(struct fy_node *map, const char *name)
 {
     struct fy_node *node = fy_node_mapping_lookup_by_string(map, name, (size_t)-1);
@@ -87,18 +89,29 @@ int retention_read(const char *dir, struct erasure_rule *rules, size_t *n, size_
         error_set(err, CASEBUS_NOT_FOUND, _("there are no rules of retention: '%s' cannot be read"), path);
         return error_hint(err, _("see docs/erasure.md for what stands in it"));
     }
+    struct buffer text;
+    if (file_read(path, RETENTION_MAX, &text, err)) {
+        buffer_deinit(&text);
+        return -1;
+    }
     struct fy_diag_cfg diag_config;
     fy_diag_cfg_default(&diag_config);
     diag_config.fp = NULL;
     struct fy_diag *diag = fy_diag_create(&diag_config);
-    if (!diag)
+    if (!diag) {
+        buffer_deinit(&text);
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to read '%s'"), path);
+    }
     fy_diag_set_collect_errors(diag, true);
     struct fy_parse_cfg config = {.flags = FYPCF_QUIET, .diag = diag};
-    struct fy_document *document = fy_document_build_from_file(&config, path);
+    struct fy_document *document =
+        utf8_valid(text.data, text.size) /* libfyaml does not come back from every text that is none */
+            ? fy_document_build_from_string(&config, (const char *)text.data, text.size)
+            : NULL;
     int r = document ? rules_read(path, fy_document_root(document), rules, n, max, err)
                      : syntax_wrong(path, diag, err);
     fy_document_destroy(document);
     fy_diag_destroy(diag);
+    buffer_deinit(&text);
     return r;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define WORKERS_MOST 8
+#define SETTINGS_MAX (256 * 1024) /* bytes of the file */
 
 enum setting_type { SETTING_TEXT, SETTING_COUNT };
 
@@ -295,11 +296,19 @@ static struct fy_diag *diag_open(void)
 int settings_read(struct settings *settings, const char *path, struct casebus_error *err)
 {
     struct faults faults = {.n = 0};
+    struct buffer text;
+    memset(settings, 0, sizeof(*settings));
+    if (file_read(path, SETTINGS_MAX, &text, err)) {
+        buffer_deinit(&text);
+        return -1;
+    }
     struct fy_diag *diag = diag_open();
     struct fy_parse_cfg quiet = {.flags = FYPCF_QUIET, .diag = diag};
-    memset(settings, 0, sizeof(*settings));
     buffer_init(&faults.text, 4096);
-    struct fy_document *document = fy_document_build_from_file(&quiet, path);
+    struct fy_document *document =
+        utf8_valid(text.data, text.size) /* libfyaml does not come back from every text that is none */
+            ? fy_document_build_from_string(&quiet, (const char *)text.data, text.size)
+            : NULL;
     struct fy_node *root = document ? fy_document_root(document) : NULL;
     if (root && fy_node_is_mapping(root))
         read_root(settings, root, path, &faults);
@@ -307,6 +316,7 @@ int settings_read(struct settings *settings, const char *path, struct casebus_er
         fault_yaml(&faults, diag, path);
     fy_document_destroy(document);
     fy_diag_destroy(diag);
+    buffer_deinit(&text);
     if (faults.n)
         error_set(err, CASEBUS_CONFIG, "%.*s", (int)faults.text.size, (const char *)faults.text.data);
     buffer_deinit(&faults.text);

@@ -81,6 +81,8 @@ static void test_a_file_that_is_no_yaml_is_told_with_its_line(void **state)
     struct fixture *f = *state;
     FAULTS(f, "origin: js.example/exchange/1\nlisten: \"tcp://\n", "hub.yaml:");
     FAULTS(f, "", "cannot be read as settings");
+    FAULTS(f, "a: b\n%: \xe0x\nc: d\n",
+           "cannot be read as settings"); /* from which libfyaml never came back */
     FAULTS(f, "- a\n- b\n", "cannot be read as settings");
     FAULTS(f, "origin: a\norigin: b\n", "hub.yaml:2", "duplicate");
     assert_int_equal(settings_read(&f->settings, "/nowhere/hub.yaml", &f->err), -1);

@@ -158,8 +158,14 @@ static void syntax_faults(const struct reading *reading, struct fy_diag *diag)
     faults_hint(reading->faults, _("`casebus-adapter explain` shows a whole configuration"));
 }
 
+/* libfyaml 0.7.2 never comes back from a directive (%...) with a byte in it that is no UTF-8. */
 static struct tree_node *document_take(const struct reading *reading, const char *text, size_t size)
 {
+    if (!utf8_valid(text, size)) {
+        faults_add(reading->faults, &(struct place){.file = reading->name},
+                   _("the configuration is not UTF-8 text"));
+        return NULL;
+    }
     struct fy_diag_cfg diag_config;
     fy_diag_cfg_default(&diag_config);
     diag_config.fp = NULL;
@@ -206,8 +212,6 @@ struct tree_node *tree_read(const char *path, struct arena *arena, struct faults
     const char *folder = folder_of(path, arena);
     if (file_read(path, FILE_MAX, &content, &err) != 0)
         faults_add_error(faults, NULL, &err);
-    else if (!utf8_valid(content.data, content.size))
-        faults_add(faults, &(struct place){.file = path}, _("the configuration is not UTF-8 text"));
     else if (name && folder) {
         struct reading reading = {name, folder, arena, faults};
         root = document_take(&reading, (const char *)content.data, content.size);

@@ -548,6 +548,8 @@ int rights_file_read(struct bytes text, const char *name, struct rights *rights,
     if (text.size > RIGHTS_FILE_MAX)
         return error_set(err, CASEBUS_TOO_LARGE, _("'%s' has %zu bytes; at most %d are allowed"), name,
                          text.size, RIGHTS_FILE_MAX);
+    if (!utf8_valid(text.data, text.size)) /* libfyaml does not come back from every text that is none */
+        return error_set(err, CASEBUS_CONFIG, _("'%s' is not UTF-8 text"), name);
     reading.rows = take(&reading, RIGHTS_ROWS_MAX * sizeof *reading.rows);
     if (!reading.rows)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to read '%s'"), name);
