@@ -1,6 +1,8 @@
 /* Writes the seeds: one small file for each shape that a fuzz target should know from the start. Built, not
  * run by the tests: seeds are kept, so that a case found once is run for ever. */
 #include "proto/codec/sample.h"
+#include "proto/crypto/certificate.h"
+#include "proto/merkle/note.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,6 +272,75 @@ static void body_seed(struct seeds *seeds)
     put(seeds, "entry", "body", body);
 }
 
+static struct signing_key *key_new(struct seeds *seeds)
+{
+    struct signing_key *key;
+    if (signing_key_generate(&key, suite_get(SUITE_INTL), &seeds->err)) {
+        error_print("make_seeds", &seeds->err);
+        exit(1);
+    }
+    return key;
+}
+
+static void need(bool made)
+{
+    if (!made)
+        abort();
+}
+
+/* The key that a note is to be checked with stands in the line before it. */
+static void note_seeds(struct seeds *seeds)
+{
+    struct signing_key *log = key_new(seeds), *witness = key_new(seeds);
+    struct checkpoint checkpoint = {.origin = SAMPLE_ORIGIN, .size = 8577};
+    struct bytes text, lines;
+    char note[NOTE_MAX], vkey[VKEY_MAX], seed[2 * NOTE_MAX];
+
+    int n = checkpoint_sign(note, sizeof note, &checkpoint, SAMPLE_ORIGIN, log);
+    need(n > 0 && note_parts(&text, &lines, bytes_of(note, (size_t)n), &seeds->err) == 0);
+    int more = note_cosign(note + n, sizeof note - (size_t)n, text, "w.example", 1718245200, witness);
+    need(more > 0 && note_vkey_format(vkey, sizeof vkey, SAMPLE_ORIGIN, signing_key_public(log)) > 0);
+    snprintf(seed, sizeof seed, "%s\n%.*s", vkey, n, note);
+    put(seeds, "note", "signed", bytes_of_text(seed));
+    need(note_witness_vkey_format(vkey, sizeof vkey, "w.example", signing_key_public(witness)) > 0);
+    snprintf(seed, sizeof seed, "%s\n%s", vkey, note);
+    put(seeds, "note", "cosigned", bytes_of_text(seed));
+    signing_key_free(log);
+    signing_key_free(witness);
+}
+
+/* The size of the authority's certificate, that one, and the certificate. */
+static void put_certificate(struct seeds *seeds, const char *name, struct bytes authority, struct bytes der)
+{
+    uint8_t seed[2 + 2 * CERTIFICATE_MAX] = {(uint8_t)(authority.size >> 8), (uint8_t)authority.size};
+
+    memcpy(seed + 2, authority.data, authority.size);
+    memcpy(seed + 2 + authority.size, der.data, der.size);
+    put(seeds, "certificate", name, bytes_of(seed, 2 + authority.size + der.size));
+}
+
+static void certificate_seeds(struct seeds *seeds)
+{
+    struct signing_key *key = key_new(seeds), *node = key_new(seeds);
+    struct certificate_info info = {.node = "group-1",
+                                    .department = "市场监督管理局",
+                                    .area = "320100",
+                                    .origin = SAMPLE_ORIGIN,
+                                    .not_before = 1718245200,
+                                    .not_after = 1749781200};
+    uint8_t authority[CERTIFICATE_MAX], der[CERTIFICATE_MAX];
+    size_t authority_size, size;
+
+    need(authority_make(key, SAMPLE_ORIGIN, 3650, 1718245200, authority, &authority_size, &seeds->err) == 0);
+    info.key = *signing_key_public(node);
+    need(certificate_issue(key, bytes_of(authority, authority_size), &info, der, &size, &seeds->err) == 0);
+    put_certificate(seeds, "node", bytes_of(authority, authority_size), bytes_of(der, size));
+    put_certificate(seeds, "authority", bytes_of(authority, authority_size),
+                    bytes_of(authority, authority_size));
+    signing_key_free(key);
+    signing_key_free(node);
+}
+
 int main(int argc, char **argv)
 {
     static struct seeds seeds;
@@ -287,6 +358,8 @@ int main(int argc, char **argv)
     entry_seeds(&seeds);
     act_seeds(&seeds);
     body_seed(&seeds);
+    note_seeds(&seeds);
+    certificate_seeds(&seeds);
     sample_deinit(&seeds.sample);
     return 0;
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define SEED_MAX (1024 * 1024)
-#define CHANGES  2000
+#define CHANGES  2000 /* of each seed; CASEBUS_FUZZ_CHANGES sets another number */
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -27,11 +27,17 @@ static void run(const uint8_t *data, size_t size)
     free(copy);
 }
 
+static size_t changes(void)
+{
+    const char *told = getenv("CASEBUS_FUZZ_CHANGES");
+    return told && told[0] ? strtoul(told, NULL, 10) : CHANGES;
+}
+
 static void run_changes(uint8_t *data, size_t size)
 {
     uint32_t state = 1;
 
-    for (size_t i = 0; size > 0 && i < CHANGES; i++) {
+    for (size_t i = 0, n = changes(); size > 0 && i < n; i++) {
         uint8_t kept[4];
         size_t at[4];
         for (size_t j = 0; j < 4; j++) {
