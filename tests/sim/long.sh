@@ -16,4 +16,5 @@ run sweep.py 1
 run hub_sweep.py all
 run hub_sweep.py $((200 * times)) # memory, too
 run bits.py $((50000 * times))
+CASEBUS_SWEEP=all run ../e2e/erasure_test.py Crash # a kill at each write
 run full_test.py
