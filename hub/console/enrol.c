@@ -23,6 +23,7 @@
 
 #define STATEMENT_MAX    1024
 #define CERTIFICATE_DAYS (3 * 365)
+#define RENEWAL_DAYS     90 /* before its certificate ends a node that asks again gets a new one */
 
 struct enrolment {
     struct arena arena;
@@ -304,7 +305,13 @@ static int revoked_check(const struct registry_node *node, const Casebus__V1__En
     return error_hint(err, _("make new ones in another directory: --out"));
 }
 
-/* 1: this very node is enrolled already; 0: the name is free; -1: it is another's. */
+static bool certificate_ends(const struct registry_node *node)
+{
+    return node->info.not_after - clock_unix_us() / 1000000 < (int64_t)RENEWAL_DAYS * 86400;
+}
+
+/* 1: this very node is enrolled already; 0: it gets a certificate: the name is free, or its own one ends; -1:
+ * it is another's. */
 static int name_check(const struct call *call, const struct enrolment *enrolment, struct casebus_error *err)
 {
     struct registry *registry = call->hub->registry(call->hub->self);
@@ -317,7 +324,7 @@ static int name_check(const struct call *call, const struct enrolment *enrolment
     if (revoked && (!curve || curve == node)) {
         answer = revoked_check(node, enrolment->fields, err);
     } else if (node && same_identity(node, enrolment->fields) && same_rights(node, &enrolment->grants)) {
-        answer = 1;
+        answer = !certificate_ends(node);
     } else if (node && same_identity(node, enrolment->fields)) {
         answer = error_set(err, CASEBUS_EXISTS, _("node '%s' is enrolled already, with other rights"),
                            node->info.node);

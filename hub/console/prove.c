@@ -121,10 +121,12 @@ int proof_enrolment(struct proof *proof, const char *node, uint64_t position, st
     int r = state_view_get(proof->reader->state, TABLE_NODES, bytes_of(key, size), &value, err);
     if (r < 0 || (r > 0 && node_row_decode(value, &row, err)))
         return -1;
-    if (r == 0 || row.position >= position)
-        return error_set(err, CASEBUS_UNKNOWN_NODE, _("the state does not know the key that node '%s' had"),
+    size_t i = r ? row.n_enrolments : 0;
+    while (i > 0 && row.enrolments[i - 1] >= position)
+        i--;
+    return i ? proof_leaf(proof, row.enrolments[i - 1], err)
+             : error_set(err, CASEBUS_UNKNOWN_NODE, _("the state does not know the key that node '%s' had"),
                          node);
-    return proof_leaf(proof, row.position, err);
 }
 
 /* ---- batches ---- */

@@ -35,6 +35,17 @@ static int as_damage(struct casebus_error *err, uint64_t position)
     return -1;
 }
 
+/* The oldest one is forgotten when there is no place. */
+static void enrolment_note(struct node_row *row, uint64_t position)
+{
+    if (row->n_enrolments == ENROLMENTS_MAX)
+        memmove(row->enrolments, row->enrolments + 1, (ENROLMENTS_MAX - 1) * sizeof row->enrolments[0]);
+    else
+        row->n_enrolments++;
+    row->enrolments[row->n_enrolments - 1] = position;
+    row->position = position;
+}
+
 /* A node that is enrolled again keeps its counters, and its status unless its old key was revoked for good.
  */
 static int put_node(const struct exchange_store *store, const char *node, struct bytes enrolled,
@@ -48,7 +59,7 @@ static int put_node(const struct exchange_store *store, const char *node, struct
     if (r < 0 || (r > 0 && node_row_decode(value, &row, err) < 0))
         return -1;
     row.enrolled = enrolled;
-    row.position = position;
+    enrolment_note(&row, position);
     if (r == 0 || row.status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED) {
         row.status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE;
         row.status_position = 0;

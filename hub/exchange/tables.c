@@ -440,7 +440,7 @@ size_t confirm_row_encode(uint8_t *out, const struct confirm_row *row)
 int node_row_decode(struct bytes value, struct node_row *row, struct casebus_error *err)
 {
     const uint8_t *p = value.data;
-    if (value.size < NODE_ROW_SIZE || p[0] != ROW_FORMAT)
+    if (value.size < NODE_ROW_SIZE || p[0] != ROW_FORMAT || p[58] > ENROLMENTS_MAX)
         return damaged(err, _("node"));
     *row = (struct node_row){.position = get_u64le(p + 1),
                              .n_accepted = get_u64le(p + 9),
@@ -450,7 +450,10 @@ int node_row_decode(struct bytes value, struct node_row *row, struct casebus_err
                              .status = p[41],
                              .status_position = get_u64le(p + 42),
                              .compromised_since_us = (int64_t)get_u64le(p + 50),
+                             .n_enrolments = p[58],
                              .enrolled = bytes_of(p + NODE_ROW_SIZE, value.size - NODE_ROW_SIZE)};
+    for (size_t i = 0; i < ENROLMENTS_MAX; i++)
+        row->enrolments[i] = get_u64le(p + 59 + 8 * i);
     return 0;
 }
 
@@ -465,6 +468,9 @@ size_t node_row_encode(uint8_t *out, const struct node_row *row)
     out[41] = row->status;
     put_u64le(out + 42, row->status_position);
     put_u64le(out + 50, (uint64_t)row->compromised_since_us);
+    out[58] = row->n_enrolments;
+    for (size_t i = 0; i < ENROLMENTS_MAX; i++)
+        put_u64le(out + 59 + 8 * i, row->enrolments[i]);
     if (row->enrolled.size > 0)
         memcpy(out + NODE_ROW_SIZE, row->enrolled.data, row->enrolled.size);
     return NODE_ROW_SIZE + row->enrolled.size;

@@ -73,7 +73,8 @@ size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_
 #define BATCH_ROW_SIZE    44
 #define RECEIVER_ROW_SIZE 48
 #define CONFIRM_ROW_SIZE  25
-#define NODE_ROW_SIZE     58 /* before the enrolment */
+#define ENROLMENTS_MAX    16                        /* of one node, that are remembered: the newest ones */
+#define NODE_ROW_SIZE     (59 + 8 * ENROLMENTS_MAX) /* before the enrolment */
 
 struct stream_row {
     uint64_t last;
@@ -115,7 +116,9 @@ int confirm_row_decode(struct bytes value, struct confirm_row *row, struct caseb
 size_t confirm_row_encode(uint8_t *out, const struct confirm_row *row);
 
 struct node_row {
-    struct bytes enrolled;        /* serialised NodeEnrolled, points into the value */
+    struct bytes enrolled;               /* serialised NodeEnrolled, the newest; points into the value */
+    uint64_t enrolments[ENROLMENTS_MAX]; /* positions, rising: what an old seal is proved by */
+    uint8_t n_enrolments;
     uint64_t position;            /* of its enrolment */
     uint8_t status;               /* Casebus__V1__NodeStatus */
     uint64_t status_position;     /* since which entry; 0: since its enrolment */

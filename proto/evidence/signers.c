@@ -125,12 +125,14 @@ static bool signature_holds(const struct verifier *verifier, ProtobufCBinaryData
            verifier_check(verifier, bytes_of_data(statement), signature.data);
 }
 
-/* A second key of a name is the department's when the key before it signed for it. */
+/* A second key of a name is the department's when the key before it signed for it. The same key with a new
+ * certificate needs nobody's word. */
 static int succession_check(struct verification *v, const struct enrolment *enrolment,
                             const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
 {
     const struct enrolment *before = enrolment_find(v, enrolment->info.node, enrolment->position);
-    if (before && !signature_holds(before->verifier, enrolled->statement, enrolled->previous_signature))
+    if (before && !public_key_equal(&before->info.key, &enrolment->info.key) &&
+        !signature_holds(before->verifier, enrolled->statement, enrolled->previous_signature))
         return error_set(err, CASEBUS_SIGNATURE,
                          _("entry %llu gives node '%s' a key that its key before did not sign for"),
                          (unsigned long long)enrolment->position, enrolment->info.node);

@@ -1,4 +1,6 @@
 """A node that is suspended or revoked is out within a second, and what it signed before stays valid."""
+import json
+import os
 import time
 import unittest
 
@@ -79,6 +81,31 @@ class Standing(unittest.TestCase):
         self.assertEqual(again.publish("--from-start")["accepted"], 1)
         self.assertEqual(self.hub.nodes()["desk"]["status"], "active")
         self.assertEqual(self.hub.verify()["events"], 2)
+
+    def test_a_certificate_that_ends_is_renewed_when_the_node_asks_again(self):
+        self.desk.write_rows([("case-1", 1, "apply")])
+        self.desk.publish("--from-start")
+        words = ["node", "add", "desk", "--department", "desk", "--area", "320100", "--publish", "--out", self.desk.dir]
+        before = (self.desk.dir / "enrolment.json").read_text()
+        self.assertEqual(self.hub.casebus(*words).code, 0)
+        self.assertEqual((self.desk.dir / "enrolment.json").read_text(), before)
+        later = {"LD_PRELOAD": str(harness.HELPERS / "clock_shim.so"), "CASEBUS_CLOCK_SHIFT": str(1050 * 86400),
+                 "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        self.hub.stop().start(environment=later)
+        done = self.hub.casebus(*words)
+        self.assertEqual(done.code, 0, done.said)
+        renewed = json.loads((self.desk.dir / "enrolment.json").read_text())
+        self.assertNotEqual(renewed["certificate"], json.loads(before)["certificate"])
+        self.desk.write_rows([("case-1", 1, "apply"), ("case-1", 2, "accept")])
+        self.desk.launch("--once", environment=later)
+        self.assertEqual(self.desk.finish()["code"], 0, self.desk.process.log())
+        self.hub.stop()
+        self.assertEqual(self.hub.verify()["events"], 2)
+        evidence = self.world.path / "case.evidence"
+        done = self.hub.casebus("prove", "--case", "case-1", "-o", evidence)
+        self.assertEqual(done.code, 0, done.said)
+        done = self.world.run("casebus", "verify", evidence, "--trust", self.desk.dir / "enrolment.json")
+        self.assertEqual(done.code, 0, done.said)
 
     def test_who_asks_for_what_cannot_be_is_told(self):
         self.assertIn("no node 'nobody'", self.change("suspend", code=1, node="nobody"))

@@ -790,7 +790,7 @@ class Verification:
                  "statement and certificate differ", "CB-CERTIFICATE")
             need(signed(cert.key, enrolled.signature, enrolled.statement), "the node did not sign its enrolment", "CB-SIGNATURE")
             before = self.in_force(cert.node, position)
-            need(before is None or signed(before[1].key, enrolled.previous_signature, enrolled.statement),
+            need(before is None or before[1].key == cert.key or signed(before[1].key, enrolled.previous_signature, enrolled.statement),
                  "the key before did not sign", "CB-SIGNATURE")
             self.enrolments.append((position, cert))
             self.fact("enrolled", position=position, hub_time_us=entry.hub_time_us, node=cert.node, department=cert.department,
