@@ -17,6 +17,7 @@
 #define UNKNOWN_TOLD_NS 10000000000ull
 #define VISIT_NS        500000000ull /* between two connections of a node, in the long run */
 #define VISITS_AT_ONCE  64
+#define PUT_OFF_NS      10000000000ull
 
 struct zap_request {
     char version[8], request_id[64], mechanism[16];
@@ -102,6 +103,13 @@ static bool visit_allowed(struct bus *bus, const char *node)
         visitor->told_ns = now;
     }
     return false;
+}
+
+void admission_put_off(struct bus *bus, const char *node)
+{
+    struct visitor *visitor = visitor_of(bus, node);
+    if (visitor)
+        visitor->due_ns = clock_monotonic_ns() + VISITS_AT_ONCE * VISIT_NS + PUT_OFF_NS;
 }
 
 void admission_close(struct bus *bus)

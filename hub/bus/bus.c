@@ -183,12 +183,17 @@ static bool receive(struct bus *bus)
     }
     int fd = zmq_msg_get(&payload, ZMQ_SRCFD);
     const char *node = whole ? zmq_msg_gets(&payload, "User-Id") : NULL;
+    bus->asking = routing_id;
+    bus->unread = false;
     if (!anonymous(routing_id, size))
         connection_cut(bus, fd, CUT_NAMED);
     else if (node && *node && !standing_lets(bus, node))
         connection_cut(bus, fd, CUT_STANDING);
     else if (node && *node)
         session_on_frame(bus, routing_id, node, &payload);
+    if (bus->unread) /* it asks on and on, and reads no answer */
+        connection_cut(bus, fd, CUT_DEAF);
+    bus->asking = NULL;
     connection_heard(bus, fd, anonymous(routing_id, size) ? session_find(bus, routing_id) : NULL);
     zmq_msg_close(&payload);
     return true;

@@ -20,6 +20,7 @@
 
 #define MONITOR            "inproc://casebus.connections"
 #define LOOK_NS            (CONNECTIONS_LOOK_MS * 1000000ull)
+#define LOOK_MORE_NS       25000ull /* for each connection: looking takes a fiftieth of the time at most */
 #define TOLD_NS            10000000000ull
 #define IDLE_LEAST_NS      2000000000ull
 #define DESCRIPTORS_OTHERS 128 /* left to the stores and the console */
@@ -250,6 +251,15 @@ void connections_leave(struct bus *bus, uint64_t number, uint64_t at_ns)
             bus->connections.at[i].leave_ns = at_ns;
 }
 
+/* It costs the most of all that a node can do, so it may not be done again at once. */
+static void shut_endless(struct bus *bus, struct connection *connection)
+{
+    const struct session *session = connection->session ? session_by_number(bus, connection->session) : NULL;
+    if (session)
+        admission_put_off(bus, session->peer->node);
+    connection_shut(bus, connection, CUT_UNFINISHED);
+}
+
 static void look_at(struct bus *bus, struct connection *connection, uint64_t now)
 {
     bool known = connection->session && session_by_number(bus, connection->session);
@@ -261,7 +271,7 @@ static void look_at(struct bus *bus, struct connection *connection, uint64_t now
     else if (now - connection->welcome_ns > bus->connections.idle_ns)
         connection_shut(bus, connection, CUT_IDLE);
     else if (endless(connection, (int)(connection - bus->connections.at)))
-        connection_shut(bus, connection, CUT_UNFINISHED);
+        shut_endless(bus, connection);
 }
 
 /* Whoever does this may do it as often as they like without filling the log. */
@@ -275,11 +285,12 @@ static void tell(struct bus *bus, uint64_t now)
         return;
     log_notice(
         bus->options.log, "CONNECTIONS-CUT",
-        _("connections were shut down: %llu without a session, %llu whose messages do not end, %llu "
-          "too many at once, %llu with a name of their own, %llu of nodes that are suspended or revoked"),
+        _("connections were shut down: %llu without a session, %llu whose messages do not end, %llu that do "
+          "not read, %llu too many at once, %llu with a name of their own, %llu of nodes that are suspended "
+          "or revoked"),
         (unsigned long long)all->n_cut[CUT_IDLE], (unsigned long long)all->n_cut[CUT_UNFINISHED],
-        (unsigned long long)all->n_cut[CUT_CROWD], (unsigned long long)all->n_cut[CUT_NAMED],
-        (unsigned long long)all->n_cut[CUT_STANDING]);
+        (unsigned long long)all->n_cut[CUT_DEAF], (unsigned long long)all->n_cut[CUT_CROWD],
+        (unsigned long long)all->n_cut[CUT_NAMED], (unsigned long long)all->n_cut[CUT_STANDING]);
     all->told_ns = now;
     memset(all->n_cut, 0, sizeof(all->n_cut));
 }
@@ -287,7 +298,7 @@ static void tell(struct bus *bus, uint64_t now)
 void connections_look(struct bus *bus, uint64_t now_ns)
 {
     struct connections *all = &bus->connections;
-    if (now_ns - all->looked_ns < LOOK_NS)
+    if (now_ns - all->looked_ns < LOOK_NS + all->n_open * LOOK_MORE_NS)
         return;
     all->looked_ns = now_ns;
     for (size_t i = 0; i < all->n; i++)

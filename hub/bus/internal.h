@@ -61,10 +61,10 @@ struct peer {
     struct peer *next;
 };
 
-#define CONNECTIONS_LOOK_MS 50
+#define CONNECTIONS_LOOK_MS 20
 #define CROWDS              256 /* groups of addresses; more of them than a hash tells apart share one */
 
-enum cut_reason { CUT_IDLE, CUT_UNFINISHED, CUT_CROWD, CUT_NAMED, CUT_STANDING, CUT_REASONS };
+enum cut_reason { CUT_IDLE, CUT_UNFINISHED, CUT_DEAF, CUT_CROWD, CUT_NAMED, CUT_STANDING, CUT_REASONS };
 
 /* A connection, with a session or without. */
 struct connection {
@@ -155,6 +155,8 @@ struct bus {
     atomic_uint_fast64_t n_deliveries, n_confirms; /* since the start */
     atomic_uint_fast64_t secured;                  /* the ledger up to here has a second copy */
     bool proving;                                  /* that strangers are refused */
+    const uint8_t *asking;                         /* routing id of the frame that is being handled */
+    bool unread;                                   /* its sender has no room for the answer */
     uint64_t n_unknown, unknown_told_ns;           /* refused since that was last logged */
 
     struct group **tail; /* durable, not yet in ledger and state; oldest first */
@@ -190,6 +192,8 @@ void admission_answer(struct bus *bus);
 /* A peer with a random key must not get in. */
 int admission_prove(struct bus *bus, const char *endpoint, const char *server_key, struct casebus_error *err);
 void admission_close(struct bus *bus);
+/* The node has to wait before it comes in again. */
+void admission_put_off(struct bus *bus, const char *node);
 /* The event that a monitor tells next, or 0. */
 int monitor_event(void *monitor, uint32_t *value);
 

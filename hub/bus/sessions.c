@@ -7,6 +7,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* ---- peers: nodes that have a session or something under way ---- */
@@ -183,6 +184,8 @@ static int send_to(struct bus *bus, const void *routing_id, const Casebus__V1__F
     casebus__v1__frame__pack(frame, zmq_msg_data(&message));
     if (zmq_send(bus->router, routing_id, ROUTING_ID_SIZE, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
         zmq_msg_send(&message, bus->router, ZMQ_DONTWAIT) < 0) {
+        if (zmq_errno() == EAGAIN && bus->asking && memcmp(bus->asking, routing_id, ROUTING_ID_SIZE) == 0)
+            bus->unread = true;
         zmq_msg_close(&message);
         return -1;
     }
