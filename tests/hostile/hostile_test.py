@@ -140,8 +140,9 @@ class Raiders(Siege):
         super().setUpClass()
         cls.thief = cls.raider("thief", publish=True, receive=True)
 
-    def test_a_message_that_never_ends_is_cut_off(self):
-        with self.thief.session() as line:
+    def test_a_message_that_never_ends_is_cut_off_and_its_node_has_to_wait(self):
+        endless = self.raider("endless")
+        with endless.session() as line:
             part = os.urandom(64 * 1024)
 
             def feed():
@@ -153,13 +154,24 @@ class Raiders(Siege):
         print(f"cut after {line.nonce * len(part) >> 20} MiB; the hub had {before} KiB before, {self.honest.most_kib} at most",
               flush=True)
         self.says(" CONNECTIONS-CUT ")
+        with self.assertRaises((zmtp.Closed, ConnectionError, TimeoutError)):
+            endless.line(patience=1)
 
     def test_small_parts_without_end_are_cut_off_too(self):
-        with self.thief.session() as line:
+        with self.raider("crumbs").session() as line:
             def feed():
                 for _ in range(1_000_000):
                     line.send(b"".join(line.sealed(b"", more=True) for _ in range(100)))
             self.cut(feed)
+
+    def test_who_asks_on_and_reads_no_answer_is_cut_off(self):
+        with self.thief.session() as line:
+            asked = zmtp.ping()
+
+            def ask():
+                for _ in range(10_000):
+                    line.send(b"".join(line.sealed(asked) for _ in range(100)))
+            self.cut(ask)
 
     def test_messages_of_many_parts_are_not_heard(self):
         with self.thief.session() as line:
