@@ -69,7 +69,9 @@ static int choose_receivers(const struct exchange_parties *parties, const char *
 {
     const struct rights_row *rows[RIGHTS_ROWS_MAX];
     const struct rights_subject subject = {header->item, header->area, header->kind};
-    size_t n_rows = parties->rights ? rights_rows_about(parties->rights, &subject, hub_time_us, rows) : 0;
+    size_t n_rows = parties->rights && parties->memo
+                        ? rights_rows_recall(parties->memo, parties->rights, &subject, hub_time_us, rows)
+                        : 0;
     decision->n_receivers = 0;
     for (size_t i = 0; i < parties->n_nodes; i++) {
         const struct exchange_node *node = &parties->nodes[i];

@@ -107,6 +107,7 @@ struct exchange_parties {
                                           receive all */
     size_t n_nodes;
     const struct rights *rights; /* NULL: no policy was ever applied */
+    struct rights_memo *memo;    /* with rights; of the thread that decides */
 };
 /* The bit of a PartKind in a set of them; 0 for a kind that this version does not know: never granted. */
 uint32_t part_kind_bit(Casebus__V1__PartKind kind);

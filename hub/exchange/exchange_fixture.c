@@ -160,11 +160,11 @@ enum exchange_verdict fixture_give(struct fixture *fixture, const char *node,
 {
     struct exchange_moment moment = {.hub_time_us = fixture->hub_time_us};
     put_u64be(moment.fresh_case_id, fixture->next_case_id++);
-    assert_int_equal(
-        exchange_decide(&fixture->store,
-                        &(struct exchange_parties){fixture->nodes, fixture->n_nodes, fixture->rights}, node,
-                        event, &moment, &fixture->decision, &fixture->err),
-        0);
+    assert_int_equal(exchange_decide(&fixture->store,
+                                     &(struct exchange_parties){fixture->nodes, fixture->n_nodes,
+                                                                fixture->rights, &fixture->memo},
+                                     node, event, &moment, &fixture->decision, &fixture->err),
+                     0);
     if (fixture->decision.verdict == VERDICT_ACCEPTED)
         fixture_apply(fixture, node, event);
     return fixture->decision.verdict;

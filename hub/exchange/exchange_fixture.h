@@ -35,6 +35,7 @@ struct fixture {
     struct arena arena;    /* of events */
     struct exchange_node nodes[4];
     const struct rights *rights; /* NULL unless a test sets it */
+    struct rights_memo memo;
     size_t n_nodes;
     uint64_t position; /* the next one */
     int64_t hub_time_us;

@@ -539,8 +539,9 @@ static void test_exchange_takes_no_event_without_its_key(void **state)
     entry.case_id = (ProtobufCBinaryData){16, id};
     fixture_event(hub, STATEMENT("r1", "1"), &event);
     memset(event.record_key, 0, sizeof event.record_key);
-    assert_int_equal(exchange_decide(&hub->store, &(struct exchange_parties){hub->nodes, hub->n_nodes, NULL},
-                                     "desk", &event, &moment, &hub->decision, &hub->err),
+    assert_int_equal(exchange_decide(&hub->store,
+                                     &(struct exchange_parties){hub->nodes, hub->n_nodes, NULL, NULL}, "desk",
+                                     &event, &moment, &hub->decision, &hub->err),
                      -1);
     assert_int_equal(exchange_apply_event(&hub->store, 9, 0, &entry, &event, 1, &hub->err), -1);
     assert_int_equal(hub->err.code, CASEBUS_INTERNAL);
@@ -823,7 +824,8 @@ static void test_failure_of_the_store_travels_up(void **state)
     unsigned failures = 0;
     for (unsigned calls = 0; calls < 3; calls++) {
         failing.calls_left = calls;
-        assert_int_equal(exchange_decide(&store, &(struct exchange_parties){hub->nodes, hub->n_nodes, NULL},
+        assert_int_equal(exchange_decide(&store,
+                                         &(struct exchange_parties){hub->nodes, hub->n_nodes, NULL, NULL},
                                          "desk", &event, &moment, &hub->decision, &hub->err),
                          -1);
     }

@@ -118,6 +118,66 @@ size_t rights_rows_about(const struct rights *rights, const struct rights_subjec
     return n;
 }
 
+/* ---- remembered ---- */
+
+static void memo_begin(struct rights_memo *memo, const struct rights *rights, int64_t at_us)
+{
+    memset(memo, 0, sizeof *memo);
+    memo->rights = rights;
+    memo->version = rights->version;
+    memo->from_us = at_us;
+    memo->until_us = INT64_MAX;
+    for (size_t i = 0; i < rights->n_rows; i++) {
+        const struct rights_row *row = &rights->rows[i];
+        if (row->since_us > at_us && row->since_us < memo->until_us)
+            memo->until_us = row->since_us;
+        if (row->until_us > at_us && row->until_us < memo->until_us)
+            memo->until_us = row->until_us;
+    }
+}
+
+static bool memo_fits(const struct rights_memo *memo, const struct rights *rights, int64_t at_us)
+{
+    return memo->rights == rights && memo->version == rights->version && at_us >= memo->from_us &&
+           at_us < memo->until_us;
+}
+
+static size_t memo_place(const struct rights_subject *subject)
+{
+    uint32_t hash = 2166136261u ^ (uint32_t)subject->kind;
+    for (const char *p = subject->item; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619u;
+    for (const char *p = subject->area; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619u;
+    return (hash ^ hash >> 15) % RIGHTS_MEMO_SLOTS;
+}
+
+size_t rights_rows_recall(struct rights_memo *memo, const struct rights *rights,
+                          const struct rights_subject *subject, int64_t at_us, const struct rights_row **rows)
+{
+    if (strlen(subject->item) >= sizeof memo->slots[0].item ||
+        strlen(subject->area) >= sizeof memo->slots[0].area || subject->kind == 0)
+        return rights_rows_about(rights, subject, at_us, rows);
+    if (!memo_fits(memo, rights, at_us))
+        memo_begin(memo, rights, at_us);
+    size_t place = memo_place(subject);
+    if (memo->slots[place].kind == subject->kind && strcmp(memo->slots[place].item, subject->item) == 0 &&
+        strcmp(memo->slots[place].area, subject->area) == 0) {
+        memcpy(rows, memo->slots[place].rows, memo->slots[place].n * sizeof *rows);
+        return memo->slots[place].n;
+    }
+    size_t n = rights_rows_about(rights, subject, at_us, rows);
+    memo->slots[place].kind = (Casebus__V1__Kind)0;
+    if (n > RIGHTS_MEMO_ROWS)
+        return n;
+    strcpy(memo->slots[place].item, subject->item);
+    strcpy(memo->slots[place].area, subject->area);
+    memo->slots[place].kind = subject->kind;
+    memo->slots[place].n = (uint32_t)n;
+    memcpy(memo->slots[place].rows, rows, n * sizeof *rows);
+    return n;
+}
+
 struct right rights_of(const struct rights_row *const *rows, size_t n, const struct rights_reader *reader)
 {
     struct right right = {0};

@@ -95,6 +95,25 @@ enum rights_reason rights_row_says(const struct rights *rights, const struct rig
  * @rows (room for all of them: RIGHTS_ROWS_MAX). Returns how many. */
 size_t rights_rows_about(const struct rights *rights, const struct rights_subject *subject, int64_t at_us,
                          const struct rights_row **rows);
+/* The same, remembered: events of few kinds come about few items. A memo belongs to one thread; zeroed it is
+ * empty. It forgets by itself when another policy is asked or a row begins or ends. */
+#define RIGHTS_MEMO_SLOTS 512
+#define RIGHTS_MEMO_ROWS  16
+#define RIGHTS_MEMO_ITEM  40
+struct rights_memo {
+    const struct rights *rights; /* whose rows are remembered */
+    uint32_t version;
+    int64_t from_us, until_us; /* [from, until): no row begins or ends in it */
+    struct {
+        char item[RIGHTS_MEMO_ITEM], area[8];
+        Casebus__V1__Kind kind; /* 0: empty */
+        uint32_t n;
+        const struct rights_row *rows[RIGHTS_MEMO_ROWS];
+    } slots[RIGHTS_MEMO_SLOTS];
+};
+size_t rights_rows_recall(struct rights_memo *memo, const struct rights *rights,
+                          const struct rights_subject *subject, int64_t at_us,
+                          const struct rights_row **rows);
 /* Whether the row is for @reader. */
 bool rights_row_is_for(const struct rights_row *row, const struct rights_reader *reader);
 /* What @n rows, found by rights_rows_about, let @reader see. */

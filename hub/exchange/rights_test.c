@@ -146,6 +146,31 @@ static void test_rows_add_up_and_the_first_one_is_named(void **state)
     assert_int_equal(right.part_kinds, 6);
 }
 
+/* Whatever was asked before, in whatever order, and across the days on which rows begin and end. */
+static void test_what_is_remembered_is_what_would_be_found(void **state)
+{
+    (void)state;
+    const struct rights_row rows[] = {competent, delegated, supervising()};
+    const struct rights_row changed[] = {competent};
+    const struct rights policies[] = {{1, rows, 3}, {2, changed, 1}};
+    static const char *const items[] = {COMPANY_AT_MARKET, SEAL_AT_POLICE, COMPANY, "",
+                                        "a name of an item that is too long to be remembered, by far"};
+    static const char *const areas[] = {"320100", "320500", ""};
+    static struct rights_memo memo;
+    uint32_t seed = 7;
+    for (unsigned i = 0; i < 20000; i++) {
+        const struct rights_row *found[4], *recalled[4];
+        seed = seed * 1664525u + 1013904223u;
+        const struct rights *rights = &policies[seed >> 30 & 1];
+        const struct rights_subject subject = {items[(seed >> 8) % 5], areas[(seed >> 16) % 3],
+                                               seed >> 20 & 1 ? ACCEPT : DECIDE};
+        int64_t at_us = (int64_t[]){0, 999, 1000, 1999, 2000, 5000}[(seed >> 24) % 6];
+        size_t n = rights_rows_about(rights, &subject, at_us, found);
+        assert_int_equal(rights_rows_recall(&memo, rights, &subject, at_us, recalled), n);
+        assert_memory_equal(recalled, found, n * sizeof *found);
+    }
+}
+
 static void test_each_no_has_its_reason(void **state)
 {
     (void)state;
@@ -202,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_a_bureau_takes_over_for_its_time_and_the_department_supervises),
         cmocka_unit_test(test_a_grant_ends_at_its_kinds_areas_and_days),
         cmocka_unit_test(test_rows_add_up_and_the_first_one_is_named),
+        cmocka_unit_test(test_what_is_remembered_is_what_would_be_found),
         cmocka_unit_test(test_each_no_has_its_reason),
         cmocka_unit_test(test_a_pattern_matches_what_it_says),
         cmocka_unit_test(test_a_kind_of_a_later_version_is_let_by_no_row),

@@ -76,6 +76,7 @@ struct writer {
     struct slot_key *slot_keys; /* cache */
     struct registry *registry;
     struct rights_book *policy; /* NULL: none was ever applied */
+    struct rights_memo *memo;
     struct pending_confirm *confirms;
     uint64_t confirms_due_ns, last_post_ns;
     struct group *pending_first, *pending_last; /* durable, not yet handed to the keeper */

@@ -521,7 +521,8 @@ int writer_init(struct pipeline *pipeline, struct casebus_error *err)
     struct ledger_view *view = NULL;
     writer->crypter = crypter_new(pipeline->options.suite);
     writer->slot_keys = calloc(SLOTS_CACHED, sizeof(*writer->slot_keys));
-    if (!writer->crypter || !writer->slot_keys)
+    writer->memo = calloc(1, sizeof(*writer->memo));
+    if (!writer->crypter || !writer->slot_keys || !writer->memo)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the writer"));
     writer->pool_used = sizeof(writer->pool);
     writer->hub_time_us = pipeline->options.last_hub_time_us;
@@ -553,6 +554,7 @@ void writer_deinit(struct pipeline *pipeline)
     if (writer->slot_keys)
         secret_clear(writer->slot_keys, SLOTS_CACHED * sizeof(*writer->slot_keys));
     free(writer->slot_keys);
+    free(writer->memo);
     writer->registry = registry_unref(writer->registry);
     writer->policy = rights_book_unref(writer->policy);
     crypter_free(writer->crypter);

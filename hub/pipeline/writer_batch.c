@@ -195,7 +195,8 @@ static int decide_member(struct pipeline *pipeline, struct group *group, struct 
     moment_fill(&pipeline->writer, group, &moment);
     const struct registry *registry = pipeline->writer.registry;
     const struct exchange_parties parties = {registry->exchange, registry->n_nodes,
-                                             rights_book_rights(pipeline->writer.policy)};
+                                             rights_book_rights(pipeline->writer.policy),
+                                             pipeline->writer.memo};
     if (exchange_decide(&pipeline->writer.store, &parties, job->node->info.node, &member->event, &moment,
                         &decision, err))
         return -1;
