@@ -180,6 +180,7 @@ int hub_doctor(const char *dir, bool full, struct casebus_error *err)
     doctor_vault(&doctor);
     doctor_journal(&doctor);
     doctor_nodes(&doctor);
+    doctor_quarantine(&doctor);
     look_disk(&doctor);
     look_backup(&doctor);
     doctor_close(&doctor);

@@ -37,5 +37,6 @@ void doctor_state(struct doctor *doctor);
 void doctor_vault(struct doctor *doctor);
 void doctor_journal(struct doctor *doctor);
 void doctor_nodes(struct doctor *doctor);
+void doctor_quarantine(struct doctor *doctor);
 
 #endif

@@ -7,6 +7,7 @@
 #include "hub/journal/journal.h"
 #include "hub/progress.h"
 #include "hub/vault/vault.h"
+#include "hub/waiting.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
@@ -382,6 +383,23 @@ void doctor_journal(struct doctor *doctor)
     folder_each(copy, NULL);
     rmdir(copy);
     rmdir(parent);
+}
+
+/* --- quarantine ----------------------------------------------------------------------------------------- */
+
+void doctor_quarantine(struct doctor *doctor)
+{
+    struct waiting waiting;
+    char since[CLOCK_TEXT];
+    if (!doctor->state || waiting_look(&waiting, NULL, doctor->state, NULL))
+        return;
+    if (waiting.n == 0) {
+        doctor_say(doctor, VERDICT_FINE, "quarantine", _("nothing waits for a decision"));
+        return;
+    }
+    doctor_say(doctor, VERDICT_LOOK, "quarantine", _("undecided: %llu, the oldest since %s"),
+               (unsigned long long)waiting.n, clock_text(since, waiting.oldest_us / 1000000));
+    doctor_hint(_("look: casebus quarantine list"));
 }
 
 /* --- nodes ---------------------------------------------------------------------------------------------- */

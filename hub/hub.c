@@ -7,6 +7,7 @@
 #include "hub/pipeline/standing.h"
 #include "hub/retention.h"
 #include "hub/stores.h"
+#include "hub/waiting.h"
 #include "hub/witnessing.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
@@ -36,6 +37,7 @@ struct hub {
     uv_loop_t loop;
     uv_signal_t sigterm, sigint;
     uv_async_t fatal;
+    uv_timer_t waiting;
     uv_mutex_t lock; /* guards @err and @failed */
     struct casebus_error err;
     bool failed;
@@ -386,7 +388,15 @@ static void loop_open(struct hub *hub)
     uv_async_init(&hub->loop, &hub->fatal, on_fatal);
     uv_signal_init(&hub->loop, &hub->sigterm);
     uv_signal_init(&hub->loop, &hub->sigint);
+    uv_timer_init(&hub->loop, &hub->waiting);
+    hub->waiting.data = hub;
     hub->fatal.data = hub->sigterm.data = hub->sigint.data = hub;
+}
+
+static void on_waiting(uv_timer_t *timer)
+{
+    struct hub *hub = timer->data;
+    waiting_tell(hub->stores.ledger, hub->stores.state, hub->log);
 }
 
 /* From here on a signal is a wish to stop in order; before, during a long replay, it ends the process, which
@@ -453,6 +463,7 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
         return -1;
     log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
+    uv_timer_start(&hub->waiting, on_waiting, 0, WAITING_TOLD_EVERY_MS);
     return 0;
 }
 

@@ -71,15 +71,16 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --since | --quorum | --jobs | -J) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --code | --since | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node case event prove verify erase erasure policy ledger auditor state witness version help" ;;
+    " ") options="status node case event prove verify erase erasure quarantine policy ledger auditor state witness version help" ;;
     "node ") options="add list show suspend resume revoke" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
     "ledger ") options="export verify watch timestamps dump" ;;
     "erasure ") options="list show" ;;
+    "quarantine ") options="list show discard" ;;
     "policy ") options="check show diff apply why" ;;
     "auditor ") options="add list remove" ;;
     "state ") options="dump" ;;
@@ -92,6 +93,11 @@ _casebus() {
     "node resume")
         options="--why"
         [[ $cur != -* ]] && options=$(_casebus_nodes)
+        ;;
+    "quarantine list") options="--node --code --all" ;;
+    "quarantine show" | "quarantine discard")
+        options=$([[ ${words[1]} == show ]] && echo "--parts" || echo "--why --yes")
+        [[ $cur != -* ]] && options=$(_casebus_ask quarantine list | grep -o '"position":[0-9]*' | cut -d : -f 2)
         ;;
     "node show") [[ $cur != -* ]] && options=$(_casebus_nodes) ;;
     "case list") options="--status --limit --after" ;;

@@ -55,6 +55,11 @@ const char *cli_green(const struct cli *cli);
 const char *cli_dim(const struct cli *cli);
 const char *cli_plain(const struct cli *cli);
 
+/* event_show.c: an event as the hub's API tells it, with names for people. */
+void event_print(const struct cli *cli, const json_t *event);
+/* erase.c: returns when the order with this ticket is carried out; @done is the caller's. */
+int erasure_wait(struct cli *cli, uint64_t ticket, json_t **done, struct casebus_error *err);
+
 int node_add_main(struct cli *cli, int argc, char **argv);
 int node_list_main(struct cli *cli, int argc, char **argv);
 int node_show_main(struct cli *cli, int argc, char **argv);
@@ -72,6 +77,9 @@ int ledger_verify_main(struct cli *cli, int argc, char **argv);
 int ledger_export_main(struct cli *cli, int argc, char **argv);
 int ledger_dump_main(struct cli *cli, int argc, char **argv);
 int erase_main(struct cli *cli, int argc, char **argv);
+int quarantine_list_main(struct cli *cli, int argc, char **argv);
+int quarantine_show_main(struct cli *cli, int argc, char **argv);
+int quarantine_discard_main(struct cli *cli, int argc, char **argv);
 int erasure_list_main(struct cli *cli, int argc, char **argv);
 int erasure_show_main(struct cli *cli, int argc, char **argv);
 int auditor_add_main(struct cli *cli, int argc, char **argv);

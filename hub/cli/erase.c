@@ -183,7 +183,7 @@ static void progress_print(const json_t *ticket, bool *printed)
 }
 
 /* Until it is done; @done is the caller's. */
-static int ticket_wait(struct cli *cli, uint64_t ticket, json_t **done, struct casebus_error *err)
+int erasure_wait(struct cli *cli, uint64_t ticket, json_t **done, struct casebus_error *err)
 {
     static const struct timespec pause = {.tv_nsec = ASK_AGAIN_MS * 1000000L};
     bool printed = false;
@@ -237,7 +237,7 @@ static int erase(struct cli *cli, const struct erase_command *command)
     json_t *body = request_json(command);
     int r = client_post(cli->client, "/v1/erasures", body, &answer, &err);
     if (r == 0)
-        r = ticket_wait(cli, get_number(answer, "ticket"), &done, &err);
+        r = erasure_wait(cli, get_number(answer, "ticket"), &done, &err);
     if (r == 0)
         done_print(cli, command, done);
     json_decref(body);

@@ -268,7 +268,7 @@ static void parts_print(const struct cli *cli, const json_t *parts)
     }
 }
 
-static void event_print(const struct cli *cli, const json_t *event)
+void event_print(const struct cli *cli, const json_t *event)
 {
     object_print(cli, event);
     parts_print(cli, json_object_get(event, "parts"));

@@ -66,6 +66,11 @@ static void stores_print(const struct cli *cli, const json_t *status)
                _("%llu ordered, %llu under way; receivers have not confirmed %llu, overdue %llu"),
                n(erasures, "ordered"), n(erasures, "pending"), n(erasures, "unconfirmed"),
                n(erasures, "overdue"));
+    const json_t *waiting = json_object_get(status, "waiting_in_quarantine");
+    char since[PEOPLE_TEXT];
+    if (n(waiting, "undecided") > 0)
+        fieldf(cli, _("quarantine"), _("%llu undecided, the oldest since %s: casebus quarantine list"),
+               n(waiting, "undecided"), time_zone_text(since, get_time(waiting, "oldest_us"), false));
     fieldf(cli, _("nodes"), _("%llu enrolled, %llu connected"), n(status, "nodes"), n(status, "connected"));
 }
 

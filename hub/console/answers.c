@@ -23,6 +23,17 @@ void set_bool(json_t *object, const char *name, bool value)
     json_object_set_new(object, name, json_boolean(value));
 }
 
+int with_reader(struct call *call, int (*look)(struct call *, struct reader *, struct casebus_error *),
+                struct casebus_error *err)
+{
+    struct reader reader;
+    int r = reader_init(&reader, call->hub, err);
+    if (r == 0)
+        r = look(call, &reader, err);
+    reader_deinit(&reader);
+    return r;
+}
+
 #define PAGE_BYTES (4 * 1024 * 1024) /* and what the last one adds: well below SERVER_REPLY_MAX */
 
 void page_add(json_t *list, json_t *json, size_t *bytes)
@@ -77,8 +88,7 @@ const char *event_what(const Casebus__V1__EventHeader *header)
     }
 }
 
-/* Content of a part as its message, when it is one; as hex otherwise. */
-static json_t *content_json(struct reader *reader, Casebus__V1__PartKind kind, struct bytes content)
+json_t *part_content_json(struct reader *reader, Casebus__V1__PartKind kind, struct bytes content)
 {
     static const struct codec_limits limits = {PART_MAX, 2048, 3};
     const ProtobufCMessageDescriptor *descriptor = NULL;
@@ -109,7 +119,7 @@ static int part_json(struct reader *reader, const struct reader_entry *event, si
     struct bytes plain;
     if (reader_part(reader, event, index, &plain, err))
         return -1;
-    json_object_set_new(part, "content", content_json(reader, commitment->kind, plain));
+    json_object_set_new(part, "content", part_content_json(reader, commitment->kind, plain));
     return 0;
 }
 

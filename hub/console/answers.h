@@ -9,6 +9,11 @@
 /* An event: its entry and, as far as it can be opened, its header. With @parts, the content of its parts,
  * too. A new reference in @out. */
 int event_json(struct reader *reader, uint64_t position, bool parts, json_t **out, struct casebus_error *err);
+/* Answers @call by @look, with a reader for as long as it takes. */
+int with_reader(struct call *call, int (*look)(struct call *, struct reader *, struct casebus_error *),
+                struct casebus_error *err);
+/* Content of a part as its message, when it is one; as hex otherwise. */
+json_t *part_content_json(struct reader *reader, Casebus__V1__PartKind kind, struct bytes content);
 /* Adds @json, whose reference it takes, to a page of many; @bytes counts what the page has. */
 void page_add(json_t *list, json_t *json, size_t *bytes);
 /* Whether the page ends here, however few there are: an answer has a bound. */
@@ -27,6 +32,9 @@ const struct hub_peer *hub_peer_find(const struct hub_status *status, const char
 
 /* How many orders to destroy content there are, and what of them waits. */
 int erasures_status(struct reader *reader, json_t *json, struct casebus_error *err);
+
+/* What in quarantine nobody has decided about: how much, and since when. */
+int quarantine_status(struct reader *reader, json_t *json, struct casebus_error *err);
 
 /* Sets a time, or null for "never". */
 void set_time(json_t *object, const char *name, int64_t us);

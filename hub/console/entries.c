@@ -38,6 +38,8 @@ static const char *act_json(struct reader *reader, const Casebus__V1__ActEntry *
         return "ledger_opened";
     case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED:
         return "quarantined";
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        return "quarantine_decided";
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
         return "node_status_changed";
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:

@@ -100,6 +100,7 @@ static int erase(struct call *call, struct erasure_request *request, struct case
     uint64_t ticket = 0;
     if (request_read(call->request->body, request, err))
         return -1;
+    snprintf(request->by, sizeof request->by, "%s", call->by);
     if (!call->hub->erase) {
         error_set(err, CASEBUS_CLOSED, _("content can only be destroyed while the hub runs"));
         return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
@@ -328,17 +329,6 @@ static int order_show(struct call *call, struct reader *reader, struct casebus_e
     if (r <= 0 || erasure_row_decode(value, &row, err))
         return -1;
     return order_json(reader, position, &row, true, call->answer, err);
-}
-
-static int with_reader(struct call *call, int (*look)(struct call *, struct reader *, struct casebus_error *),
-                       struct casebus_error *err)
-{
-    struct reader reader;
-    int r = reader_init(&reader, call->hub, err);
-    if (r == 0)
-        r = look(call, &reader, err);
-    reader_deinit(&reader);
-    return r;
 }
 
 int handle_erasures(struct call *call, struct casebus_error *err)

@@ -106,7 +106,8 @@ static int header_open(struct reader *reader, struct reader_entry *out, struct c
     return out->header ? 0 : -1;
 }
 
-static int body_open(struct reader *reader, struct reader_entry *out, struct casebus_error *err)
+/* Decodes the body and has its slot's key at hand. 1: out->body is set; 0: out->fate says why not; -1. */
+static int body_reach(struct reader *reader, struct reader_entry *out, struct casebus_error *err)
 {
     struct bytes sealed;
     if (ledger_view_body(reader->ledger, out->position, &sealed, err))
@@ -124,7 +125,13 @@ static int body_open(struct reader *reader, struct reader_entry *out, struct cas
     if (r <= 0)
         return r;
     out->body = body;
-    return header_open(reader, out, err);
+    return 1;
+}
+
+static int body_open(struct reader *reader, struct reader_entry *out, struct casebus_error *err)
+{
+    int r = body_reach(reader, out, err);
+    return r > 0 ? header_open(reader, out, err) : r;
 }
 
 int reader_event(struct reader *reader, uint64_t position, struct reader_entry *out,
@@ -137,6 +144,31 @@ int reader_event(struct reader *reader, uint64_t position, struct reader_entry *
     if (body_open(reader, out, err))
         return error_context(err, _("the content of entry %llu"), (unsigned long long)position);
     return 0;
+}
+
+int reader_quarantined(struct reader *reader, uint64_t position, struct reader_entry *out,
+                       struct casebus_error *err)
+{
+    if (position < reader_size(reader) && reader_leaf(reader, position, out, err))
+        return -1;
+    if (position >= reader_size(reader) ||
+        out->entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
+        out->entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED) {
+        error_set(err, CASEBUS_NOT_FOUND, _("entry %llu of the ledger is nothing in quarantine"),
+                  (unsigned long long)position);
+        return error_hint(err, _("see what is: casebus quarantine list"));
+    }
+    if (body_reach(reader, out, err) < 0)
+        return error_context(err, _("the content of entry %llu"), (unsigned long long)position);
+    return 0;
+}
+
+int reader_refused_item(struct reader *reader, const struct reader_entry *refused, size_t index,
+                        struct bytes *plain, struct casebus_error *err)
+{
+    return body_open_item(reader->crypter, ledger_origin_at(reader->hub->ledger, refused->position),
+                          refused->entry->act->quarantined->subject.data, refused->body, reader->slot_key,
+                          index, &reader->arena, plain, err);
 }
 
 int reader_part(struct reader *reader, const struct reader_entry *event, size_t index, struct bytes *content,

@@ -58,6 +58,13 @@ int reader_event(struct reader *reader, uint64_t position, struct reader_entry *
 int reader_part(struct reader *reader, const struct reader_entry *event, size_t index, struct bytes *content,
                 struct casebus_error *err);
 
+/* As reader_leaf for something in quarantine, else CASEBUS_NOT_FOUND; @body is there as far as it can be
+ * opened. */
+int reader_quarantined(struct reader *reader, uint64_t position, struct reader_entry *out,
+                       struct casebus_error *err);
+/* Opens item @index of what reader_quarantined read. */
+int reader_refused_item(struct reader *reader, const struct reader_entry *refused, size_t index,
+                        struct bytes *plain, struct casebus_error *err);
 /* Opens the words that are sealed beside the order @read: *words lives as long as the entry; NULL when there
  * are none or they cannot be opened. */
 int reader_words(struct reader *reader, const struct reader_entry *read, char **words,

@@ -90,6 +90,8 @@ static int stores_json(const struct console_hub *hub, json_t *json, struct caseb
         r = checkpoint_json(&reader, json, err);
         if (r == 0)
             r = erasures_status(&reader, json, err);
+        if (r == 0)
+            r = quarantine_status(&reader, json, err);
     }
     reader_deinit(&reader);
     return r;

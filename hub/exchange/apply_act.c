@@ -200,6 +200,12 @@ int exchange_apply_act(const struct exchange_store *store, uint64_t position, in
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
         r = apply_status(store, position, act->node_status_changed, &arena, err);
         break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED:
+        r = apply_quarantined(store, position, hub_time_us, act->quarantined, err);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        r = apply_quarantine_decided(store, position, act->quarantine_decided, err);
+        break;
     case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
         r = apply_confirms(store, position, act->deliveries_confirmed, &arena, err);
         break;

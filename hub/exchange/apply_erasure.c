@@ -56,7 +56,8 @@ int apply_erasure_ordered(const struct exchange_store *store, uint64_t position,
     erasure_row_encode(encoded, &row);
     if (store->put(store->self, TABLE_ERASURES, bytes_of(key, size), bytes_of(encoded, sizeof encoded), err))
         return -1;
-    if (ordered->case_id.len == sizeof row.case_id && apply_to_case(store, ordered, err))
+    if (ordered->case_id.len == sizeof row.case_id ? apply_to_case(store, ordered, err)
+                                                   : apply_quarantine_erased(store, position, ordered, err))
         return -1;
     for (size_t i = 0; i < ordered->n_receiver; i++)
         if (apply_to_receiver(store, ordered->receiver[i]->node, position, (uint32_t)i, err))

@@ -131,6 +131,12 @@ int exchange_apply_seal(const struct exchange_store *store, uint64_t position, i
                         const uint8_t statement_hash[DIGEST_SIZE], struct casebus_error *err);
 int exchange_apply_act(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                        const Casebus__V1__ActEntry *act, struct casebus_error *err);
+/* What in quarantine nobody has decided about: all zero when there is nothing. */
+int exchange_quarantine_chain(const struct exchange_store *store, struct quarantine_chain *chain,
+                              struct casebus_error *err);
+/* The row of what was refused at @position. 1 / 0: there is nothing in quarantine / -1. */
+int exchange_quarantine_get(const struct exchange_store *store, uint64_t position, struct quarantine_row *row,
+                            struct casebus_error *err);
 /* Belongs to applying an order to destroy: for each content of a case that it names, with the key of the
  * record that was stated there. The leaf does not tell the key; the sealed header or its skeleton does. */
 int exchange_close_record(const struct exchange_store *store, const uint8_t record_key[TEXT_KEY_SIZE],

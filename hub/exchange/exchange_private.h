@@ -43,6 +43,15 @@ int apply_erasure_ordered(const struct exchange_store *store, uint64_t position,
 int apply_erasure_done(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                        const Casebus__V1__ErasureDone *done, struct casebus_error *err);
 
+/* apply_quarantine.c */
+int apply_quarantined(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
+                      const Casebus__V1__Quarantined *quarantined, struct casebus_error *err);
+int apply_quarantine_decided(const struct exchange_store *store, uint64_t position,
+                             const Casebus__V1__QuarantineDecided *decided, struct casebus_error *err);
+/* An order to destroy it, by itself, is a decision, too. */
+int apply_quarantine_erased(const struct exchange_store *store, uint64_t position,
+                            const Casebus__V1__ErasureOrdered *ordered, struct casebus_error *err);
+
 /* One case on the workbench: read, changed and put back whole. */
 struct bench {
     struct case_row row;

@@ -477,6 +477,94 @@ static void test_order_to_destroy_is_delivered_and_marked_when_done(void **state
     assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
 }
 
+/* ---- quarantine ---- */
+
+static int refused(struct fixture *hub, uint64_t position, const char *code)
+{
+    Casebus__V1__Quarantined quarantined = CASEBUS__V1__QUARANTINED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    quarantined.node = (char *)(uintptr_t) "desk";
+    quarantined.code = (char *)(uintptr_t)code;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED;
+    act.quarantined = &quarantined;
+    return exchange_apply_act(&hub->store, position, (int64_t)position * 10, &act, &hub->err);
+}
+
+static int decided(struct fixture *hub, uint64_t position, uint64_t about)
+{
+    Casebus__V1__QuarantineDecided decision = CASEBUS__V1__QUARANTINE_DECIDED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    decision.quarantined = about;
+    decision.decision = CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_RELEASED;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED;
+    act.quarantine_decided = &decision;
+    return exchange_apply_act(&hub->store, position, 0, &act, &hub->err);
+}
+
+static void assert_undecided(struct fixture *hub, uint64_t count, uint64_t oldest)
+{
+    struct quarantine_chain chain;
+    struct quarantine_row row;
+    assert_int_equal(exchange_quarantine_chain(&hub->store, &chain, &hub->err), 0);
+    assert_int_equal(chain.count, count);
+    assert_int_equal(chain.first, count ? oldest + 1 : 0);
+    uint64_t n = 0, last = 0;
+    for (uint64_t link = chain.first; link; link = row.after, n++) {
+        assert_int_equal(exchange_quarantine_get(&hub->store, link - 1, &row, &hub->err), 1);
+        assert_int_equal(row.before, last);
+        assert_int_equal(row.refused_at_us, (link - 1) * 10);
+        assert_int_equal(row.decided_position, 0);
+        last = link;
+    }
+    assert_int_equal(n, count);
+    assert_int_equal(chain.last, last);
+}
+
+static void test_what_is_refused_is_undecided_until_somebody_decides(void **state)
+{
+    struct fixture *hub = *state;
+    struct quarantine_row row;
+    assert_undecided(hub, 0, 0);
+    for (uint64_t i = 0; i < 5; i++)
+        assert_int_equal(refused(hub, i, "CB-TEXT"), 0);
+    assert_int_equal(refused(hub, 5, "CB-ERASED"), 0); /* nothing of it is kept */
+    assert_undecided(hub, 5, 0);
+    assert_int_equal(decided(hub, 6, 2), 0); /* from the middle, both ends */
+    assert_undecided(hub, 4, 0);
+    assert_int_equal(decided(hub, 7, 0), 0);
+    assert_int_equal(decided(hub, 8, 4), 0);
+    assert_undecided(hub, 2, 1);
+    assert_int_equal(exchange_quarantine_get(&hub->store, 0, &row, &hub->err), 1);
+    assert_int_equal(row.decided_position, 7);
+    assert_int_equal(decided(hub, 9, 0), -1); /* twice */
+    assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
+    assert_int_equal(decided(hub, 9, 5), -1); /* never refused, or nothing kept */
+    assert_int_equal(hub->err.code, CASEBUS_DAMAGED);
+}
+
+static void test_what_is_destroyed_in_quarantine_is_decided(void **state)
+{
+    struct fixture *hub = *state;
+    Casebus__V1__ErasedContent content = CASEBUS__V1__ERASED_CONTENT__INIT, *contents = &content;
+    Casebus__V1__ErasureOrdered ordered = CASEBUS__V1__ERASURE_ORDERED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
+    act.erasure_ordered = &ordered;
+    content.position = 1;
+    content.header = true;
+    ordered.content = &contents;
+    ordered.n_content = 1;
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(refused(hub, i, "CB-TEXT"), 0);
+    for (uint64_t i = 0; i < 2; i++) /* what was decided stays so */
+        assert_int_equal(exchange_apply_act(&hub->store, 3 + i, 0, &act, &hub->err), 0);
+    assert_undecided(hub, 2, 0);
+    struct quarantine_row row;
+    assert_int_equal(exchange_quarantine_get(&hub->store, 1, &row, &hub->err), 1);
+    assert_int_equal(row.decided_position, 3);
+    assert_int_equal(row.decision, CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_DISCARDED);
+}
+
 /* ---- keys of texts ---- */
 
 static void test_keys_of_texts_hide_them_and_keep_neighbours_together(void **state)
@@ -879,6 +967,8 @@ int main(void)
         HUB_TEST(test_act_that_cannot_be_read_is_damage),
         HUB_TEST(test_ledger_opened_tells_the_origin),
         HUB_TEST(test_failure_of_the_store_travels_up),
+        HUB_TEST(test_what_is_refused_is_undecided_until_somebody_decides),
+        HUB_TEST(test_what_is_destroyed_in_quarantine_is_decided),
         cmocka_unit_test(test_part_kinds_have_bits_of_their_own),
         cmocka_unit_test(test_inbox_keys_sort_by_position),
         cmocka_unit_test(test_rows_refuse_wrong_sizes),

@@ -24,7 +24,9 @@ enum exchange_table {
     TABLE_CONFIRMS = 10, /* node name 0x00 last position(8) ordinal(4) -> where its confirmation stands, and
                             which one came before */
     TABLE_ERASURES = 11, /* position(8) of an order to destroy -> case id, when, whether it is done */
-    TABLE_COUNT = 12
+    TABLE_QUARANTINE =
+        12, /* position(8) of a Quarantined -> when, what was decided, its undecided neighbours */
+    TABLE_COUNT = 13
 };
 
 struct exchange_store {

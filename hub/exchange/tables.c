@@ -7,12 +7,19 @@
 #include "proto/base/texts.h"
 
 const char *const exchange_table_names[TABLE_COUNT] = {
-    [TABLE_META] = "meta",           [TABLE_NODES] = "nodes",
-    [TABLE_STREAMS] = "streams",     [TABLE_BATCHES] = "batches",
-    [TABLE_RECORDS] = "records",     [TABLE_CASE_NUMBERS] = "case_numbers",
-    [TABLE_CASES] = "cases",         [TABLE_INBOX] = "inbox",
-    [TABLE_RECEIVERS] = "receivers", [TABLE_STATEMENTS] = "statements",
-    [TABLE_CONFIRMS] = "confirms",   [TABLE_ERASURES] = "erasures",
+    [TABLE_META] = "meta",
+    [TABLE_NODES] = "nodes",
+    [TABLE_STREAMS] = "streams",
+    [TABLE_BATCHES] = "batches",
+    [TABLE_RECORDS] = "records",
+    [TABLE_CASE_NUMBERS] = "case_numbers",
+    [TABLE_CASES] = "cases",
+    [TABLE_INBOX] = "inbox",
+    [TABLE_RECEIVERS] = "receivers",
+    [TABLE_STATEMENTS] = "statements",
+    [TABLE_CONFIRMS] = "confirms",
+    [TABLE_ERASURES] = "erasures",
+    [TABLE_QUARANTINE] = "quarantine",
 };
 
 #define ROW_FORMAT        2
@@ -345,6 +352,46 @@ size_t erasure_row_encode(uint8_t *out, const struct erasure_row *row)
     put_u64le(out + 24, row->done_position);
     put_u64le(out + 32, (uint64_t)row->done_at_us);
     return ERASURE_ROW_SIZE;
+}
+
+int quarantine_row_decode(struct bytes value, struct quarantine_row *row, struct casebus_error *err)
+{
+    if (value.size != QUARANTINE_ROW_SIZE)
+        return damaged(err, _("refused event"));
+    row->before = get_u64le(value.data);
+    row->after = get_u64le(value.data + 8);
+    row->refused_at_us = (int64_t)get_u64le(value.data + 16);
+    row->decided_position = get_u64le(value.data + 24);
+    row->decision = value.data[32];
+    return 0;
+}
+
+size_t quarantine_row_encode(uint8_t *out, const struct quarantine_row *row)
+{
+    put_u64le(out, row->before);
+    put_u64le(out + 8, row->after);
+    put_u64le(out + 16, (uint64_t)row->refused_at_us);
+    put_u64le(out + 24, row->decided_position);
+    out[32] = row->decision;
+    return QUARANTINE_ROW_SIZE;
+}
+
+int quarantine_chain_decode(struct bytes value, struct quarantine_chain *chain, struct casebus_error *err)
+{
+    if (value.size != QUARANTINE_CHAIN_SIZE)
+        return damaged(err, _("refused event"));
+    chain->count = get_u64le(value.data);
+    chain->first = get_u64le(value.data + 8);
+    chain->last = get_u64le(value.data + 16);
+    return 0;
+}
+
+size_t quarantine_chain_encode(uint8_t *out, const struct quarantine_chain *chain)
+{
+    put_u64le(out, chain->count);
+    put_u64le(out + 8, chain->first);
+    put_u64le(out + 16, chain->last);
+    return QUARANTINE_CHAIN_SIZE;
 }
 
 /* ---- streams, batches, receivers, nodes ---- */

@@ -68,13 +68,15 @@ struct record_row {
 int record_row_decode(struct bytes value, struct record_row *row, struct casebus_error *err);
 size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_ROW_MAX */
 
-#define STREAM_ROW_SIZE   40
-#define ERASURE_ROW_SIZE  40
-#define BATCH_ROW_SIZE    44
-#define RECEIVER_ROW_SIZE 48
-#define CONFIRM_ROW_SIZE  25
-#define ENROLMENTS_MAX    16                        /* of one node, that are remembered: the newest ones */
-#define NODE_ROW_SIZE     (59 + 8 * ENROLMENTS_MAX) /* before the enrolment */
+#define STREAM_ROW_SIZE       40
+#define ERASURE_ROW_SIZE      40
+#define QUARANTINE_ROW_SIZE   33
+#define QUARANTINE_CHAIN_SIZE 24
+#define BATCH_ROW_SIZE        44
+#define RECEIVER_ROW_SIZE     48
+#define CONFIRM_ROW_SIZE      25
+#define ENROLMENTS_MAX        16 /* of one node, that are remembered: the newest ones */
+#define NODE_ROW_SIZE         (59 + 8 * ENROLMENTS_MAX) /* before the enrolment */
 
 struct stream_row {
     uint64_t last;
@@ -140,10 +142,29 @@ struct erasure_row {
 int erasure_row_decode(struct bytes value, struct erasure_row *row, struct casebus_error *err);
 size_t erasure_row_encode(uint8_t *out, const struct erasure_row *row);
 
+/* Something in quarantine, as TABLE_QUARANTINE holds it. What nobody has decided about is a chain in the
+ * order of positions: a link is position + 1, 0 ends it. */
+struct quarantine_row {
+    uint64_t before, after; /* links */
+    int64_t refused_at_us;
+    uint64_t decided_position; /* of the QuarantineDecided, or of an ErasureOrdered alone; 0: undecided */
+    uint8_t decision;          /* Casebus__V1__QuarantineDecision */
+};
+int quarantine_row_decode(struct bytes value, struct quarantine_row *row, struct casebus_error *err);
+size_t quarantine_row_encode(uint8_t *out, const struct quarantine_row *row);
+
+/* The row "quarantine" of TABLE_META. */
+struct quarantine_chain {
+    uint64_t count;       /* undecided */
+    uint64_t first, last; /* links */
+};
+int quarantine_chain_decode(struct bytes value, struct quarantine_chain *chain, struct casebus_error *err);
+size_t quarantine_chain_encode(uint8_t *out, const struct quarantine_chain *chain);
+
 /* Keys into @out (TABLE_KEY_MAX); return the length. */
 size_t statement_key(uint8_t *out, const uint8_t record_key[TEXT_KEY_SIZE],
                      const struct record_statement *statement);
-size_t erasure_key(uint8_t *out, uint64_t position);
+size_t erasure_key(uint8_t *out, uint64_t position); /* and TABLE_QUARANTINE */
 size_t inbox_key(uint8_t *out, const char *node, uint64_t position,
                  uint32_t ordinal); /* and TABLE_CONFIRMS */
 bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal);

@@ -105,7 +105,8 @@ static int order(struct pipeline *pipeline, struct erasure_plan *plans, size_t n
     Casebus__V1__ErasureReason reason = request->what == ERASE_RETENTION
                                             ? CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION
                                             : CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER;
-    if (order_submit(pipeline, plans, n, reason, request->words, err))
+    const struct act_note note = {request->by, request->words, ""};
+    if (order_submit(pipeline, plans, n, reason, &note, err))
         return -1;
     for (size_t i = 0; i < n; i++)
         if (plans[i].n_ordered > 0)

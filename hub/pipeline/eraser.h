@@ -2,6 +2,7 @@
 #ifndef PIPELINE_ERASER_H
 #define PIPELINE_ERASER_H
 
+#include "hub/pipeline/act_note.h"
 #include "hub/pipeline/internal.h"
 #include "proto/codec/entry.h"
 #include "proto/codec/event.h"
@@ -134,7 +135,7 @@ int destroy_pending(struct pipeline *pipeline, uint64_t **done, struct casebus_e
 /* All plans that have something, in one group: after a crash, all of them are ordered or none is. Only when
  * that would be too much for a group they are ordered in several, in their order. */
 int order_submit(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
-                 Casebus__V1__ErasureReason reason, const char *words, struct casebus_error *err);
+                 Casebus__V1__ErasureReason reason, const struct act_note *note, struct casebus_error *err);
 int done_submit(struct pipeline *pipeline, const uint64_t *ordered, size_t n, struct casebus_error *err);
 
 #endif

@@ -189,7 +189,8 @@ static struct erasure_plan *order_only(struct pipeline_fixture *f, const struct 
     struct erasure_plan *plan = arena_copy(&f->gate.arena, wanted, sizeof *wanted);
     struct casebus_error err;
     assert_non_null(plan);
-    must(order_submit(f->pipeline, plan, 1, CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER, "", &err),
+    must(order_submit(f->pipeline, plan, 1, CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER,
+                      &(struct act_note){"", "", ""}, &err),
          &err);
     return plan;
 }

@@ -18,6 +18,7 @@
 #include "hub/exchange/exchange.h"
 
 #define ERASURE_WORDS_MAX     4096
+#define ERASURE_BY_MAX        127
 #define ERASURE_TICKETS       64 /* that are remembered */
 #define ERASURE_RULES_MAX     64
 #define ERASURE_POSITIONS_MAX 64 /* of orders that a ticket names; more are counted */
@@ -47,6 +48,7 @@ struct erasure_request {
     char id_type[64], id_number[128];
     uint64_t position;                 /* in quarantine */
     char words[ERASURE_WORDS_MAX + 1]; /* of the order; UTF-8 */
+    char by[ERASURE_BY_MAX + 1];       /* who ordered it, as this machine knows them */
     struct erasure_rule rules[ERASURE_RULES_MAX];
     size_t n_rules;
 };

@@ -15,7 +15,7 @@ struct order {
     struct erasure_plan *plans;
     size_t n;
     Casebus__V1__ErasureReason reason;
-    const char *words;
+    const struct act_note *note;
 };
 
 struct done {
@@ -131,9 +131,32 @@ static int order_entry(struct pipeline *pipeline, struct group *group, const str
     if (contents_fill(group, &ordered, plan->items + from, n, err) ||
         receivers_fill(group, &ordered, plan, err) || writer_add_act(pipeline, group, &act, err) ||
         (!plan->quarantine && records_close(pipeline, plan->items + from, n, err)) ||
-        (from == 0 && order->words[0] && words_seal(pipeline, group, subject, order->words, err)))
+        (from == 0 && order->note->words[0] && words_seal(pipeline, group, subject, order->note->words, err)))
         return -1;
     return (int)n;
+}
+
+/* Whoever has something in quarantine destroyed has decided about it. */
+static int discard_write(struct pipeline *pipeline, struct group *group, const struct act_note *note,
+                         uint64_t position, struct casebus_error *err)
+{
+    uint8_t subject[DIGEST_SIZE];
+    struct quarantine_row row;
+    Casebus__V1__QuarantineDecided decided = CASEBUS__V1__QUARANTINE_DECIDED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    int r = exchange_quarantine_get(&pipeline->writer.store, position, &row, err);
+    if (r <= 0 || row.decided_position)
+        return r < 0 ? -1 : 0;
+    crypter_random(pipeline->writer.crypter, subject, sizeof subject);
+    decided.quarantined = position;
+    decided.decision = CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_DISCARDED;
+    decided.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED;
+    act.quarantine_decided = &decided;
+    return writer_add_act(pipeline, group, &act, err) ||
+                   act_note_seal(pipeline, group, subject, note, NULL, 0, err)
+               ? -1
+               : 0;
 }
 
 static int plan_write(struct pipeline *pipeline, struct group *group, const struct order *order,
@@ -143,7 +166,8 @@ static int plan_write(struct pipeline *pipeline, struct group *group, const stru
     int n;
     if (plan->n_items == 0)
         return 0;
-    if (plan->keeps && slots_take(pipeline, &kept, err))
+    if ((plan->keeps && slots_take(pipeline, &kept, err)) ||
+        (plan->quarantine && discard_write(pipeline, group, order->note, plan->items[0].position, err)))
         return -1;
     for (size_t from = 0; from < plan->n_items; from += (size_t)n)
         if ((n = order_entry(pipeline, group, order, plan, kept.slot, from, err)) < 0)
@@ -191,8 +215,8 @@ static int done_write(struct pipeline *pipeline, struct group *group, struct ask
 static size_t plan_bytes(const struct erasure_plan *plan, size_t words_size)
 {
     size_t n_entries = (plan->n_items + ERASED_MAX - 1) / ERASED_MAX;
-    size_t each = 512 + plan->n_slots * 10 + plan->n_receivers * (NODE_NAME_MAX + 16);
-    return n_entries * each + plan->n_items * 32 + (n_entries ? words_size + 512 : 0);
+    size_t each = 1024 + plan->n_slots * 10 + plan->n_receivers * (NODE_NAME_MAX + 16);
+    return n_entries * each + plan->n_items * 32 + (n_entries ? 2 * words_size + 1024 : 0);
 }
 
 /* How many of the plans one group has room for; at least one. */
@@ -205,13 +229,13 @@ static size_t plans_that_fit(const struct erasure_plan *plans, size_t n, const c
 }
 
 int order_submit(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
-                 Casebus__V1__ErasureReason reason, const char *words, struct casebus_error *err)
+                 Casebus__V1__ErasureReason reason, const struct act_note *note, struct casebus_error *err)
 {
     for (size_t i = 0; i < n; i++)
         plans[i].n_ordered = 0;
     for (size_t from = 0, fit; from < n; from += fit) {
-        fit = plans_that_fit(plans + from, n - from, words);
-        struct order order = {plans + from, fit, reason, words};
+        fit = plans_that_fit(plans + from, n - from, note->words);
+        struct order order = {plans + from, fit, reason, note};
         struct asked asked = {.write = order_write, .self = &order};
         if (writer_ask(pipeline, &asked, err))
             return -1;

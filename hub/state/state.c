@@ -36,6 +36,7 @@ static const struct environment_table state_tables[N_TABLES] = {
     [TABLE_STATEMENTS] = {"statements", 0},
     [TABLE_CONFIRMS] = {"confirms", 0},
     [TABLE_ERASURES] = {"erasures", 0},
+    [TABLE_QUARANTINE] = {"quarantine", 0},
     [SYSTEM] = {"system", 0},
 };
 

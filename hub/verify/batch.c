@@ -199,6 +199,13 @@ int verify_seal(struct verify *verify, const struct fact *fact, struct casebus_e
 int verify_event(struct verify *verify, const Casebus__V1__EventEntry *event, struct casebus_error *err)
 {
     struct verify_batch *batch = &verify->batch;
+    if (event->released_from &&
+        verify_released(verify, event, batch->open ? &batch->seal_position : NULL, err))
+        return -1;
+    if (event->released_from && !batch->open) {
+        verify->result->events++;
+        return 0;
+    }
     if (!batch->open)
         return error_set(err, CASEBUS_DAMAGED, _("event %llu of node '%s' stands behind no seal"),
                          (unsigned long long)event->number, event->node);

@@ -93,6 +93,8 @@ static int act_follow(struct verify *verify, const struct fact *fact, struct cas
         return verify_enrolled(verify, act->node_enrolled, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED:
         return verify_quarantined(verify, act->quarantined, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        return verify_quarantine_decided(verify, act->quarantine_decided, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED:
         return verify_confirmed(verify, fact, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:

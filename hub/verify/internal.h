@@ -201,6 +201,8 @@ struct verify {
     size_t n_slots;
     uint64_t *done; /* orders that are told to be done */
     size_t n_done;
+    uint64_t *decided; /* what in quarantine was decided about, sorted */
+    size_t n_decided;
     uint32_t policy_version; /* of the last one that was applied */
     uint64_t *acts;          /* positions of what resume.c reads again: openings, enrolments, erasures */
     size_t n_acts;
@@ -243,6 +245,12 @@ int verify_policy(struct verify *verify, const Casebus__V1__PolicyApplied *appli
 int verify_confirmed(struct verify *verify, const struct fact *fact, struct casebus_error *err);
 int verify_quarantined(struct verify *verify, const Casebus__V1__Quarantined *quarantined,
                        struct casebus_error *err);
+int verify_quarantine_decided(struct verify *verify, const Casebus__V1__QuarantineDecided *decided,
+                              struct casebus_error *err);
+/* That an operator released what @event was made of: it is the refused member of a batch whose seal stands in
+ * the ledger; or, behind the seal at @seal_position, one of a batch that was refused as a whole. */
+int verify_released(struct verify *verify, const Casebus__V1__EventEntry *event,
+                    const uint64_t *seal_position, struct casebus_error *err);
 int verify_seal(struct verify *verify, const struct fact *fact, struct casebus_error *err);
 int verify_event(struct verify *verify, const Casebus__V1__EventEntry *event, struct casebus_error *err);
 /* That no batch waits for a member. */

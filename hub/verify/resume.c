@@ -265,6 +265,8 @@ static int act_again(struct verify *verify, uint64_t position, struct casebus_er
         return verify_opened(verify, entry->act->ledger_opened, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
         return verify_enrolled(verify, entry->act->node_enrolled, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        return verify_quarantine_decided(verify, entry->act->quarantine_decided, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
         return verify_ordered(verify, entry->act->erasure_ordered, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_DONE:
@@ -347,7 +349,8 @@ static void forget(struct verify *verify)
 {
     tree_init(&verify->upper);
     verify->n_generations = verify->n_nodes = verify->n_shelf = verify->n_streams = 0;
-    verify->n_missing = verify->n_erasures = verify->n_slots = verify->n_done = verify->n_acts = 0;
+    verify->n_missing = verify->n_erasures = verify->n_slots = verify->n_done = verify->n_decided =
+        verify->n_acts = 0;
     verify->authority_size = 0;
     verify->position = 0;
     verify->checkpoints_from = 0;

@@ -61,6 +61,7 @@ static void verify_end(struct verify *verify)
     free(verify->erasures);
     free(verify->slots);
     free(verify->done);
+    free(verify->decided);
     free(verify->acts);
     buffer_deinit(&verify->saved);
     scanner_deinit(&verify->scanner);
