@@ -51,8 +51,8 @@ static inline void crypter_hash1(struct crypter *crypter, struct bytes data, uin
 {
     crypter_hash(crypter, &data, 1, digest);
 }
-/* digest = HMAC(key, parts joined): the commitment to a part under its salt, and the pseudonym of a person.
- */
+/* digest = HMAC(key, parts joined): the commitment to a part under its salt, and the pseudonym of a person. A
+ * key that comes again and again is half as dear. */
 void crypter_mac(struct crypter *crypter, struct bytes key, const struct bytes *parts, size_t n_parts,
                  uint8_t digest[DIGEST_SIZE]);
 /* Seals @plain under @key: out = nonce ‖ ciphertext ‖ tag, @plain.size + SEAL_EXTRA bytes. @nonce: 12 bytes

@@ -178,6 +178,24 @@ static void test_mac_is_that_of_rfc_4231(void **state)
     }
 }
 
+/* The third time a key comes its states are ready, and others between do not matter. */
+static void test_mac_is_the_same_each_time(void **state)
+{
+    struct bytes text = bytes_of_text("case 2026/1");
+    uint8_t keys[3][KEY_SIZE] = {{1}, {2}, {3}};
+    uint8_t first[3][DIGEST_SIZE], again[DIGEST_SIZE];
+    static const int order[] = {0, 1, 1, 1, 0, 1, 2, 2, 2, 1, 0, 0, 2, 0, 1};
+    struct crypter *fresh = crypter_new(crypter_suite(*state));
+
+    for (int i = 0; i < 3; i++)
+        crypter_mac(fresh, bytes_of(keys[i], KEY_SIZE), &text, 1, first[i]);
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        crypter_mac(*state, bytes_of(keys[order[i]], KEY_SIZE), &text, 1, again);
+        assert_memory_equal(again, first[order[i]], DIGEST_SIZE);
+    }
+    crypter_free(fresh);
+}
+
 /* GM/T 0042-2015, appendix D.3. */
 static void test_mac_is_that_of_gm_t_0042(void **state)
 {
@@ -410,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_hash_is_sha256),
         cmocka_unit_test(test_hash_of_parts_is_hash_of_them_joined),
         cmocka_unit_test(test_mac_is_that_of_rfc_4231),
+        cmocka_unit_test(test_mac_is_the_same_each_time),
         cmocka_unit_test(test_seal_is_aes_256_gcm),
         cmocka_unit_test(test_open_refuses_every_altered_bit),
         cmocka_unit_test(test_random_nonces_do_not_repeat),
@@ -419,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_hash_is_sm3),
         cmocka_unit_test(test_hash_of_parts_is_hash_of_them_joined),
         cmocka_unit_test(test_mac_is_that_of_gm_t_0042),
+        cmocka_unit_test(test_mac_is_the_same_each_time),
         cmocka_unit_test(test_seal_is_sm4_ctr_with_hmac_sm3),
         cmocka_unit_test(test_sealed_bytes_do_not_change_sides),
         cmocka_unit_test(test_open_refuses_every_altered_bit),
