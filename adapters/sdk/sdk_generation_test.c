@@ -177,7 +177,7 @@ static struct bytes entry_make(const struct lie *lie)
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
     act.ledger_opened = &opened;
     entry.format = 1;
-    entry.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry.suite = (Casebus__V1__Suite)suite_id(bed.suite);
     entry.hub_time_us = clock_unix_us();
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT;
     entry.act = &act;

@@ -29,7 +29,7 @@ static void batch_make(void)
     random_bytes(hashes, sizeof hashes);
     events_root(peer.crypter, (const uint8_t(*)[DIGEST_SIZE])hashes, COUNT, root);
     Casebus__V1__BatchStatement fields = CASEBUS__V1__BATCH_STATEMENT__INIT;
-    fields.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    fields.suite = (Casebus__V1__Suite)suite_id(bed.suite);
     fields.origin = enrolment.origin;
     fields.node = enrolment.node;
     fields.key_id = (ProtobufCBinaryData){KEY_ID_SIZE, enrolment.key_id};

@@ -704,7 +704,7 @@ static void deliver_order(uint64_t position, uint64_t previous, uint64_t erased,
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
     act.erasure_ordered = &ordered;
     entry.format = 1;
-    entry.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry.suite = (Casebus__V1__Suite)suite_id(bed.suite);
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT;
     entry.act = &act;
     size_t size = casebus__v1__ledger_entry__pack(&entry, packed);

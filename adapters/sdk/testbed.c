@@ -61,15 +61,24 @@ static void certificate_put(struct testbed *bed, json_t *object, int64_t not_aft
     pem_put(object, "authority", authority);
 }
 
+/* CASEBUS_SUITE: intl or gm. */
+static const struct suite *testbed_suite(void)
+{
+    const char *name = getenv("CASEBUS_SUITE");
+    const struct suite *suite = suite_by_name(name ? name : "intl");
+    assert_non_null(suite);
+    return suite;
+}
+
 void testbed_enrol(struct testbed *bed, const char *name, const char *value, int64_t not_after)
 {
     char path[PATH_MAX], vkey[512];
     assert_true(note_vkey_format(vkey, sizeof vkey, TESTBED_ORIGIN, signing_key_public(bed->log_key)) >= 0);
-    json_t *object =
-        json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "format", 1, "suite", "intl", "origin",
-                  TESTBED_ORIGIN, "node", TESTBED_NODE, "department", "市场监督管理局", "area", "320100",
-                  "endpoint", "tcp://127.0.0.1:7400", "hub_curve_key", bed->hub_curve_public, "log_key", vkey,
-                  "signing_key", "node.key", "curve_key", "node.curve");
+    json_t *object = json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "format", 1, "suite",
+                               suite_name(bed->suite), "origin", TESTBED_ORIGIN, "node", TESTBED_NODE,
+                               "department", "市场监督管理局", "area", "320100", "endpoint",
+                               "tcp://127.0.0.1:7400", "hub_curve_key", bed->hub_curve_public, "log_key",
+                               vkey, "signing_key", "node.key", "curve_key", "node.curve");
     certificate_put(bed, object, not_after);
     if (name && value)
         json_object_set_new(object, name, json_string(value));
@@ -93,7 +102,7 @@ static void keys_write(struct testbed *bed)
 void testbed_open(struct testbed *bed)
 {
     *bed = (struct testbed){
-        .suite = suite_get(SUITE_INTL), .now = clock_unix_us() / 1000000, .certified_for = TESTBED_ORIGIN};
+        .suite = testbed_suite(), .now = clock_unix_us() / 1000000, .certified_for = TESTBED_ORIGIN};
     snprintf(bed->dir, sizeof bed->dir, "/tmp/casebus-sdk-XXXXXX");
     assert_non_null(mkdtemp(bed->dir));
     assert_int_equal(signing_key_generate(&bed->authority_key, bed->suite, NULL), 0);

@@ -110,7 +110,7 @@ static uint64_t seal_append(struct testpeer *peer, const Casebus__V1__SealEntry 
 {
     Casebus__V1__LedgerEntry entry = CASEBUS__V1__LEDGER_ENTRY__INIT;
     entry.format = 1;
-    entry.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry.suite = (Casebus__V1__Suite)suite_id(peer->bed->suite);
     entry.hub_time_us = clock_unix_us();
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_SEAL;
     entry.seal = (Casebus__V1__SealEntry *)seal;

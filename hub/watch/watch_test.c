@@ -309,7 +309,7 @@ static void lose(struct world *world, size_t cut, size_t size)
     assert_int_equal(kept_size(world, kept), 300);
     folder_path(path, kept, "checkpoint");
     must(file_read(path, NOTE_MAX, &file, &world->err), &world->err);
-    assert_string_equal((const char *)file.data, note);
+    assert_memory_equal(file.data, note, (size_t)(strstr(note, "\n\n") - note)); /* a signature may differ */
     buffer_deinit(&file);
     expect_good(world, size);
     assert_int_equal(world->result.lost, 0);
