@@ -98,8 +98,11 @@ static size_t name_size(const char *origin)
     return (size_t)(strrchr(origin, '/') + 1 - origin);
 }
 
+/* What was signed by a hub is no valid origin for that: the names are looked at here, not by who asks. */
 bool origin_follows(const char *later, const char *earlier)
 {
+    if (!origin_valid(later) || !origin_valid(earlier))
+        return false;
     size_t size = name_size(earlier);
     return name_size(later) == size && memcmp(later, earlier, size) == 0 &&
            strtoul(later + size, NULL, 10) >= strtoul(earlier + size, NULL, 10);

@@ -26,7 +26,7 @@ struct certificate_info {
 bool node_name_valid(const char *name);
 bool origin_valid(const char *origin); /* DNS-like name and path segments, last one a generation number:
                                           "js.example/exchange/1" */
-/* Whether @later is @earlier, or a later generation of the same name. Both are valid. */
+/* Whether @later is @earlier, or a later generation of the same name; never when one of them is not valid. */
 bool origin_follows(const char *later, const char *earlier);
 /* The next generation of @origin; false when there is no room for its number. */
 bool origin_next(char next[], size_t size, const char *origin);

@@ -328,6 +328,9 @@ static void test_generations_follow_each_other(void **state)
     assert_false(origin_follows("js.example/exchange/1", "js.example/exchange/2"));
     assert_false(origin_follows("js.example/exchanges/2", "js.example/exchange/1"));
     assert_false(origin_follows("jt.example/exchange/2", "js.example/exchange/1"));
+    assert_false(origin_follows("js.example/exchange/2x", "js.example/exchange/1"));
+    assert_false(origin_follows("js.example", "js.example"));
+    assert_false(origin_follows("", ""));
     assert_true(origin_next(next, sizeof next, "js.example/exchange/9"));
     assert_string_equal(next, "js.example/exchange/10");
     assert_false(origin_next(next, sizeof next, "js.example/exchange/999999999"));
