@@ -8,7 +8,9 @@
 #include <string.h>
 
 #define SEED_MAX (1024 * 1024)
-#define CHANGES  2000 /* of each seed; CASEBUS_FUZZ_CHANGES sets another number */
+#ifndef CHANGES
+#define CHANGES 2000 /* of each seed; CASEBUS_FUZZ_CHANGES sets another number */
+#endif
 
 static uint32_t next_random(uint32_t *state)
 {

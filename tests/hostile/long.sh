@@ -17,4 +17,5 @@ while [ $# -gt 0 ]; do
     *) echo "long.sh: there is no option '$1'; see --help" >&2; exit 2 ;;
     esac
 done
+export CASEBUS_PATIENCE=${CASEBUS_PATIENCE:-1800} # the ledger that is verified in the end has a million entries
 CASEBUS_BUILD=$build CASEBUS_RANDOM_FRAMES=$random CASEBUS_MUTATIONS=$changed exec python3 -B "$here/hostile_test.py" -v Rubbish

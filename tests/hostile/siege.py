@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import sys
 import threading
 import time
@@ -18,6 +19,9 @@ SILENCE_S = 4             # hub.yaml; half of it later, a connection without a s
 MEMORY_KIB = 160 * 1024   # of the hub, whatever comes
 SANITIZED = bool(os.environ.get("CASEBUS_SANITIZE"))
 ELSEWHERE = "127.0.0.2"   # attackers come from another address than the honest
+
+DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # an attacker needs as many as there are
+resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
 
 
 class Honest:
