@@ -327,7 +327,8 @@ static const char *cell_name(const struct sheet *sheet, size_t i)
 
 static int cell_decode(struct sheet *sheet, size_t i, struct casebus_error *err)
 {
-    struct bytes in = bytes_of(sheet->cells.data + sheet->cell[i].offset, sheet->cell[i].size);
+    size_t n = sheet->cell[i].size; /* as long as all cells are empty, there is no memory for them */
+    struct bytes in = bytes_of(n > 0 ? sheet->cells.data + sheet->cell[i].offset : NULL, n);
     size_t begin = sheet->decoded.size;
     if (in.size > 0 && memchr(in.data, 0, in.size)) {
         error_set(err, CASEBUS_ROW, _("column %zu ('%s') holds a NUL byte"), i + 1, cell_name(sheet, i));
