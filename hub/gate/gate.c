@@ -5,6 +5,7 @@
 #include "hub/gate/gate.h"
 
 #include "hub/exchange/tables.h"
+#include "hub/gate/marking.h"
 #include "proto/base/texts.h"
 #include "proto/codec/event.h"
 #include "proto/codec/frame.h"
@@ -232,6 +233,19 @@ static int read_event(struct gate *gate, struct gate_member *member, struct aren
     return exchange_event_fill(event, gate->crypter, gate->content_key, header, header_digest, arena, err);
 }
 
+/* The sentence does not say where the mark stands: that would repeat some of it. */
+static int check_marking(const Casebus__V1__Event *event, struct casebus_error *err)
+{
+    bool marked = marking_found(bytes_of_data(event->header));
+    for (size_t i = 0; i < event->n_part && !marked; i++)
+        marked = marking_found(bytes_of_data(event->part[i]->content));
+    if (!marked)
+        return 0;
+    error_set(err, CASEBUS_CLASSIFIED,
+              _("the event is marked as a state secret: it is refused, and nothing of it is kept"));
+    return error_hint(err, _("such matters go another way; tell whoever is responsible for secrecy"));
+}
+
 /* Header, then salt ‖ content of each part; what a body holds. The parts fit: check_sizes bounds an event. */
 static int seal_event(struct gate *gate, struct gate_member *member, struct arena *arena,
                       struct casebus_error *err)
@@ -258,7 +272,8 @@ static int check_event(struct gate *gate, struct gate_member *member, struct are
                        struct casebus_error *err)
 {
     struct casebus_error refusal;
-    bool passed = read_event(gate, member, arena, &refusal) == 0;
+    bool passed =
+        check_marking(member->wire, &refusal) == 0 && read_event(gate, member, arena, &refusal) == 0;
     if (!passed && refusal.code == CASEBUS_NO_MEMORY) {
         *err = refusal;
         return -1;

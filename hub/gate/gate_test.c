@@ -128,6 +128,30 @@ static void test_gate_seals_header_and_parts(void **state)
     }
 }
 
+static enum casebus_code refusal_of(struct gate_fixture *hub, const char *handler, const char *form)
+{
+    struct test_batch *batch = batch_make(hub, 2, 100);
+    struct test_event *event = &batch->events[1];
+    event->header.handler = (char *)(uintptr_t)handler;
+    if (form)
+        event->parts[0].content = (ProtobufCBinaryData){strlen(form), (uint8_t *)(uintptr_t)form};
+    event_commit(hub, event);
+    const struct gate_batch *out = gate_ask(hub, batch_sign(hub, batch));
+    assert_int_equal(out->refusal.code, CASEBUS_OK);
+    assert_null(out->members[0].refusal); /* its neighbour goes on */
+    return out->members[1].refusal ? out->members[1].refusal->code : CASEBUS_OK;
+}
+
+static void test_gate_refuses_what_is_marked_as_a_state_secret(void **state)
+{
+    struct gate_fixture *hub = *state;
+    assert_int_equal(refusal_of(hub, "window 秘密★10年", NULL), CASEBUS_CLASSIFIED);
+    assert_int_equal(refusal_of(hub, "window", "批复 机密★"), CASEBUS_CLASSIFIED);
+    assert_int_equal(refusal_of(hub, "window", "绝密★长期"), CASEBUS_CLASSIFIED);
+    /* The words alone are ordinary Chinese. */
+    assert_int_equal(refusal_of(hub, "保密科", "密★ 秘密会议 机密档案室 ★★★"), CASEBUS_OK);
+}
+
 static void test_gate_tells_a_resent_record_by_its_content(void **state)
 {
     struct gate_fixture *hub = *state;
@@ -463,6 +487,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         GATE_TEST(test_gate_passes_a_signed_batch),
         GATE_TEST(test_gate_seals_header_and_parts),
+        GATE_TEST(test_gate_refuses_what_is_marked_as_a_state_secret),
         GATE_TEST(test_gate_tells_a_resent_record_by_its_content),
         GATE_TEST(test_gate_lets_the_frame_go),
         GATE_TEST(test_gate_batch_is_used_again),

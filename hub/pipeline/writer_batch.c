@@ -50,7 +50,7 @@ int writer_add_act(struct pipeline *pipeline, struct group *group, const Casebus
 }
 
 /* Keeps refused bytes, sealed under a slot of their own, as an entry that names sender and reason. What an
- * erasure destroyed is not kept a second time: such an entry has no body. */
+ * erasure destroyed is not kept a second time, nor is a state secret: such an entry has no body. */
 static int quarantine(struct pipeline *pipeline, struct group *group, const char *node,
                       enum casebus_code code, struct body_seal *seal, size_t size, bool whole_batch,
                       struct casebus_error *err)
@@ -58,7 +58,7 @@ static int quarantine(struct pipeline *pipeline, struct group *group, const char
     struct slot_key slot = {0};
     if (!seal->n_items)
         return 0; /* nothing could be kept: no memory then; the refusal still reaches the sender */
-    if (code != CASEBUS_ERASED && slots_take(pipeline, &slot, err))
+    if (quarantine_keeps(code) && slots_take(pipeline, &slot, err))
         return -1;
     Casebus__V1__Quarantined quarantined = CASEBUS__V1__QUARANTINED__INIT;
     quarantined.node = (char *)node;
@@ -71,7 +71,7 @@ static int quarantine(struct pipeline *pipeline, struct group *group, const char
     act.quarantined = &quarantined;
     if (writer_add_act(pipeline, group, &act, err))
         return -1;
-    if (code == CASEBUS_ERASED)
+    if (!quarantine_keeps(code))
         return 0;
     return body_wrap(pipeline->writer.crypter, pipeline->origin, seal, slot.slot, slot.key, &group->arena,
                      &group->entries[group->n_entries - 1].body, err);

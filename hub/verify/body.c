@@ -218,7 +218,7 @@ static bool may_be_bare(const Casebus__V1__LedgerEntry *entry)
 {
     return is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED) ||
            (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED) &&
-            strcmp(entry->act->quarantined->code, casebus_code_text(CASEBUS_ERASED)) == 0);
+            !quarantine_keeps(casebus_code_parse(entry->act->quarantined->code)));
 }
 
 int body_check(struct scanner *scanner, uint64_t position, const char *origin,

@@ -58,6 +58,7 @@ extern "C" {
     X(CASE_FULL, 43, "CB-CASE-FULL", "the case holds as many records as a case may hold")                    \
     X(FUTURE, 44, "CB-FUTURE", "the event lies too far in the future")                                       \
     X(ERASED, 45, "CB-ERASED", "the content was destroyed by order")                                         \
+    X(CLASSIFIED, 46, "CB-CLASSIFIED", "the content is marked as a state secret")                            \
     X(INCLUSION, 50, "CB-INCLUSION", "an entry is not in the tree that the hub signed")                      \
     X(CONSISTENCY, 51, "CB-CONSISTENCY", "the hub's tree is not an extension of the one it signed before")   \
     X(BEHIND, 52, "CB-BEHIND", "the hub has less than it acknowledged before")                               \

@@ -7,6 +7,12 @@
 #include "proto/codec/codec.h"
 #include "proto/crypto/keys.h"
 
+/* Whether what was refused with @code is kept in quarantine: not what was destroyed, and no state secrets. */
+static inline bool quarantine_keeps(enum casebus_code code)
+{
+    return code != CASEBUS_ERASED && code != CASEBUS_CLASSIFIED;
+}
+
 #define ENTRY_MAX      (32 * 1024) /* bytes of one leaf; an ordinary one has under 300 */
 #define ERASED_MAX     1000 /* contents in one order to destroy: leaf and delivery stay within bounds */
 #define BODY_ITEMS_MAX 512  /* an event that was refused may have more parts than a good one */

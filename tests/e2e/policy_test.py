@@ -93,6 +93,15 @@ class Policy(unittest.TestCase):
         self.assertIn("needs 'basis'", done.said)
         self.assertEqual(self.hub.ask("policy", "show")["version"], 0)
 
+    def test_what_is_marked_as_a_state_secret_is_refused_and_nothing_of_it_is_kept(self):
+        self.desk.write_rows([("case-1", 1, "apply", "秘密★10年 xyzzy"), ("case-1", 2, "accept", "plain")])
+        result = self.desk.publish("--from-start", expect=1)
+        self.assertEqual((result["accepted"], result["refused"]), (1, 1))
+        self.assertIn("CB-CLASSIFIED", self.desk.process.log())
+        self.hub.stop()
+        self.assertIn('"code":"CB-CLASSIFIED"', self.hub.casebus("ledger", "dump").out)
+        self.hub.verify()
+
     def test_nobody_applies_without_a_reason_or_without_being_asked(self):
         path = self.apply()
         self.assertEqual(self.hub.casebus("policy", "apply", path).code, 2)
