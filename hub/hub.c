@@ -2,7 +2,11 @@
 
 #include "hub/bus/bus.h"
 #include "hub/console/console.h"
+#include "hub/console/invite.h"
 #include "hub/console/monitor.h"
+#include "hub/door/door.h"
+#include "hub/exchange/exchange.h"
+#include "hub/pipeline/inviting.h"
 #include "hub/pipeline/sharing.h"
 #include "hub/pipeline/standing.h"
 #include "hub/retention.h"
@@ -17,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <uv.h>
+#include <zmq.h>
 
 #include "proto/base/files.h"
 
@@ -29,8 +34,13 @@ struct hub {
     struct stores stores;
     struct bus *bus;
     struct pipeline *pipeline;
+    struct console_hub console_hub; /* as console and door see this hub */
     struct console *console;
     struct monitor *monitor;
+    struct invitations *invitations;
+    struct door *door;
+    char door_address[256];
+    uint8_t curve_key[CURVE_KEY_SIZE];
     struct witnessing witnessing;
     int64_t started_at_us;
     uint64_t started_at_ns;
@@ -120,7 +130,8 @@ static int hub_secured(void *self, uint64_t size, struct casebus_error *err)
 }
 
 static int hub_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
-                     const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err)
+                     const Casebus__V1__Grants *grants, struct bytes invitation, int timeout_ms,
+                     struct casebus_error *err)
 {
     struct hub *hub = self;
     struct arena arena;
@@ -133,11 +144,64 @@ static int hub_enrol(void *self, struct bytes statement, struct bytes signature,
     enrolled.signature = (ProtobufCBinaryData){signature.size, (uint8_t *)signature.data};
     enrolled.certificate = (ProtobufCBinaryData){certificate.size, (uint8_t *)certificate.data};
     enrolled.grants = (Casebus__V1__Grants *)grants;
+    enrolled.invitation = (ProtobufCBinaryData){invitation.size, (uint8_t *)(uintptr_t)invitation.data};
     struct bytes packed = codec_pack(&enrolled, &arena);
     int r = packed.data ? pipeline_enrol(hub->pipeline, packed, timeout_ms, err)
                         : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
     arena_deinit(&arena);
     return r;
+}
+
+/* What the ledger says of an invitation: not the code, nor what could be made of it. */
+static int invitation_commit(struct hub *hub, const struct invitation *invitation, const char *by,
+                             struct casebus_error *err)
+{
+    const struct act_note note = {by, "", ""};
+    uint32_t kinds[32];
+    Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
+    Casebus__V1__NodeInvited invited = CASEBUS__V1__NODE_INVITED__INIT;
+    for (uint32_t kind = 1; kind < 32; kind++)
+        if (invitation->part_kinds & part_kind_bit((Casebus__V1__PartKind)kind))
+            kinds[grants.n_receive_part_kind++] = kind;
+    grants.receive_part_kind = kinds;
+    grants.publish = invitation->publish;
+    grants.receive_all = invitation->receive_all;
+    invited.invitation = (ProtobufCBinaryData){INVITATION_SIZE, (uint8_t *)(uintptr_t)invitation->id};
+    invited.node = (char *)(uintptr_t)invitation->node;
+    invited.department = (char *)(uintptr_t)invitation->department;
+    invited.area = (char *)(uintptr_t)invitation->area;
+    invited.grants = &grants;
+    invited.automatic = invitation->automatic;
+    invited.expires_at_us = invitation->expires_at_us;
+    return pipeline_invite(hub->pipeline, &invited, &note, err);
+}
+
+static int hub_invite(void *self, const struct invitation *invitation, const char *by,
+                      struct casebus_error *err)
+{
+    struct hub *hub = self;
+    struct invitation same;
+    if (bus_behind(hub->bus))
+        return error_set(err, CASEBUS_BEHIND,
+                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (invitations_find_node(hub->invitations, invitation->node, &same) &&
+        invitation_alive(&same, clock_unix_us()))
+        return invitations_add(hub->invitations, invitation, clock_unix_us(), err); /* says why not */
+    if (door_hold(hub->door, err))
+        return -1;
+    int r = invitation_commit(hub, invitation, by, err) ||
+                    invitations_add(hub->invitations, invitation, clock_unix_us(), err)
+                ? -1
+                : 0;
+    door_release(hub->door);
+    return r;
+}
+
+/* The door's thread: an invitation that no operator looks at. */
+static int hub_approve(void *self, const uint8_t id[INVITATION_SIZE], struct casebus_error *err)
+{
+    struct hub *hub = self;
+    return console_approve(&hub->console_hub, hub->log, id, err);
 }
 
 static int hub_change_standing(void *self, const struct standing_change *change, const char *by,
@@ -312,12 +376,9 @@ static int make_bus(struct hub *hub, struct casebus_error *err)
     return bus_new(&hub->bus, &options, err);
 }
 
-/* The console, and the monitors' listener if there shall be one. */
-static int start_console(struct hub *hub, struct casebus_error *err)
+static void fill_console(struct hub *hub)
 {
-    char path[PATH_MAX];
-    const char *monitor = hub->stores.settings.monitor;
-    struct console_hub console = {
+    hub->console_hub = (struct console_hub){
         .self = hub,
         .dir = hub->dir,
         .origin = hub->stores.settings.origin,
@@ -334,6 +395,9 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .registry = hub_registry,
         .barrier = hub_barrier,
         .enrol = hub_enrol,
+        .invitations = hub->invitations,
+        .door = hub->door_address,
+        .invite = hub_invite,
         .secured = hub_secured,
         .change_standing = hub_change_standing,
         .policy = hub_policy,
@@ -344,13 +408,54 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         .status = hub_status_fill,
     };
     if (hub->witnessing.policy && hub->witnessing.policy->demands)
-        console.checkpoint = hub_checkpoint;
+        hub->console_hub.checkpoint = hub_checkpoint;
+}
+
+/* The console, and the monitors' listener if there shall be one. */
+static int start_console(struct hub *hub, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    const char *monitor = hub->stores.settings.monitor;
     if (path_join(path, sizeof(path), hub->dir, "hub.sock"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), hub->dir);
-    if (strcmp(monitor, MONITOR_OFF) != 0 && monitor_start(&hub->monitor, &console, monitor, hub->log, err))
+    if (strcmp(monitor, MONITOR_OFF) != 0 &&
+        monitor_start(&hub->monitor, &hub->console_hub, monitor, hub->log, err))
         return -1;
-    console.monitor = monitor_address(hub->monitor);
-    return console_start(&hub->console, &console, path, hub->log, err);
+    hub->console_hub.monitor = monitor_address(hub->monitor);
+    return console_start(&hub->console, &hub->console_hub, path, hub->log, err);
+}
+
+/* A door that cannot be opened again for those who were invited before keeps nobody else out. */
+static int start_door(struct hub *hub, struct casebus_error *err)
+{
+    struct stores *stores = &hub->stores;
+    char public[41];
+    struct casebus_error shut;
+    if (zmq_curve_public(public, stores->keys.curve_secret) || !zmq_z85_decode(hub->curve_key, public))
+        return error_set(err, CASEBUS_KEY, _("the hub's CURVE key is not usable"));
+    settings_door(hub->door_address, &stores->settings);
+    const struct door_options options = {
+        .address = hub->door_address,
+        .book = hub->invitations,
+        .suite = stores->suite,
+        .origin = stores->settings.origin,
+        .authority = bytes_of(stores->keys.authority, stores->keys.authority_size),
+        .log_key = stores->keys.log_vkey,
+        .curve_key = hub->curve_key,
+        .endpoint = stores->settings.listen,
+        .log = hub->log,
+        .approve = hub_approve,
+        .self = hub,
+    };
+    if (door_new(&hub->door, &options, err))
+        return -1;
+    if (!invitations_wait(hub->invitations, clock_unix_us()))
+        return 0;
+    if (door_hold(hub->door, &shut))
+        log_warning(hub->log, "DOOR-FAILED", "%s", shut.text);
+    else
+        door_release(hub->door);
+    return 0;
 }
 
 static void set_log_level(struct log *log, const char *level)
@@ -454,12 +559,16 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
         return -1;
     check_clock(hub, replayed.last_hub_time_us);
     catch_signals(hub);
-    if (start_witnessing(hub, err) || make_bus(hub, err))
+    if (start_witnessing(hub, err) || make_bus(hub, err) ||
+        invitations_open(&hub->invitations, hub->dir, err))
         return -1;
     bus_set_secured(hub->bus, hub->stores.secured);
     tell_bus(hub);
     if (start_pipeline(hub, &replayed, err) || bus_start(hub->bus, hub->pipeline, err) ||
-        witnessing_start(&hub->witnessing, &hub->stores, hub->dir, hub->log, err) || start_console(hub, err))
+        witnessing_start(&hub->witnessing, &hub->stores, hub->dir, hub->log, err))
+        return -1;
+    fill_console(hub);
+    if (start_door(hub, err) || start_console(hub, err))
         return -1;
     log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
@@ -474,6 +583,7 @@ static void hub_stop(struct hub *hub)
     if (hub->pipeline)
         pipeline_stopping(hub->pipeline); /* or a question may wait for it */
     hub->console = console_stop(hub->console);
+    hub->door = door_free(hub->door);
     hub->monitor = monitor_stop(hub->monitor);
     witnessing_close(&hub->witnessing);
     if (hub->pipeline)
@@ -482,6 +592,7 @@ static void hub_stop(struct hub *hub)
         bus_stop(hub->bus);
     hub->bus = bus_free(hub->bus);
     hub->pipeline = pipeline_free(hub->pipeline);
+    hub->invitations = invitations_close(hub->invitations);
     stores_close(&hub->stores);
 }
 

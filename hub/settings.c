@@ -57,6 +57,14 @@ static const char *check_listen(const char *value)
     return port && port > value + 6 && port_valid(port + 1) ? NULL : expected;
 }
 
+static const char *check_door(const char *value)
+{
+    bool word = strcmp(value, DOOR_NEXT) == 0 || strcmp(value, DOOR_OFF) == 0;
+    return word || (strncmp(value, "tcp://", 6) == 0 && !check_listen(value))
+               ? NULL
+               : N_("next, off, or tcp://ADDRESS:PORT");
+}
+
 static const char *check_monitor(const char *value)
 {
     static const char expected[] = N_("off, or ADDRESS:PORT such as 127.0.0.1:7480");
@@ -123,6 +131,9 @@ static const struct setting table[] = {
      "Cryptography: intl (SHA-256, AES-256-GCM, Ed25519) or gm (SM3, SM4, SM2). Fixed."},
     {"listen", SETTING_TEXT, "tcp://127.0.0.1:7400", offsetof(struct settings, listen), 256, check_listen,
      "Where nodes connect. tcp://0.0.0.0:7400 serves other machines."},
+    {"door", SETTING_TEXT, DOOR_NEXT, offsetof(struct settings, door), 256, check_door,
+     "Where invited nodes join; open only while somebody is invited. next: the address of listen, with the "
+     "next port; off: nowhere; or tcp://ADDRESS:PORT."},
     {"monitor", SETTING_TEXT, "off", offsetof(struct settings, monitor), 64, check_monitor,
      "Where monitors, witnesses and auditors read the log over HTTP: off, or ADDRESS:PORT such as "
      "127.0.0.1:7480."},
@@ -337,4 +348,17 @@ int settings_policy(char path[PATH_MAX], const struct settings *settings, const 
     if (settings_file(path, dir, settings->witnesses, err))
         return -1;
     return strcmp(settings->witnesses, WITNESSES_PRESET) != 0 || access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+void settings_door(char address[256], const struct settings *settings)
+{
+    const char *listen = settings->listen, *colon = strrchr(listen, ':');
+    unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
+    address[0] = '\0';
+    if (strcmp(settings->door, DOOR_OFF) == 0)
+        return;
+    if (strcmp(settings->door, DOOR_NEXT) != 0)
+        snprintf(address, 256, "%s", settings->door);
+    else if (strncmp(listen, "tcp://", 6) == 0 && port > 0 && port < 65535)
+        snprintf(address, 256, "%.*s:%lu", (int)(colon - listen), listen, port + 1);
 }

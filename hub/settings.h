@@ -10,11 +10,14 @@
 
 #define WITNESSES_PRESET "witness.policy"
 #define TIMESTAMP_NONE   "none"
+#define DOOR_NEXT        "next"
+#define DOOR_OFF         "off"
 
 struct settings {
     char origin[256];
     char suite[16];
     char listen[256];
+    char door[256];
     char monitor[64];
     unsigned workers;
     unsigned silence_seconds;
@@ -32,6 +35,9 @@ const char *settings_fault(const char *name, const char *value);
 bool settings_write(struct buffer *out, const char *origin, const char *suite, const char *listen);
 /* Reads and checks; every fault is told at once, each with its line. */
 int settings_read(struct settings *settings, const char *path, struct casebus_error *err);
+/* Where nodes join, in @address: `door`, or, as preset, the address of `listen` with the next port. Empty
+ * when this hub has no door. */
+void settings_door(char address[256], const struct settings *settings);
 /* The file @name beside those of the hub in @dir, unless @name says where it is. */
 int settings_file(char path[PATH_MAX], const char *dir, const char *name, struct casebus_error *err);
 /* The policy of witnesses. 1: it is @path; 0: there is none, for the file of the preset's name may be

@@ -12,7 +12,7 @@ _casebus_adapter() {
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        run | check | explain) command=${COMP_WORDS[i]} ;;
+        run | check | explain | join) command=${COMP_WORDS[i]} ;;
         esac
     done
     case $before in
@@ -22,6 +22,14 @@ _casebus_adapter() {
         ;;
     --language)
         mapfile -t COMPREPLY < <(compgen -W "zh en" -- "$word")
+        return
+        ;;
+    --dir)
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+        return
+        ;;
+    --door)
+        mapfile -t COMPREPLY < <(compgen -W "tcp://" -- "$word")
         return
         ;;
     --codes)
@@ -35,12 +43,14 @@ _casebus_adapter() {
         case $command in
         run) options+=" --once --idle --from-start" ;;
         check) options+=" --rows --codes" ;;
+        join) options+=" --dir --door" ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
         ;;
     *)
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W "run check explain" -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W "run check explain join" -- "$word") ;;
+        join) mapfile -t COMPREPLY < <(compgen -W "tcp://" -- "$word") ;;
         explain) mapfile -t COMPREPLY < <(compgen -W "eventlog jsonl map" -- "$word") ;;
         *) mapfile -t COMPREPLY < <(compgen -f -X '!*.y*ml' -- "$word"; compgen -d -S / -- "$word") ;;
         esac

@@ -13,7 +13,10 @@ enum exit_code {
 
 struct options {
     const char *command;
-    const char *argument;    /* CONFIG or KIND; may be NULL */
+    const char *argument;    /* CONFIG, KIND or where the hub is; may be NULL */
+    const char *code;        /* join */
+    const char *dir;         /* join: where the node shall be */
+    const char *door;        /* join; NULL: behind the hub's port */
     const char *const *sets; /* ends with NULL */
     bool once;
     bool backfill;
@@ -27,5 +30,6 @@ struct options {
 int run_command(const struct options *options);
 int check_command(const struct options *options);
 int explain_command(const struct options *options);
+int join_command(const struct options *options);
 
 #endif

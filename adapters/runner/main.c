@@ -9,7 +9,17 @@
 #include <string.h>
 
 enum { SETS_MAX = 64, ROWS_SHOWN = 3 };
-enum { OPT_ONCE = 256, OPT_BACKFILL, OPT_LANGUAGE, OPT_FROM_START, OPT_IDLE, OPT_ROWS, OPT_CODES };
+enum {
+    OPT_ONCE = 256,
+    OPT_BACKFILL,
+    OPT_LANGUAGE,
+    OPT_FROM_START,
+    OPT_IDLE,
+    OPT_ROWS,
+    OPT_CODES,
+    OPT_DIR,
+    OPT_DOOR
+};
 
 struct command {
     const char *name;
@@ -21,6 +31,7 @@ static const struct command commands[] = {
     {"run", run_command, true},
     {"check", check_command, true},
     {"explain", explain_command, false},
+    {"join", join_command, true},
 };
 
 struct arguments {
@@ -30,19 +41,22 @@ struct arguments {
     size_t n_words;
 };
 
-static const char doc[] = N_("Publishes a source's rows as case events, and writes what is received to a\n"
-                             "sink.\v"
-                             "Commands:\n"
-                             "  run CONFIG      work until stopped; with --once, until all is answered\n"
-                             "  check CONFIG    show what would be sent and all that is wrong; send nothing\n"
-                             "  explain [KIND]  show the settings there are: eventlog, jsonl, map\n"
-                             "\n"
-                             "Exit codes: 0 fine; 1 some rows were rejected or refused; 2 wrong usage or\n"
-                             "configuration; 3 it cannot go on.\n"
-                             "\n"
-                             "To begin:  casebus-adapter explain > adapter.yaml\n"
-                             "           casebus-adapter check adapter.yaml\n"
-                             "See also:  man casebus-adapter; docs/adapters.md");
+static const char doc[] =
+    N_("Publishes a source's rows as case events, and writes what is received to a\n"
+       "sink.\v"
+       "Commands:\n"
+       "  run CONFIG      work until stopped; with --once, until all is answered\n"
+       "  check CONFIG    show what would be sent and all that is wrong; send nothing\n"
+       "  explain [KIND]  show the settings there are: eventlog, jsonl, map\n"
+       "  join HUB CODE   become a node of the hub at tcp://HOST:PORT, by the code that\n"
+       "                  its operator gave out; the keys are made here, in --dir\n"
+       "\n"
+       "Exit codes: 0 fine; 1 some rows were rejected or refused; 2 wrong usage or\n"
+       "configuration; 3 it cannot go on.\n"
+       "\n"
+       "To begin:  casebus-adapter explain > adapter.yaml\n"
+       "           casebus-adapter check adapter.yaml\n"
+       "See also:  man casebus-adapter; docs/adapters.md");
 
 static const struct argp_option argp_options[] = {
     {"set", 's', N_("NAME=VALUE"), 0, N_("Replace a setting, such as source.file=today.csv (repeatable)"), 0},
@@ -54,6 +68,8 @@ static const struct argp_option argp_options[] = {
     {"rows", OPT_ROWS, N_("N"), 0, N_("check: how many rows to show as events (3)"), 0},
     {"codes", OPT_CODES, N_("FILE"), 0,
      N_("check: write the codes that no table knows as a table to fill in"), 0},
+    {"dir", OPT_DIR, N_("DIR"), 0, N_("join: where keys and enrolment.json go (node)"), 0},
+    {"door", OPT_DOOR, N_("tcp://HOST:PORT"), 0, N_("join: the hub's door, if not one port behind HUB"), 0},
     {"verbose", 'v', NULL, 0, N_("More log lines"), 0},
     {"language", OPT_LANGUAGE, N_("zh|en"), 0, N_("Language of messages, if not that of the locale"), 0},
     {0},
@@ -82,6 +98,8 @@ static void word_take(struct arguments *arguments, const char *word, struct argp
         arguments->options.command = word;
     else if (arguments->n_words == 1)
         arguments->options.argument = word;
+    else if (arguments->n_words == 2 && strcmp(arguments->options.command, "join") == 0)
+        arguments->options.code = word;
     else
         argp_error(state, _("'%s' is one word too many"), word);
     arguments->n_words++;
@@ -114,6 +132,12 @@ static error_t option_parse(int key, char *value, struct argp_state *state)
         return 0;
     case OPT_CODES:
         options->codes_file = value;
+        return 0;
+    case OPT_DIR:
+        options->dir = value;
+        return 0;
+    case OPT_DOOR:
+        options->door = value;
         return 0;
     case 'v':
         options->verbose = true;
@@ -150,7 +174,8 @@ static const struct command *command_find(const char *name)
 /* An option that a command does not know would do nothing, in silence. */
 static const char *option_foreign(const struct options *options, const struct command *command)
 {
-    bool run = command->main == run_command, check = command->main == check_command;
+    bool run = command->main == run_command, check = command->main == check_command,
+         join = command->main == join_command;
     const struct {
         bool given, fits;
         const char *name;
@@ -159,7 +184,10 @@ static const char *option_foreign(const struct options *options, const struct co
                 {options->from_start, run, "--from-start"},
                 {options->backfill, run || check, "--backfill"},
                 {options->rows_shown != ROWS_SHOWN, check, "--rows"},
-                {options->codes_file != NULL, check, "--codes"}};
+                {options->codes_file != NULL, check, "--codes"},
+                {options->dir != NULL, join, "--dir"},
+                {options->door != NULL, join, "--door"},
+                {options->sets && options->sets[0], !join, "--set"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].given && !rows[i].fits)
             return rows[i].name;
@@ -172,6 +200,8 @@ static int command_check(const struct command *command, const struct options *op
     const char *foreign = command ? option_foreign(options, command) : NULL;
     if (!command)
         fprintf(stderr, _("casebus-adapter: there is no command '%s'\n"), options->command);
+    else if (command->main == join_command && !options->code)
+        fprintf(stderr, _("casebus-adapter: 'join' needs the hub's address and the code\n"));
     else if (command->needs_argument && !options->argument)
         fprintf(stderr, _("casebus-adapter: '%s' needs a configuration file\n"), command->name);
     else if (foreign)
@@ -193,7 +223,7 @@ int main(int argc, char **argv)
     argp_program_version_hook = version_print;
     struct argp argp = {.options = argp_options,
                         .parser = option_parse,
-                        .args_doc = N_("run CONFIG\ncheck CONFIG\nexplain [KIND]"),
+                        .args_doc = N_("run CONFIG\ncheck CONFIG\nexplain [KIND]\njoin HUB CODE"),
                         .doc = doc,
                         .argp_domain = "casebus"};
     arguments.options.sets = arguments.sets;

@@ -19,7 +19,8 @@ static const char *const evidence[] = {"witness/evidence", "witness/timestamps"}
 
 static bool of_this_run_only(const char *name)
 {
-    return strcmp(name, "lock") == 0 || strcmp(name, "secured") == 0 || name[0] == '.';
+    return strcmp(name, "lock") == 0 || strcmp(name, "secured") == 0 || strcmp(name, "invitations") == 0 ||
+           name[0] == '.';
 }
 
 static int file_copy(const char *from, const char *to, struct casebus_error *err)

@@ -58,8 +58,12 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
+    --role)
+        mapfile -t COMPREPLY < <(compgen -W "adapter supervisor" -- "$cur")
+        return
+        ;;
     --parts)
-        [[ ${words[1]-} == add ]] &&
+        [[ ${words[1]-} == add || ${words[1]-} == invite ]] &&
             mapfile -t COMPREPLY < <(compgen -W "all identity contact form opinion other" -- "$cur") && return
         ;;
     --status | -s)
@@ -71,11 +75,11 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --code | --since | --quorum | --jobs | -J) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --code | --since | --valid | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
     " ") options="status node case event prove verify erase erasure quarantine policy ledger auditor state witness version help" ;;
-    "node ") options="add list show suspend resume revoke" ;;
+    "node ") options="add invite requests approve refuse list show suspend resume revoke" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
     "ledger ") options="export verify watch timestamps dump" ;;
@@ -86,6 +90,11 @@ _casebus() {
     "state ") options="dump" ;;
     "witness ") options="show" ;;
     "node add") options="--department --area --out --publish --receive-all --parts --endpoint" ;;
+    "node invite") options="--department --area --role --publish --receive-all --parts --valid --auto --endpoint" ;;
+    "node approve" | "node refuse")
+        [[ ${words[1]} == refuse ]] && options="--why"
+        [[ $cur != -* ]] && options=$(_casebus_ask node requests | grep -o '"node":"[^"]*"' | cut -d '"' -f 4)
+        ;;
     "node suspend" | "node revoke")
         options="--why --since --yes"
         [[ $cur != -* ]] && options=$(_casebus_nodes)

@@ -13,6 +13,10 @@ static int help_main(struct cli *cli, int argc, char **argv);
 const struct cli_command cli_commands[] = {
     {"status", NULL, status_main, N_("Show what the hub does: nodes, counters, ledger")},
     {"node", "add", node_add_main, N_("Make a node's keys and enrol it")},
+    {"node", "invite", node_invite_main, N_("Give out a code with which a department's node may join")},
+    {"node", "requests", node_requests_main, N_("List who is invited, and who asks to be enrolled")},
+    {"node", "approve", node_approve_main, N_("Enrol a node that asks")},
+    {"node", "refuse", node_refuse_main, N_("Refuse a node that asks, or take its invitation back")},
     {"node", "list", node_list_main, N_("List the nodes that are enrolled")},
     {"node", "show", node_show_main, N_("Show one node: rights, streams, what waits for it")},
     {"node", "suspend", node_suspend_main, N_("Shut a node out until further notice")},

@@ -61,6 +61,10 @@ void event_print(const struct cli *cli, const json_t *event);
 int erasure_wait(struct cli *cli, uint64_t ticket, json_t **done, struct casebus_error *err);
 
 int node_add_main(struct cli *cli, int argc, char **argv);
+int node_invite_main(struct cli *cli, int argc, char **argv);
+int node_requests_main(struct cli *cli, int argc, char **argv);
+int node_approve_main(struct cli *cli, int argc, char **argv);
+int node_refuse_main(struct cli *cli, int argc, char **argv);
 int node_list_main(struct cli *cli, int argc, char **argv);
 int node_show_main(struct cli *cli, int argc, char **argv);
 int node_suspend_main(struct cli *cli, int argc, char **argv);

@@ -21,9 +21,11 @@ static int on_barrier(void *self, int timeout_ms, struct casebus_error *err)
 }
 
 static int on_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
-                    const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err)
+                    const Casebus__V1__Grants *grants, struct bytes invitation, int timeout_ms,
+                    struct casebus_error *err)
 {
     struct hub_fixture *fixture = self;
+    (void)invitation;
     (void)statement, (void)signature, (void)certificate, (void)timeout_ms, (void)err;
     assert_int_equal(grants->n_receive_part_kind, grants->receive_all ? 2 : 0);
     fixture->n_enrolled++;
@@ -328,8 +330,8 @@ static void test_casebus_explains_wrong_usage(void **state)
     struct harness *harness = *state;
     expect_in(run(harness, 2, "%s", ""), "Usage: casebus");
     expect_in(run(harness, 2, "frobnicate"), "frobnicate");
-    expect_in(run(harness, 2, "node"), "add list show");
-    expect_in(run(harness, 2, "node frob"), "add list show");
+    expect_in(run(harness, 2, "node"), "add invite requests approve refuse list show");
+    expect_in(run(harness, 2, "node frob"), "add invite requests approve refuse list show");
     expect_in(run(harness, 2, "node show"), "casebus node show");
     expect_in(run(harness, 2, "node add x"), "--department");
     expect_in(run(harness, 2, "node add x -d d -a 320100 -o /nowhere"), "--publish");

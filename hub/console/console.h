@@ -7,6 +7,7 @@
 #ifndef CONSOLE_CONSOLE_H
 #define CONSOLE_CONSOLE_H
 
+#include "hub/door/invitations.h"
 #include "hub/gate/registry.h"
 #include "hub/ledger/ledger.h"
 #include "hub/pipeline/erasure.h"
@@ -90,7 +91,12 @@ struct console_hub {
     int (*barrier)(void *self, int timeout_ms, struct casebus_error *err);
     /* Commits a NodeEnrolled act and returns when the node may connect. May be NULL. */
     int (*enrol)(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
-                 const Casebus__V1__Grants *grants, int timeout_ms, struct casebus_error *err);
+                 const Casebus__V1__Grants *grants, struct bytes invitation, int timeout_ms,
+                 struct casebus_error *err);
+    struct invitations *invitations; /* NULL when the hub does not run */
+    const char *door;                /* where nodes join; "" : nowhere */
+    /* Writes the invitation into ledger and book, and opens the door; @by invites. May be NULL. */
+    int (*invite)(void *self, const struct invitation *invitation, const char *by, struct casebus_error *err);
     /* Keeps that a second copy of the ledger exists up to @size, and tells the nodes. May be NULL. */
     int (*secured)(void *self, uint64_t size, struct casebus_error *err);
     /* A new reference to the policy in force; NULL when none was ever applied. May be NULL. */

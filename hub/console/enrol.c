@@ -5,6 +5,8 @@
  * The answer is all that the node has to know of the hub. The same statement again gets the same answer, so
  * that whoever lost it may ask again: also when the hub was restored in between. It speaks then of the
  * generation that certified the node; to the later one the node finds its way when it connects. */
+#include "hub/console/enrol.h"
+
 #include "hub/console/answers.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
@@ -15,7 +17,6 @@
 
 #include <limits.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <time.h>
@@ -24,14 +25,16 @@
 #define STATEMENT_MAX    1024
 #define CERTIFICATE_DAYS (3 * 365)
 #define RENEWAL_DAYS     90 /* before its certificate ends a node that asks again gets a new one */
+#define TIMEOUT_MS       10000
 
 struct enrolment {
     struct arena arena;
     struct bytes statement;
     struct bytes signature;
     Casebus__V1__EnrolmentStatement *fields;
-    Casebus__V1__Grants grants;
-    uint32_t part_kinds[8];
+    struct grant_list rights;
+    struct bytes invitation; /* empty: an operator enrols it by hand */
+    uint64_t timeout_ms;
     uint8_t authority[CERTIFICATE_MAX];
     size_t authority_size;
     uint8_t certificate[CERTIFICATE_MAX];
@@ -73,30 +76,29 @@ static int bool_field(const json_t *grants, const char *name, protobuf_c_boolean
     return 0;
 }
 
-static int parts_field(struct enrolment *enrolment, const json_t *parts, struct casebus_error *err)
+static int parts_field(struct grant_list *list, const json_t *parts, struct casebus_error *err)
 {
     size_t n = json_array_size(parts);
-    if (parts &&
-        (!json_is_array(parts) || n > sizeof enrolment->part_kinds / sizeof enrolment->part_kinds[0]))
+    if (parts && (!json_is_array(parts) || n > GRANT_PARTS_MAX))
         return error_set(err, CASEBUS_BAD_FIELD, _("grant 'receive_parts' is not a short list"));
     for (size_t i = 0; i < n; i++) {
         const char *name = json_string_value(json_array_get(parts, i));
         Casebus__V1__PartKind kind = name ? part_kind_parse(name) : 0;
         if (!kind)
             return error_set(err, CASEBUS_BAD_FIELD, _("'%s' is no kind of part"), name ? name : "");
-        enrolment->part_kinds[i] = kind;
+        list->part_kinds[i] = kind;
     }
-    enrolment->grants.receive_part_kind = enrolment->part_kinds;
-    enrolment->grants.n_receive_part_kind = n;
+    list->grants.receive_part_kind = list->part_kinds;
+    list->grants.n_receive_part_kind = n;
     return 0;
 }
 
-static int grants_read(struct enrolment *enrolment, const json_t *grants, struct casebus_error *err)
+int grants_read(struct grant_list *list, const json_t *grants, struct casebus_error *err)
 {
     static const char *const known[] = {"publish", "receive_all", "receive_parts"};
     const char *name;
     json_t *value;
-    casebus__v1__grants__init(&enrolment->grants);
+    casebus__v1__grants__init(&list->grants);
     if (!json_is_object(grants))
         return error_set(err, CASEBUS_MISSING_FIELD, _("the enrolment has no 'grants'"));
     json_object_foreach((json_t *)(uintptr_t)grants, name, value)
@@ -104,11 +106,11 @@ static int grants_read(struct enrolment *enrolment, const json_t *grants, struct
         if (strcmp(name, known[0]) != 0 && strcmp(name, known[1]) != 0 && strcmp(name, known[2]) != 0)
             return error_set(err, CASEBUS_BAD_FIELD, _("there is no grant '%s'"), name);
     }
-    if (bool_field(grants, "publish", &enrolment->grants.publish, err) ||
-        bool_field(grants, "receive_all", &enrolment->grants.receive_all, err) ||
-        parts_field(enrolment, json_object_get(grants, "receive_parts"), err))
+    if (bool_field(grants, "publish", &list->grants.publish, err) ||
+        bool_field(grants, "receive_all", &list->grants.receive_all, err) ||
+        parts_field(list, json_object_get(grants, "receive_parts"), err))
         return -1;
-    if (enrolment->grants.n_receive_part_kind && !enrolment->grants.receive_all)
+    if (list->grants.n_receive_part_kind && !list->grants.receive_all)
         return error_set(err, CASEBUS_BAD_FIELD, _("parts are granted to a node that receives nothing"));
     return 0;
 }
@@ -161,8 +163,14 @@ static int enrolment_read(struct call *call, struct enrolment *enrolment, struct
         return error_set(err, CASEBUS_MISSING_FIELD, _("the enrolment has no body"));
     if (base64_field(enrolment, body, "statement", STATEMENT_MAX, &enrolment->statement, err) ||
         base64_field(enrolment, body, "signature", SIGNATURE_SIZE, &enrolment->signature, err) ||
-        grants_read(enrolment, json_object_get(body, "grants"), err))
+        grants_read(&enrolment->rights, json_object_get(body, "grants"), err) ||
+        request_number(call->request, "timeout_ms", 30000, &enrolment->timeout_ms, err) < 0)
         return -1;
+    return 0;
+}
+
+static int statement_read(const struct call *call, struct enrolment *enrolment, struct casebus_error *err)
+{
     enrolment->fields = enrolment_decode(enrolment->statement, &enrolment->arena, err);
     if (!enrolment->fields)
         return -1;
@@ -323,7 +331,8 @@ static int name_check(const struct call *call, const struct enrolment *enrolment
     bool revoked = node && node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED;
     if (revoked && (!curve || curve == node)) {
         answer = revoked_check(node, enrolment->fields, err);
-    } else if (node && same_identity(node, enrolment->fields) && same_rights(node, &enrolment->grants)) {
+    } else if (node && same_identity(node, enrolment->fields) &&
+               same_rights(node, &enrolment->rights.grants)) {
         answer = !certificate_ends(node);
     } else if (node && same_identity(node, enrolment->fields)) {
         answer = error_set(err, CASEBUS_EXISTS, _("node '%s' is enrolled already, with other rights"),
@@ -344,9 +353,6 @@ static int name_check(const struct call *call, const struct enrolment *enrolment
 
 static int commit(struct call *call, struct enrolment *enrolment, struct casebus_error *err)
 {
-    uint64_t timeout_ms = 10000;
-    if (request_number(call->request, "timeout_ms", 30000, &timeout_ms, err) < 0)
-        return -1;
     if (!call->hub->enrol) {
         error_set(err, CASEBUS_CLOSED, _("a node can only be enrolled while the hub runs"));
         return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
@@ -354,8 +360,8 @@ static int commit(struct call *call, struct enrolment *enrolment, struct casebus
     if (certificate_make(call, enrolment, err))
         return -1;
     if (call->hub->enrol(call->hub->self, enrolment->statement, enrolment->signature,
-                         bytes_of(enrolment->certificate, enrolment->certificate_size), &enrolment->grants,
-                         (int)timeout_ms, err))
+                         bytes_of(enrolment->certificate, enrolment->certificate_size),
+                         &enrolment->rights.grants, enrolment->invitation, (int)enrolment->timeout_ms, err))
         return -1;
     log_notice(call->log, "NODE-ENROLLED", "node '%s' of department '%s' is enrolled",
                enrolment->fields->node, enrolment->fields->department);
@@ -367,15 +373,13 @@ static int commit(struct call *call, struct enrolment *enrolment, struct casebus
 
 static int set_pem(json_t *json, const char *name, const uint8_t *der, size_t size, struct casebus_error *err)
 {
-    char *text;
-    BIO *memory = BIO_new(BIO_s_mem());
-    long length = 0;
-    if (memory && PEM_write_bio(memory, PEM_STRING_X509, "", der, (long)size))
-        length = BIO_get_mem_data(memory, &text);
-    if (length > 0)
-        json_object_set_new(json, name, json_stringn(text, (size_t)length));
-    BIO_free(memory);
-    return length > 0 ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a certificate"));
+    struct buffer pem;
+    buffer_init(&pem, 2 * CERTIFICATE_MAX);
+    int r = certificate_to_pem(bytes_of(der, size), &pem, err);
+    if (r == 0)
+        json_object_set_new(json, name, json_stringn((const char *)pem.data, pem.size));
+    buffer_deinit(&pem);
+    return r;
 }
 
 static int set_hub_curve_key(const struct call *call, struct casebus_error *err)
@@ -437,25 +441,64 @@ static int answer_fill(struct call *call, const struct enrolment *enrolment, str
     return 0;
 }
 
+/* Checks, certifies and commits; or finds the certificate of the very same node. */
 static int enrol(struct call *call, struct enrolment *enrolment, struct casebus_error *err)
 {
-    if (enrolment_read(call, enrolment, err) || authority_load(call, enrolment, err))
+    if (statement_read(call, enrolment, err) || authority_load(call, enrolment, err))
         return -1;
     int known = name_check(call, enrolment, err);
-    if (known < 0 || (known ? certificate_find(call, enrolment, err) : commit(call, enrolment, err)) ||
-        origin_find(enrolment, err))
-        return -1;
-    return answer_fill(call, enrolment, err);
+    return known < 0 || (known ? certificate_find(call, enrolment, err) : commit(call, enrolment, err)) ? -1
+                                                                                                        : 0;
+}
+
+static struct enrolment *enrolment_new(struct casebus_error *err)
+{
+    struct enrolment *enrolment = calloc(1, sizeof *enrolment);
+    if (!enrolment) {
+        error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+        return NULL;
+    }
+    arena_init(&enrolment->arena, 8192, 256 * 1024);
+    enrolment->timeout_ms = TIMEOUT_MS;
+    return enrolment;
+}
+
+static void enrolment_free(struct enrolment *enrolment)
+{
+    arena_deinit(&enrolment->arena);
+    free(enrolment);
 }
 
 int handle_enrol(struct call *call, struct casebus_error *err)
 {
-    struct enrolment *enrolment = calloc(1, sizeof *enrolment);
+    struct enrolment *enrolment = enrolment_new(err);
     if (!enrolment)
-        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
-    arena_init(&enrolment->arena, 8192, 256 * 1024);
-    int r = enrol(call, enrolment, err);
-    arena_deinit(&enrolment->arena);
-    free(enrolment);
+        return -1;
+    int r = enrolment_read(call, enrolment, err) || enrol(call, enrolment, err) ||
+                    origin_find(enrolment, err) || answer_fill(call, enrolment, err)
+                ? -1
+                : 0;
+    enrolment_free(enrolment);
+    return r;
+}
+
+int console_enrol(const struct console_hub *hub, const struct log *log, const struct enrolment_asked *asked,
+                  uint8_t certificate[CERTIFICATE_MAX], size_t *size, struct casebus_error *err)
+{
+    struct call call = {.hub = hub, .log = log};
+    struct enrolment *enrolment = enrolment_new(err);
+    if (!enrolment)
+        return -1;
+    enrolment->statement = asked->statement;
+    enrolment->signature = asked->signature;
+    enrolment->invitation = asked->invitation;
+    enrolment->rights = *asked->rights;
+    enrolment->rights.grants.receive_part_kind = enrolment->rights.part_kinds;
+    int r = enrol(&call, enrolment, err);
+    if (r == 0) {
+        memcpy(certificate, enrolment->certificate, enrolment->certificate_size);
+        *size = enrolment->certificate_size;
+    }
+    enrolment_free(enrolment);
     return r;
 }

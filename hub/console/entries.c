@@ -42,6 +42,8 @@ static const char *act_json(struct reader *reader, const Casebus__V1__ActEntry *
         return "quarantine_decided";
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
         return "node_status_changed";
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
+        return "node_invited";
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return "policy_applied";
     default:

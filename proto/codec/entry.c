@@ -10,6 +10,7 @@
 #include "proto/codec/check.h"
 #include "proto/codec/statement.h"
 #include "proto/crypto/certificate.h"
+#include "proto/crypto/code.h"
 
 #include <assert.h>
 
@@ -21,7 +22,6 @@
 #define STATEMENT_MAX     1024
 #define WRAPPED_SIZE      (KEY_SIZE + SEAL_EXTRA)
 #define SOFTWARE_MAX      128
-#define INVITATION_SIZE   8
 #define NODE_KEYS_MAX     16
 #define LOG_KEY_MAX       512
 #define CHECKPOINT_MAX    4096
@@ -91,6 +91,9 @@ static int node_enrolled_check(const Casebus__V1__NodeEnrolled *enrolled, struct
 {
     if (check_size_max("NodeEnrolled.statement", enrolled->statement, STATEMENT_MAX, err) ||
         check_size("NodeEnrolled.signature", enrolled->signature, SIGNATURE_SIZE, err))
+        return -1;
+    if (enrolled->invitation.len &&
+        check_size("NodeEnrolled.invitation", enrolled->invitation, INVITATION_SIZE, err))
         return -1;
     return check_size_max("NodeEnrolled.certificate", enrolled->certificate, CERTIFICATE_MAX, err);
 }

@@ -2,13 +2,14 @@
 #include "proto/codec/frame.h"
 
 #include "proto/base/texts.h"
+#include "proto/codec/joining.h"
 #include "proto/codec/wire.h"
 
 #include <inttypes.h>
 
 #define FRAME_FIELDS     32768
 #define FRAME_BODY_LAST  30 /* field numbers up to here are bodies, also those of later versions */
-#define FRAME_BODY_KNOWN 12
+#define FRAME_BODY_KNOWN 16
 
 /* Number of the frame's first body, known to this version or not, and how many it has; 0 when there is none
  * that can be read. */
@@ -46,7 +47,7 @@ Casebus__V1__Frame *frame_decode(struct bytes frame, struct arena *arena, struct
     else if (decoded->body_case == CASEBUS__V1__FRAME__BODY__NOT_SET)
         error_set(err, CASEBUS_BAD_VERSION,
                   _("a frame of kind %" PRIu32 ", which this version does not know"), body);
-    else
+    else if (joining_check(decoded, err) == 0)
         return decoded;
     return NULL;
 }

@@ -112,9 +112,10 @@ static void test_frame_of_a_later_version_is_told_from_nonsense(void **state)
 {
     struct fixture *f = *state;
 
-    assert_refused(receive(f, bytes_of("\x6A\x00", 2)), f->err, CASEBUS_BAD_VERSION, "a frame of kind 13");
+    assert_refused(receive(f, bytes_of("\x8A\x01\x00", 3)), f->err, CASEBUS_BAD_VERSION,
+                   "a frame of kind 17");
     assert_refused(receive(f, bytes_of("\x52\x00\x52\x00", 4)), f->err, CASEBUS_MALFORMED, "given twice");
-    assert_refused(receive(f, bytes_of("\x6A\x00\x52\x00", 4)), f->err, CASEBUS_MALFORMED, "2 bodies");
+    assert_refused(receive(f, bytes_of("\x8A\x01\x00\x52\x00", 5)), f->err, CASEBUS_MALFORMED, "2 bodies");
 }
 
 static void test_frame_cut_anywhere_is_refused(void **state)

@@ -664,19 +664,27 @@ int certificate_issue(const struct signing_key *authority_key, struct bytes auth
 
 /* --- files --------------------------------------------------------------------------------------------- */
 
-int certificate_save(struct bytes certificate, const char *path, struct casebus_error *err)
+int certificate_to_pem(struct bytes certificate, struct buffer *pem, struct casebus_error *err)
 {
     BIO *bio = BIO_new(BIO_s_mem());
-    char *pem;
-    int r = -1;
-
-    if (!bio || PEM_write_bio(bio, PEM_STRING_X509, "", certificate.data, (long)certificate.size) <= 0)
-        openssl_failed(err);
-    else {
-        long size = BIO_get_mem_data(bio, &pem);
-        r = file_write(path, bytes_of(pem, (size_t)size), 0644, err);
+    char *text;
+    bool ok = bio && PEM_write_bio(bio, PEM_STRING_X509, "", certificate.data, (long)certificate.size) > 0;
+    if (ok) {
+        long size = BIO_get_mem_data(bio, &text);
+        ok = buffer_printf(pem, "%.*s", (int)size, text);
     }
     BIO_free(bio);
+    return ok ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a certificate"));
+}
+
+int certificate_save(struct bytes certificate, const char *path, struct casebus_error *err)
+{
+    struct buffer pem;
+    buffer_init(&pem, 2 * CERTIFICATE_MAX);
+    int r = certificate_to_pem(certificate, &pem, err);
+    if (r == 0)
+        r = file_write(path, bytes_of(pem.data, pem.size), 0644, err);
+    buffer_deinit(&pem);
     return r;
 }
 

@@ -44,6 +44,8 @@ int certificate_check(struct bytes certificate, struct bytes authority, int64_t 
                       struct certificate_info *info, struct casebus_error *err);
 /* The first block of @pem, which has to be a certificate, as DER; false when it is not. */
 bool certificate_from_pem(struct bytes pem, uint8_t *out, size_t *sizep);
+/* Appends it in PEM, and a NUL that does not count. */
+int certificate_to_pem(struct bytes certificate, struct buffer *pem, struct casebus_error *err);
 /* PEM files. */
 int certificate_save(struct bytes certificate, const char *path, struct casebus_error *err);
 int certificate_load(const char *path, uint8_t *out, size_t *sizep, struct casebus_error *err);

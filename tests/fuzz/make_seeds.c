@@ -128,6 +128,28 @@ static void session_seeds(struct seeds *seeds)
     put_frame(seeds, CASEBUS__V1__FRAME__BODY_BYE, &bye);
 }
 
+static void joining_seeds(struct seeds *seeds)
+{
+    Casebus__V1__Join join = CASEBUS__V1__JOIN__INIT;
+    Casebus__V1__JoinOpen open = CASEBUS__V1__JOIN_OPEN__INIT;
+    Casebus__V1__JoinRequest request = CASEBUS__V1__JOIN_REQUEST__INIT;
+    Casebus__V1__JoinAnswer answer = CASEBUS__V1__JOIN_ANSWER__INIT;
+
+    join.version = 1;
+    join.invitation = field(seeds, 8);
+    join.nonce = open.nonce = field(seeds, 32);
+    put_frame(seeds, CASEBUS__V1__FRAME__BODY_JOIN, &join);
+    open.offer = field(seeds, 200);
+    open.mac = request.mac = answer.mac = field(seeds, DIGEST_SIZE);
+    put_frame(seeds, CASEBUS__V1__FRAME__BODY_JOIN_OPEN, &open);
+    request.statement = field(seeds, 100);
+    request.signature = field(seeds, SIGNATURE_SIZE);
+    put_frame(seeds, CASEBUS__V1__FRAME__BODY_JOIN_REQUEST, &request);
+    answer.state = CASEBUS__V1__JOIN_STATE__JOIN_STATE_ENROLLED;
+    answer.certificate = field(seeds, 300);
+    put_frame(seeds, CASEBUS__V1__FRAME__BODY_JOIN_ANSWER, &answer);
+}
+
 static void publish_seeds(struct seeds *seeds)
 {
     Casebus__V1__Accepted accepted = CASEBUS__V1__ACCEPTED__INIT;
@@ -353,6 +375,7 @@ int main(int argc, char **argv)
     sample_init(&seeds.sample);
     event_seeds(&seeds);
     session_seeds(&seeds);
+    joining_seeds(&seeds);
     publish_seeds(&seeds);
     deliver_seeds(&seeds);
     entry_seeds(&seeds);

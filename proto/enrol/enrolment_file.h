@@ -1,0 +1,17 @@
+/* Enrolment file: DIR/enrolment.json, all that a node has to know of itself and its hub, beside its keys. It
+ * is written last: where it is, the node is enrolled. */
+#ifndef ENROL_ENROLMENT_FILE_H
+#define ENROL_ENROLMENT_FILE_H
+
+#include "proto/base/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* Writes @enrolment, as the hub tells it, with the names of the key files added; @endpoint replaces the
+ * hub's word for where it is, unless it is NULL. */
+int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err);
+/* Whether @endpoint is tcp://HOST:PORT or ipc://PATH. Whatever is wrong would be found only at the node. */
+bool endpoint_usable(const char *endpoint);
+
+#endif
