@@ -307,15 +307,26 @@ static bool has_key_of(const struct registry_node *node, const Casebus__V1__Enro
 static int revoked_check(const struct registry_node *node, const Casebus__V1__EnrolmentStatement *fields,
                          struct casebus_error *err)
 {
+    if (strcmp(node->info.department, fields->department) != 0 ||
+        strcmp(node->info.area, fields->area) != 0) {
+        error_set(err, CASEBUS_EXISTS, _("the name '%s' is that of department '%s', area '%s'"),
+                  node->info.node, node->info.department, node->info.area);
+        return error_hint(err, _("what waits for it is for nobody else: choose another name"));
+    }
     if (!has_key_of(node, fields))
         return 0;
     error_set(err, CASEBUS_REVOKED, _("the keys of node '%s' were revoked, for good"), node->info.node);
     return error_hint(err, _("make new ones in another directory: --out"));
 }
 
-static bool certificate_ends(const struct registry_node *node)
+/* And a new one would last longer: it ends with the authority's at the latest. */
+static bool certificate_ends(const struct enrolment *enrolment, const struct registry_node *node)
 {
-    return node->info.not_after - clock_unix_us() / 1000000 < (int64_t)RENEWAL_DAYS * 86400;
+    struct certificate_info next;
+    const int64_t day = 86400;
+    return node->info.not_after - clock_unix_us() / 1000000 < RENEWAL_DAYS * day &&
+           validity_set(enrolment, &next, NULL) == 0 &&
+           next.not_after > node->info.not_after + RENEWAL_DAYS / 2 * day;
 }
 
 /* 1: this very node is enrolled already; 0: it gets a certificate: the name is free, or its own one ends; -1:
@@ -333,7 +344,7 @@ static int name_check(const struct call *call, const struct enrolment *enrolment
         answer = revoked_check(node, enrolment->fields, err);
     } else if (node && same_identity(node, enrolment->fields) &&
                same_rights(node, &enrolment->rights.grants)) {
-        answer = !certificate_ends(node);
+        answer = !certificate_ends(enrolment, node);
     } else if (node && same_identity(node, enrolment->fields)) {
         answer = error_set(err, CASEBUS_EXISTS, _("node '%s' is enrolled already, with other rights"),
                            node->info.node);

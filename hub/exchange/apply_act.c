@@ -91,6 +91,57 @@ static int apply_enrolment(const struct exchange_store *store, uint64_t position
     return put_node(store, statement->node, packed, position, arena, err);
 }
 
+/* ---- keys that were revoked, by their bytes ---- */
+
+static size_t revoked_key(uint8_t out[TABLE_KEY_MAX], struct bytes key)
+{
+    static const char label[] = "revoked"; /* and its NUL */
+    size_t size = key.size < TABLE_KEY_MAX - sizeof label ? key.size : TABLE_KEY_MAX - sizeof label;
+    memcpy(out, label, sizeof label);
+    if (size)
+        memcpy(out + sizeof label, key.data, size);
+    return sizeof label + size;
+}
+
+static int revoked_put(const struct exchange_store *store, struct bytes key, uint64_t position,
+                       struct casebus_error *err)
+{
+    uint8_t name[TABLE_KEY_MAX], value[8];
+    put_u64be(value, position);
+    return store->put(store->self, TABLE_META, bytes_of(name, revoked_key(name, key)),
+                      bytes_of(value, sizeof value), err);
+}
+
+int exchange_key_revoked(const struct exchange_store *store, struct bytes public_key, struct bytes curve_key,
+                         struct casebus_error *err)
+{
+    uint8_t name[TABLE_KEY_MAX];
+    struct bytes value;
+    int r = store->get(store->self, TABLE_META, bytes_of(name, revoked_key(name, public_key)), &value, err);
+    return r ? r
+             : store->get(store->self, TABLE_META, bytes_of(name, revoked_key(name, curve_key)), &value, err);
+}
+
+/* Remembers the keys of the node's newest enrolment for ever. */
+static int keys_revoke(const struct exchange_store *store, const struct node_row *row, uint64_t position,
+                       struct arena *arena, struct casebus_error *err)
+{
+    Casebus__V1__NodeEnrolled *enrolled = (Casebus__V1__NodeEnrolled *)codec_unpack(
+        &casebus__v1__node_enrolled__descriptor, row->enrolled, &act_limits, arena, err);
+    Casebus__V1__EnrolmentStatement *statement =
+        enrolled
+            ? (Casebus__V1__EnrolmentStatement *)codec_unpack(&casebus__v1__enrolment_statement__descriptor,
+                                                              bytes_of_data(enrolled->statement), &act_limits,
+                                                              arena, err)
+            : NULL;
+    if (!statement)
+        return as_damage(err, position);
+    return revoked_put(store, bytes_of_data(statement->public_key), position, err) ||
+                   revoked_put(store, bytes_of_data(statement->curve_key), position, err)
+               ? -1
+               : 0;
+}
+
 static int apply_status(const struct exchange_store *store, uint64_t position,
                         const Casebus__V1__NodeStatusChanged *changed, struct arena *arena,
                         struct casebus_error *err)
@@ -106,6 +157,9 @@ static int apply_status(const struct exchange_store *store, uint64_t position,
         error_set(err, CASEBUS_DAMAGED, _("it changes the status of a node that is not enrolled"));
         return as_damage(err, position);
     }
+    if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED &&
+        keys_revoke(store, &row, position, arena, err) < 0)
+        return -1;
     row.status = (uint8_t)changed->status;
     row.status_position = position;
     row.compromised_since_us = changed->compromised_since_us;

@@ -129,6 +129,9 @@ int exchange_apply_event(const struct exchange_store *store, uint64_t position, 
 int exchange_apply_seal(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                         const Casebus__V1__SealEntry *seal, const Casebus__V1__BatchStatement *statement,
                         const uint8_t statement_hash[DIGEST_SIZE], struct casebus_error *err);
+/* Whether one of these keys was revoked by an entry: it never comes back, under whatever name. 1 / 0 / -1 */
+int exchange_key_revoked(const struct exchange_store *store, struct bytes public_key, struct bytes curve_key,
+                         struct casebus_error *err);
 int exchange_apply_act(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                        const Casebus__V1__ActEntry *act, struct casebus_error *err);
 /* What in quarantine nobody has decided about: all zero when there is nothing. */

@@ -8,6 +8,7 @@
 #include "hub/pipeline/slots.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
+#include "proto/codec/statement.h"
 
 #include <stdlib.h>
 
@@ -83,6 +84,25 @@ static int confirms_write(struct pipeline *pipeline, struct group *group, struct
 
 /* ---- enrolments ---- */
 
+/* Keys that were revoked are for nobody any more. 0, or -1 with the answer to whoever asked; *fatal when the
+ * state cannot be read. */
+static int keys_check(struct pipeline *pipeline, const Casebus__V1__NodeEnrolled *enrolled,
+                      struct arena *arena, bool *fatal, struct casebus_error *err)
+{
+    const Casebus__V1__EnrolmentStatement *statement =
+        enrolment_decode(bytes_of(enrolled->statement.data, enrolled->statement.len), arena, err);
+    if (!statement)
+        return -1;
+    int revoked = exchange_key_revoked(&pipeline->writer.store,
+                                       bytes_of(statement->public_key.data, statement->public_key.len),
+                                       bytes_of(statement->curve_key.data, statement->curve_key.len), err);
+    *fatal = revoked < 0;
+    if (revoked <= 0)
+        return revoked;
+    error_set(err, CASEBUS_REVOKED, _("these keys were revoked, for good"));
+    return error_hint(err, _("make new ones in another directory: --out"));
+}
+
 static int enrol_one(struct pipeline *pipeline, struct group *group, struct enrolment *enrolment,
                      struct casebus_error *err)
 {
@@ -92,9 +112,12 @@ static int enrol_one(struct pipeline *pipeline, struct group *group, struct enro
     arena_init(&arena, 4096, 65536);
     Casebus__V1__NodeEnrolled *enrolled = (Casebus__V1__NodeEnrolled *)codec_unpack(
         &casebus__v1__node_enrolled__descriptor, enrolment->node_enrolled, &limits, &arena, &enrolment->err);
-    enrolment->result =
-        !enrolled || enrolled_registry(pipeline, &enrolment->node_enrolled, &registry, &enrolment->err);
-    int r = 0;
+    bool fatal = false;
+    enrolment->result = !enrolled || keys_check(pipeline, enrolled, &arena, &fatal, &enrolment->err) ||
+                        enrolled_registry(pipeline, &enrolment->node_enrolled, &registry, &enrolment->err);
+    int r = fatal ? -1 : 0;
+    if (fatal)
+        *err = enrolment->err;
     if (!enrolment->result) {
         Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
         act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED;

@@ -145,6 +145,11 @@ struct verify_node {
     Casebus__V1__NodeStatus status;
 };
 
+struct revoked_keys {
+    struct public_key public_key;
+    uint8_t curve_key[CURVE_KEY_SIZE];
+};
+
 struct verify_stream {
     size_t node; /* index in nodes */
     uint64_t id;
@@ -203,6 +208,8 @@ struct verify {
     size_t n_done;
     uint64_t *decided; /* what in quarantine was decided about, sorted */
     size_t n_decided;
+    struct revoked_keys *revoked;
+    size_t n_revoked;
     uint32_t policy_version; /* of the last one that was applied */
     uint64_t *acts;          /* positions of what resume.c reads again: openings, enrolments, erasures */
     size_t n_acts;

@@ -253,9 +253,22 @@ static int node_put(struct verify *verify, const struct verify_node *node, struc
     return 0;
 }
 
+static int revoked_check(const struct verify *verify, const struct verify_node *node,
+                         struct casebus_error *err)
+{
+    for (size_t i = 0; i < verify->n_revoked; i++)
+        if (public_key_equal(&verify->revoked[i].public_key, &node->info.key) ||
+            memcmp(verify->revoked[i].curve_key, node->info.curve_key, CURVE_KEY_SIZE) == 0)
+            return error_set(err, CASEBUS_REVOKED, _("node '%s' is enrolled with a key that was revoked"),
+                             node->info.node);
+    return 0;
+}
+
 static int enrolment_check(struct verify *verify, struct verify_node *node,
                            const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
 {
+    if (revoked_check(verify, node, err))
+        return -1;
     node->verifier = verifier_new(&node->info.key);
     if (!node->verifier)
         return error_set(err, CASEBUS_KEY, _("the key of node '%s' is unusable"), node->info.node);
@@ -288,6 +301,17 @@ int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enro
 
 /* ---- who may do anything ---- */
 
+/* Revoked keys never come back, under whatever name. */
+static int key_revoke(struct verify *verify, const struct verify_node *node, struct casebus_error *err)
+{
+    if (verify_grow((void **)&verify->revoked, verify->n_revoked, sizeof *verify->revoked, err))
+        return -1;
+    struct revoked_keys *keys = &verify->revoked[verify->n_revoked++];
+    keys->public_key = node->info.key;
+    memcpy(keys->curve_key, node->info.curve_key, CURVE_KEY_SIZE);
+    return 0;
+}
+
 int verify_standing(struct verify *verify, const Casebus__V1__NodeStatusChanged *changed,
                     struct casebus_error *err)
 {
@@ -298,6 +322,8 @@ int verify_standing(struct verify *verify, const Casebus__V1__NodeStatusChanged 
     if (node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
         return error_set(err, CASEBUS_REVOKED, _("the keys of node '%s' were revoked by an entry before"),
                          changed->node);
+    if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED && key_revoke(verify, node, err))
+        return -1;
     node->status = changed->status;
     return 0;
 }

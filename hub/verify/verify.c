@@ -55,6 +55,7 @@ static void verify_end(struct verify *verify)
     free(verify->verifiers);
     free(verify->shelf);
     free(verify->nodes);
+    free(verify->revoked);
     free(verify->streams);
     free(verify->generations);
     free(verify->missing);

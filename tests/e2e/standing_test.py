@@ -82,6 +82,24 @@ class Standing(unittest.TestCase):
         self.assertEqual(self.hub.nodes()["desk"]["status"], "active")
         self.assertEqual(self.hub.verify()["events"], 2)
 
+    def test_keys_that_were_revoked_are_for_nobody_any_more(self):
+        def add(name, out, department="desk"):
+            (out / "enrolment.json").unlink(missing_ok=True)
+            return self.hub.casebus("node", "add", name, "--department", department, "--area", "320100", "--publish", "--out", out)
+
+        second = self.world.path / "second"
+        self.change("revoke", "--yes")
+        self.assertIn("is that of department 'desk'", add("desk", second, "other").said)  # what waits is for nobody else
+        done = add("desk", second)
+        self.assertEqual(done.code, 0, done.said)
+        self.assertIn("CB-REVOKED", add("desk-2", self.desk.dir).said)
+        self.change("revoke", "--yes")
+        for _ in range(2):  # also after a restart, when it is the state that knows
+            self.assertIn("CB-REVOKED", add("desk", self.desk.dir).said)
+            self.assertIn("CB-REVOKED", add("desk", second).said)
+            self.hub.stop().start()
+        self.hub.verify()
+
     def test_a_certificate_that_ends_is_renewed_when_the_node_asks_again(self):
         self.desk.write_rows([("case-1", 1, "apply")])
         self.desk.publish("--from-start")
