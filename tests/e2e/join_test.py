@@ -1,11 +1,8 @@
 """A department joins by three commands; whoever has no code, or comes late, is told so and changes nothing."""
 import json
 import os
-import pathlib
-import re
 import signal
 import socket
-import time
 import unittest
 
 import harness
@@ -93,8 +90,7 @@ class Joining(unittest.TestCase):
         self.assertIn("holds a node already", self.join(desk, code, expect=2))
         self.assertEqual(self.hub.verify()["events"], 1)
         acts = self.hub.get("/v1/ledger/entries?from=0&limit=100")["entries"]
-        text = json.dumps(acts)
-        self.assertEqual(text.count('"node_invited"') > 0, True, text[:500])
+        self.assertIn('"node_invited"', json.dumps(acts))
 
     def test_with_auto_nobody_has_to_approve_and_a_supervisor_receives(self):
         office = self.office("office")
@@ -173,12 +169,12 @@ class Joining(unittest.TestCase):
         self.invite()  # the name can be invited again
 
     def test_an_expired_code_is_told_so(self):
+        if os.environ.get("CASEBUS_SANITIZE"):
+            self.skipTest("a sanitizer has to be loaded first")
         code = self.invite("desk", "--valid", "1h")["code"]
         self.invite("other", "--valid", "5d")
         self.hub.stop()
         shim = {"LD_PRELOAD": str(harness.HELPERS / "clock_shim.so"), "CASEBUS_CLOCK_SHIFT": "7200"}
-        if os.environ.get("CASEBUS_SANITIZE"):
-            self.skipTest("a sanitizer has to be loaded first")
         self.hub.start(environment=shim)
         self.assertIn("has expired", self.join(self.office(), code, expect=1))
         self.assertEqual(self.requests()["desk"]["state"], "expired")
