@@ -322,7 +322,7 @@ static int revoked_check(const struct registry_node *node, const Casebus__V1__En
 /* And a new one would last longer: it ends with the authority's at the latest. */
 static bool certificate_ends(const struct enrolment *enrolment, const struct registry_node *node)
 {
-    struct certificate_info next;
+    struct certificate_info next = {.not_after = 0};
     const int64_t day = 86400;
     return node->info.not_after - clock_unix_us() / 1000000 < RENEWAL_DAYS * day &&
            validity_set(enrolment, &next, NULL) == 0 &&
