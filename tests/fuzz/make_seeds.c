@@ -315,7 +315,7 @@ static void note_seeds(struct seeds *seeds)
 {
     struct signing_key *log = key_new(seeds), *witness = key_new(seeds);
     struct checkpoint checkpoint = {.origin = SAMPLE_ORIGIN, .size = 8577};
-    struct bytes text, lines;
+    struct bytes text = {0}, lines = {0};
     char note[NOTE_MAX], vkey[VKEY_MAX], seed[2 * NOTE_MAX];
 
     int n = checkpoint_sign(note, sizeof note, &checkpoint, SAMPLE_ORIGIN, log);
