@@ -284,7 +284,7 @@ int note_cosign(char *out, size_t size, struct bytes text, const char *name, int
     uint32_t hash;
 
     if (!key_hash_of(&hash, name, NOTE_KEY_WITNESS, signing_key_public(key)) || text.size > NOTE_MAX ||
-        !text_valid(text) || time_s < 0)
+        !text_valid(text) || time_s < 0 || time_s > COSIGNED_TIME_MAX)
         return -1;
     put_u32be(signature, hash);
     put_u64be(signature + 4, (uint64_t)time_s);
@@ -373,7 +373,7 @@ static bool cosignature_holds(const struct signature_line *signature, struct byt
     char message[NOTE_MAX + 64];
     uint64_t time = signature->size == COSIGNED_SIZE ? get_u64be(signature->bytes + 4) : UINT64_MAX;
 
-    if (time > INT64_MAX)
+    if (time > COSIGNED_TIME_MAX)
         return false;
     size_t size = cosigned_message(message, text, (int64_t)time);
     *time_s = (int64_t)time;

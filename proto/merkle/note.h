@@ -22,6 +22,9 @@
 #define NOTE_MAX     4096 /* bytes of a checkpoint with its signatures */
 #define KEY_NAME_MAX 256
 
+/* The last second of the year 9999, and of cosignatures: a later one counts as one that does not hold. */
+#define COSIGNED_TIME_MAX INT64_C(253402300799)
+
 struct checkpoint {
     char origin[KEY_NAME_MAX];
     uint64_t size;

@@ -540,6 +540,8 @@ static void test_answers_of_witnesses_are_hostile(void **state)
         note_add_cosignature(c.note, strlen(c.note) + 2, bytes_of_text(c.line), &c.verifier, &at, &err), -1);
     assert_string_equal(c.note, note);
     assert_int_equal(note_cosign(c.line, sizeof c.line, another, WITNESS, -1, c.key), -1);
+    assert_int_equal(note_cosign(c.line, sizeof c.line, another, WITNESS, COSIGNED_TIME_MAX + 1, c.key), -1);
+    assert_true(note_cosign(c.line, sizeof c.line, another, WITNESS, COSIGNED_TIME_MAX, c.key) > 0);
     assert_int_equal(note_cosign(c.line, sizeof c.line, another, "a+b", 1, c.key), -1);
     assert_int_equal(note_cosign(c.line, 20, another, WITNESS, 1, c.key), -1);
     cosigning_close(&other);

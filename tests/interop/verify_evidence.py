@@ -543,7 +543,7 @@ class Note:
         for value in self.signatures_by(key):
             need(len(value) == 72, "a cosignature has the wrong size", "CB-SIGNATURE")
             time = struct.unpack(">Q", value[:8])[0]
-            need(time < 1 << 63, "a cosignature's time", "CB-SIGNATURE")
+            need(time <= 253402300799, "a cosignature's time", "CB-SIGNATURE")
             need(signed(key.key, value[8:], b"cosignature/v1\ntime %d\n" % time + self.text), "a cosignature does not hold", "CB-SIGNATURE")
             times.append(time)
         return max(times, default=None)
@@ -966,13 +966,13 @@ def answer(verdict, facts, **more):
     print(json.dumps({"verdict": verdict, **more, "facts": facts}, ensure_ascii=False, separators=(",", ":")))
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--trust", action="append", required=True, metavar="CA,VKEY|ENROLMENT")
     parser.add_argument("--witness", action="append", default=[], metavar="VKEY")
     parser.add_argument("--quorum", type=int)
-    words = parser.parse_args()
+    words = parser.parse_args(arguments)
     try:
         authorities, logs = trust_load(words.trust)
         witnesses = [NoteKey(vkey_text(word), WITNESS_TYPES) for word in words.witness]
