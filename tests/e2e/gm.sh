@@ -11,7 +11,7 @@ export CASEBUS_SUITE=gm CASEBUS_BUILD
 CASEBUS_BUILD=$(cd "${1:-$here/../../build}" && pwd) || exit 2
 [ $# -eq 0 ] || shift
 names=("$@")
-[ $# -gt 0 ] || names=("$here"/*_test.py "$here/../interop/evidence_test.py")
+[ $# -gt 0 ] || names=("$here"/*_test.py "$here/../interop/two_verifiers_test.py")
 failed=()
 for name in "${names[@]}"; do
     name=$(basename "$name" .py)
@@ -19,7 +19,7 @@ for name in "${names[@]}"; do
     [ -e "$program" ] || program=$here/../interop/$name.py
     from=$SECONDS
     tests=()
-    case $name in evidence_test) tests=(FilesOfARealHub FilesOfARestoredHub FilesOfAWitnessedHub) ;; esac # others: files of intl
+    case $name in two_verifiers_test) tests=(FilesOfARealHub FilesOfARestoredHub FilesOfAWitnessedHub) ;; esac # others: files of intl
     if python3 -B "$program" "${tests[@]}" >"$CASEBUS_BUILD/gm.log" 2>&1; then
         echo "ok      $((SECONDS - from)) s  $name"
     else

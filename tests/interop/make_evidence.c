@@ -4,25 +4,20 @@
  *
  *   make_evidence DIR     writes DIR/index.json, which lists the files of each ledger's directory
  */
-#include "hub/console/hub_fixture.h"
 #include "hub/console/prove.h"
-#include "proto/codec/statement.h"
+#include "proto/evidence/evidence_fixture.h"
 
 #include <openssl/evp.h>
 #include <sys/stat.h>
-
-#define NEXT_ORIGIN "js.example/exchange/2"
 
 struct maker {
     const char *dir;
     const char *ledger; /* the name of what is being told */
     json_t *index;
     struct hub_fixture fixture;
-    uint64_t size; /* of the checkpoint */
-    char note[NOTE_MAX];
 };
 
-static const char *const receivers[] = {"office", "registry"};
+#define OTHER_ORIGIN "zj.example/exchange/2"
 
 /* ---- files ---- */
 
@@ -68,53 +63,6 @@ static void begin(struct maker *maker, const char *ledger)
     put_key(maker, "log.vkey", maker->fixture.keys.log_vkey);
 }
 
-/* ---- the story ---- */
-
-/*  0 opened  1 bureau  2 desk  3 office  4 registry  5 seal of 6, 7, 8  9 office confirms  10 seal: a
- * duplicate, 11, refused 12 quarantine  13 office and registry confirm  14 seal of 15, which nobody has
- * confirmed */
-static void tell(struct hub_fixture *fixture)
-{
-    Casebus__V1__Grants publish = CASEBUS__V1__GRANTS__INIT, receive = CASEBUS__V1__GRANTS__INIT;
-    publish.publish = true;
-    receive.receive_all = true;
-    hub_fixture_enrol(fixture, "bureau", &publish);
-    hub_fixture_enrol(fixture, "desk", &publish);
-    hub_fixture_enrol(fixture, "office", &receive);
-    hub_fixture_enrol(fixture, "registry", &receive);
-    const struct fixture_event first[] = {{.record = "r1",
-                                           .number = "2026/1",
-                                           .kind = CASEBUS__V1__KIND__KIND_APPLY,
-                                           .name = "张三",
-                                           .receivers = {"office", "registry"}},
-                                          {.record = "r2",
-                                           .number = "2026/1",
-                                           .at_us = FIXTURE_TIME_US + 1000000,
-                                           .action = "初审",
-                                           .receivers = {"office"}},
-                                          {.record = "r3",
-                                           .number = "2026-2",
-                                           .kind = CASEBUS__V1__KIND__KIND_APPLY,
-                                           .name = "李四",
-                                           .receivers = {"registry", "office"}}};
-    hub_fixture_batch(fixture, "bureau", first, 3);
-    hub_fixture_confirm(fixture, receivers, 1, 7);
-    const struct fixture_event second[] = {
-        {.record = "r1", .number = "2026/1", .duplicate_of = 7},
-        {.record = "d1",
-         .number = "2026/1",
-         .kind = CASEBUS__V1__KIND__KIND_ACCEPT,
-         .at_us = FIXTURE_TIME_US + 2000000,
-         .receivers = {"office", "registry"}},
-        {.record = "d2", .number = "2026-2", .refused = "CB-RECORD-OWNER"}};
-    hub_fixture_batch(fixture, "desk", second, 3);
-    hub_fixture_quarantine(fixture, "desk", "bytes of a frame");
-    hub_fixture_confirm(fixture, receivers, 2, 13);
-    const struct fixture_event third[] = {
-        {.record = "r4", .number = "2026/1", .action = "复审", .receivers = {"office"}}};
-    hub_fixture_batch(fixture, "bureau", third, 1);
-}
-
 /* ---- an honest hub ---- */
 
 /* What the console answers about @target. */
@@ -148,7 +96,7 @@ static void honest(struct maker *maker)
 {
     char name[32], target[128];
     begin(maker, "honest");
-    tell(&maker->fixture);
+    evidence_fixture_tell(&maker->fixture);
     settle(maker);
     for (unsigned i = 0; i < maker->fixture.n_entries; i++) {
         snprintf(name, sizeof name, "position-%u", i);
@@ -191,6 +139,14 @@ static void cosign(char *note, struct bytes text, const char *name, int64_t time
     strcat(note, line);
 }
 
+/* The file of all that there is, under @note. */
+static void put_under(struct maker *maker, const char *name, const char *note, bool proved,
+                      const char *witnesses, int quorum)
+{
+    put_evidence(maker, name, evidence_fixture_file(&maker->fixture, note, SHOWN_SEALED), proved, witnesses,
+                 quorum);
+}
+
 static void witnessed(struct maker *maker)
 {
     struct casebus_error err;
@@ -198,7 +154,7 @@ static void witnessed(struct maker *maker)
     struct bytes note, text, lines;
     char cosigned[NOTE_MAX];
     begin(maker, "witnessed");
-    tell(&maker->fixture);
+    evidence_fixture_tell(&maker->fixture);
     settle(maker);
     struct signing_key *city = witness_make(maker, "city.example"),
                        *court = witness_make(maker, "court.example"),
@@ -231,141 +187,35 @@ static void witnessed(struct maker *maker)
     hub_fixture_deinit(&maker->fixture);
 }
 
+/* The words of witnesses whom nobody asked, or who are not what they seem. */
+static void strangely_witnessed(struct maker *maker)
+{
+    const char *const city = "city.example", *const policy = "city.example.vkey";
+    const struct hub_fixture *fixture = &maker->fixture;
+    char notes[5][NOTE_MAX];
+    begin(maker, "strangely-witnessed");
+    evidence_fixture_tell(&maker->fixture);
+    struct signing_key *key = witness_make(maker, city), *stranger = witness_make(maker, "stranger.example");
+    const struct public_key *right = signing_key_public(key), *other = signing_key_public(stranger);
+    for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
+        evidence_fixture_checkpoint(&maker->fixture, FIXTURE_ORIGIN, fixture->keys.log, notes[i]);
+    evidence_fixture_cosign(notes[0], "stranger.example", other, stranger, 1790000000);
+    evidence_fixture_cosign(notes[1], city, other, stranger, 1790000000);
+    evidence_fixture_cosign(notes[2], city, right, stranger, 1790000000);
+    evidence_fixture_cosign(notes[3], city, right, key, COSIGNED_TIME_MAX);
+    evidence_fixture_cosign(notes[4], city, right, key, COSIGNED_TIME_MAX + 1);
+    put_under(maker, "key-is-not-in-the-policy", notes[0], false, policy, 1);
+    put_under(maker, "key-is-not-in-the-policy-and-none-is-asked", notes[0], true, policy, 0);
+    put_under(maker, "name-is-of-the-policy-and-its-key-is-not", notes[1], false, policy, 1);
+    put_under(maker, "key-is-only-claimed", notes[2], false, policy, 0);
+    put_under(maker, "time-is-the-last", notes[3], true, policy, 1);
+    put_under(maker, "time-is-beyond-all", notes[4], false, policy, 0);
+    signing_key_free(key);
+    signing_key_free(stranger);
+    hub_fixture_deinit(&maker->fixture);
+}
+
 /* ---- hubs that lie ---- */
-
-/* The file of somebody who puts all that there is into it and asks nothing. */
-struct blind {
-    struct maker *maker;
-    struct ledger_view *view;
-    struct evidence_builder *builder;
-};
-
-static void blind_leaf(struct blind *blind, uint64_t position)
-{
-    struct casebus_error err;
-    struct bytes leaf;
-    uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
-    size_t n;
-    must(ledger_view_leaf(blind->view, position, &leaf, &err), &err);
-    must(tree_inclusion(blind->maker->fixture.crypter, position, blind->maker->size, ledger_view_hash,
-                        blind->view, path, &n, &err),
-         &err);
-    must(evidence_builder_leaf(blind->builder, position, leaf, (const uint8_t(*)[DIGEST_SIZE])path, n, &err),
-         &err);
-}
-
-struct members {
-    struct crypter *crypter;
-    uint8_t leaves[BATCH_MAX_EVENTS][DIGEST_SIZE];
-    size_t n;
-};
-
-static int members_read(void *self, unsigned level, uint64_t index, uint8_t hash[DIGEST_SIZE],
-                        struct casebus_error *err)
-{
-    struct members *members = self;
-    (void)err;
-    tree_root_of(members->crypter, (const uint8_t(*)[DIGEST_SIZE])members->leaves + (index << level),
-                 (size_t)1 << level, hash);
-    return 0;
-}
-
-static void blind_batch(struct blind *blind, uint64_t seal_position)
-{
-    struct casebus_error err;
-    struct hub_fixture *fixture = &blind->maker->fixture;
-    const Casebus__V1__SealEntry *seal = hub_fixture_edit(fixture, seal_position)->seal;
-    const Casebus__V1__BatchStatement *statement =
-        statement_decode(bytes_of(seal->statement.data, seal->statement.len), &fixture->arena, &err);
-    struct members members = {.crypter = fixture->crypter, .n = statement->count};
-    uint64_t positions[BATCH_MAX_EVENTS] = {0}, next = seal_position + 1;
-    for (size_t i = 0, told = 0; i < members.n; i++) {
-        ProtobufCBinaryData hash;
-        if (told < seal->n_outcome && seal->outcome[told]->index == i) {
-            hash = seal->outcome[told++]->event_hash;
-        } else {
-            const Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, next);
-            if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
-                break;
-            positions[i] = next++;
-            hash = entry->event->event_hash;
-        }
-        tree_leaf_hash(fixture->crypter, bytes_of(hash.data, hash.len), members.leaves[i]);
-    }
-    for (size_t i = 0; i < members.n; i++) {
-        uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
-        struct evidence_claim_event claim = {.position = positions[i],
-                                             .seal = seal_position,
-                                             .batch_path = (const uint8_t(*)[DIGEST_SIZE])path,
-                                             .header_withheld = CASEBUS__V1__WITHHELD__WITHHELD_NOT_ASKED};
-        must(tree_inclusion(fixture->crypter, i, members.n, members_read, &members, path, &claim.n_batch_path,
-                            &err),
-             &err);
-        if (positions[i])
-            must(evidence_builder_event(blind->builder, &claim, &err), &err);
-        else
-            must(evidence_builder_outcome(blind->builder, seal_position, (uint32_t)i, claim.batch_path,
-                                          claim.n_batch_path, &err),
-                 &err);
-    }
-}
-
-static void blind_entry(struct blind *blind, uint64_t position)
-{
-    struct casebus_error err;
-    const Casebus__V1__LedgerEntry *entry = hub_fixture_edit(&blind->maker->fixture, position);
-    blind_leaf(blind, position);
-    if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_SEAL)
-        blind_batch(blind, position);
-    if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
-        entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_DELIVERIES_CONFIRMED)
-        for (uint32_t i = 0; i < entry->act->deliveries_confirmed->n_confirm; i++)
-            must(evidence_builder_confirm(blind->builder, position, i, NULL, NULL, 0, &err), &err);
-}
-
-/* Signs the tree of all entries as @origin, and puts everything into one file. */
-static void blind_file(struct maker *maker, const char *name, const char *origin,
-                       const struct signing_key *key, bool proved)
-{
-    struct casebus_error err;
-    struct bytes file;
-    struct blind blind = {.maker = maker, .builder = evidence_builder_new(suite_get(SUITE_INTL))};
-    struct checkpoint checkpoint = {.size = maker->fixture.n_entries};
-    maker->size = checkpoint.size;
-    snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", origin);
-    must(ledger_view_open(&blind.view, maker->fixture.ledger, &err), &err);
-    must(tree_root_at(maker->fixture.crypter, checkpoint.size, ledger_view_hash, blind.view, checkpoint.root,
-                      &err),
-         &err);
-    assert_true(checkpoint_sign(maker->note, sizeof maker->note, &checkpoint, origin, key) > 0);
-    for (uint64_t i = 0; i < maker->size; i++)
-        blind_entry(&blind, i);
-    must(evidence_builder_finish(blind.builder, bytes_of_text(maker->note), &file, &err), &err);
-    put_evidence(maker, name, file, proved, "", 0);
-    ledger_view_close(blind.view);
-    evidence_builder_free(blind.builder);
-}
-
-static ProtobufCBinaryData data_of(struct bytes bytes)
-{
-    return (ProtobufCBinaryData){bytes.size, (uint8_t *)(uintptr_t)bytes.data};
-}
-
-/* Changes the statement of the seal at @position and signs it again as @signer. */
-static void reseal(struct hub_fixture *fixture, size_t position,
-                   void (*change)(Casebus__V1__BatchStatement *statement), const char *signer)
-{
-    struct casebus_error err;
-    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
-    Casebus__V1__BatchStatement *statement = statement_decode(
-        bytes_of(entry->seal->statement.data, entry->seal->statement.len), &fixture->arena, &err);
-    if (change)
-        change(statement);
-    struct bytes packed = codec_pack(statement, &fixture->arena);
-    entry->seal->statement = data_of(packed);
-    signing_key_sign(hub_fixture_node(fixture, signer)->key, packed, entry->seal->signature.data);
-    hub_fixture_put(fixture, position, entry);
-}
 
 static void to_other_hub(Casebus__V1__BatchStatement *statement)
 {
@@ -400,27 +250,27 @@ static void truth(struct hub_fixture *fixture)
 
 static void seal_is_by_another_node(struct hub_fixture *fixture)
 {
-    reseal(fixture, 5, NULL, "desk");
+    evidence_fixture_reseal(fixture, 5, NULL, "desk");
 }
 
 static void seal_is_for_another_hub(struct hub_fixture *fixture)
 {
-    reseal(fixture, 5, to_other_hub, "bureau");
+    evidence_fixture_reseal(fixture, 5, to_other_hub, "bureau");
 }
 
 static void seal_names_another_key(struct hub_fixture *fixture)
 {
-    reseal(fixture, 5, of_other_key, "bureau");
+    evidence_fixture_reseal(fixture, 5, of_other_key, "bureau");
 }
 
 static void seal_has_fewer_members(struct hub_fixture *fixture)
 {
-    reseal(fixture, 5, one_fewer, "bureau");
+    evidence_fixture_reseal(fixture, 5, one_fewer, "bureau");
 }
 
 static void seal_has_other_numbers(struct hub_fixture *fixture)
 {
-    reseal(fixture, 5, numbered_higher, "bureau");
+    evidence_fixture_reseal(fixture, 5, numbered_higher, "bureau");
 }
 
 static void signature_is_altered(struct hub_fixture *fixture)
@@ -651,48 +501,64 @@ static void content_is_destroyed(struct hub_fixture *fixture)
 
 /* ---- generations ---- */
 
-static size_t open_next(struct hub_fixture *fixture, const char *previous)
+/* Behind the entry that opens it stands what was signed for the generation before. */
+static size_t open_next(struct hub_fixture *fixture, const char *origin, const char *previous)
 {
-    struct fixture_event nothing = {.record = "g", .number = "2026-3", .action = "续办"};
-    char vkey[VKEY_MAX];
-    /* an entry of any kind, made into the one that opens */
-    size_t position = hub_fixture_quarantine(fixture, "desk", "place");
-    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position),
-                             *first = hub_fixture_edit(fixture, 0);
-    Casebus__V1__LedgerOpened opened = *first->act->ledger_opened;
-    assert_true(note_vkey_format(vkey, sizeof vkey, NEXT_ORIGIN, signing_key_public(fixture->keys.log)) > 0);
-    opened.origin = (char *)NEXT_ORIGIN;
-    opened.log_key = vkey;
-    opened.previous_origin = (char *)previous;
-    entry->act->act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
-    entry->act->ledger_opened = &opened;
-    hub_fixture_put(fixture, position, entry);
-    hub_fixture_batch(fixture, "bureau", &nothing, 1); /* frozen before, for the generation before */
+    const struct fixture_event event = {
+        .record = "g", .number = "2026-3", .action = "续办", .receivers = {"office"}};
+    size_t position = evidence_fixture_open(fixture, origin, previous);
+    hub_fixture_batch(fixture, "bureau", &event, 1);
     return position;
 }
 
 static void generation_goes_on(struct hub_fixture *fixture)
 {
     const struct fixture_event event = {.record = "g2", .number = "2026-3", .action = "续办"};
-    open_next(fixture, FIXTURE_ORIGIN);
+    open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
     size_t seal = hub_fixture_batch(fixture, "bureau", &event, 1);
-    reseal(fixture, seal, to_next_generation, "bureau");
+    evidence_fixture_reseal(fixture, seal, to_next_generation, "bureau");
 }
 
 static void generation_has_no_one_before(struct hub_fixture *fixture)
 {
-    open_next(fixture, "");
+    open_next(fixture, NEXT_ORIGIN, "");
 }
 
 static void generation_follows_another(struct hub_fixture *fixture)
 {
-    open_next(fixture, "zj.example/exchange/1");
+    open_next(fixture, NEXT_ORIGIN, "zj.example/exchange/1");
+}
+
+static void generation_is_of_another_name(struct hub_fixture *fixture)
+{
+    open_next(fixture, OTHER_ORIGIN, FIXTURE_ORIGIN);
+}
+
+static void generation_is_the_same_again(struct hub_fixture *fixture)
+{
+    open_next(fixture, FIXTURE_ORIGIN, FIXTURE_ORIGIN);
 }
 
 static void generation_is_signed_for_early(struct hub_fixture *fixture)
 {
-    open_next(fixture, FIXTURE_ORIGIN);
-    reseal(fixture, 14, to_next_generation, "bureau");
+    open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
+    evidence_fixture_reseal(fixture, 14, to_next_generation, "bureau");
+}
+
+/* What the office signed for the generation before, entered by the next one. */
+static void confirmation_is_of_the_generation_before(struct hub_fixture *fixture)
+{
+    static const char *const office[] = {"office"};
+    size_t opened = open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
+    hub_fixture_confirm(fixture, office, 1, opened);
+}
+
+/* It was about other entries, which are not in this ledger. */
+static void confirmation_reaches_past_its_generation(struct hub_fixture *fixture)
+{
+    static const char *const office[] = {"office"};
+    open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
+    hub_fixture_confirm(fixture, office, 1, fixture->n_entries);
 }
 
 /* ---- all of them ---- */
@@ -701,66 +567,76 @@ struct lie {
     const char *name;
     void (*tell)(struct hub_fixture *fixture);
     bool proved;
-    bool next_generation;
+    const char *origin; /* of the checkpoint; NULL: the first one */
 };
 
 static const struct lie lies[] = {
-    {"truth", truth, true, false},
-    {"signature-is-altered", signature_is_altered, false, false},
-    {"seal-is-by-another-node", seal_is_by_another_node, false, false},
-    {"seal-is-for-another-hub", seal_is_for_another_hub, false, false},
-    {"seal-names-another-key", seal_names_another_key, false, false},
-    {"seal-has-fewer-members", seal_has_fewer_members, false, false},
-    {"seal-has-other-numbers", seal_has_other_numbers, false, false},
-    {"enrolment-comes-late", enrolment_comes_late, false, false},
-    {"events-change-places", events_change_places, false, false},
-    {"event-is-another", event_is_another, false, false},
-    {"event-is-of-another-node", event_is_of_another_node, false, false},
-    {"accepted-is-told-as-refused", accepted_is_told_as_refused, false, false},
-    {"outcome-has-no-member", outcome_has_no_member, false, false},
-    {"outcome-is-of-another-event", outcome_is_of_another_event, false, false},
-    {"time-goes-back", time_goes_back, false, false},
-    {"confirmation-is-altered", confirmation_is_altered, false, false},
-    {"confirmation-is-of-what-comes-later", confirmation_is_of_what_comes_later, false, false},
-    {"enrolment-is-not-signed", enrolment_is_not_signed, false, false},
-    {"certificate-is-of-another-node", certificate_is_of_another_node, false, false},
-    {"certificate-is-altered", certificate_is_altered, false, false},
-    {"authority-is-another", authority_is_another, false, false},
-    {"log-is-another", log_is_another, false, false},
-    {"opening-comes-second", opening_comes_second, false, false},
-    {"key-changes-with-its-word", key_changes_with_its_word, true, false},
-    {"key-changes-without-its-word", key_changes_without_its_word, false, false},
-    {"old-key-signs-on", old_key_signs_on, false, false},
-    {"content-is-destroyed", content_is_destroyed, true, false},
-    {"generation-goes-on", generation_goes_on, true, true},
-    {"generation-has-no-one-before", generation_has_no_one_before, false, true},
-    {"generation-follows-another", generation_follows_another, false, true},
-    {"generation-is-signed-for-early", generation_is_signed_for_early, false, true},
-    {"generation-is-not-signed-for", generation_goes_on, false, false},
+    {"truth", truth, true, NULL},
+    {"signature-is-altered", signature_is_altered, false, NULL},
+    {"seal-is-by-another-node", seal_is_by_another_node, false, NULL},
+    {"seal-is-for-another-hub", seal_is_for_another_hub, false, NULL},
+    {"seal-names-another-key", seal_names_another_key, false, NULL},
+    {"seal-has-fewer-members", seal_has_fewer_members, false, NULL},
+    {"seal-has-other-numbers", seal_has_other_numbers, false, NULL},
+    {"enrolment-comes-late", enrolment_comes_late, false, NULL},
+    {"events-change-places", events_change_places, false, NULL},
+    {"event-is-another", event_is_another, false, NULL},
+    {"event-is-of-another-node", event_is_of_another_node, false, NULL},
+    {"accepted-is-told-as-refused", accepted_is_told_as_refused, false, NULL},
+    {"outcome-has-no-member", outcome_has_no_member, false, NULL},
+    {"outcome-is-of-another-event", outcome_is_of_another_event, false, NULL},
+    {"time-goes-back", time_goes_back, false, NULL},
+    {"confirmation-is-altered", confirmation_is_altered, false, NULL},
+    {"confirmation-is-of-what-comes-later", confirmation_is_of_what_comes_later, false, NULL},
+    {"enrolment-is-not-signed", enrolment_is_not_signed, false, NULL},
+    {"certificate-is-of-another-node", certificate_is_of_another_node, false, NULL},
+    {"certificate-is-altered", certificate_is_altered, false, NULL},
+    {"authority-is-another", authority_is_another, false, NULL},
+    {"log-is-another", log_is_another, false, NULL},
+    {"opening-comes-second", opening_comes_second, false, NULL},
+    {"key-changes-with-its-word", key_changes_with_its_word, true, NULL},
+    {"key-changes-without-its-word", key_changes_without_its_word, false, NULL},
+    {"old-key-signs-on", old_key_signs_on, false, NULL},
+    {"content-is-destroyed", content_is_destroyed, true, NULL},
+    {"generation-goes-on", generation_goes_on, true, NEXT_ORIGIN},
+    {"generation-has-no-one-before", generation_has_no_one_before, false, NEXT_ORIGIN},
+    {"generation-follows-another", generation_follows_another, false, NEXT_ORIGIN},
+    {"generation-is-signed-for-early", generation_is_signed_for_early, false, NEXT_ORIGIN},
+    {"generation-is-of-another-name", generation_is_of_another_name, false, OTHER_ORIGIN},
+    {"generation-is-the-same-again", generation_is_the_same_again, false, NULL},
+    {"confirmation-is-of-the-generation-before", confirmation_is_of_the_generation_before, true, NEXT_ORIGIN},
+    {"confirmation-reaches-past-its-generation", confirmation_reaches_past_its_generation, false,
+     NEXT_ORIGIN},
+    {"generation-is-not-signed-for", generation_goes_on, false, NULL},
 };
+
+/* Signed by @key as @origin, and everything put into one file. */
+static void put_all(struct maker *maker, const char *origin, const struct signing_key *key, bool proved)
+{
+    char note[NOTE_MAX];
+    evidence_fixture_checkpoint(&maker->fixture, origin, key, note);
+    put_under(maker, "all", note, proved, "", 0);
+}
 
 static void lie(struct maker *maker, const struct lie *lie)
 {
     struct hub_fixture *fixture = &maker->fixture;
+    const char *origin = lie->origin ? lie->origin : FIXTURE_ORIGIN;
     char vkey[VKEY_MAX];
     begin(maker, lie->name);
-    tell(fixture);
+    evidence_fixture_tell(fixture);
     lie->tell(fixture);
-    hub_fixture_write(fixture);
-    assert_true(note_vkey_format(vkey, sizeof vkey, lie->next_generation ? NEXT_ORIGIN : FIXTURE_ORIGIN,
-                                 signing_key_public(fixture->keys.log)) > 0);
+    assert_true(note_vkey_format(vkey, sizeof vkey, origin, signing_key_public(fixture->keys.log)) > 0);
     put_key(maker, "log.vkey", vkey);
-    blind_file(maker, "all", lie->next_generation ? NEXT_ORIGIN : FIXTURE_ORIGIN, fixture->keys.log,
-               lie->proved);
+    put_all(maker, origin, fixture->keys.log, lie->proved);
     hub_fixture_deinit(fixture);
 }
 
 static void log_key_is_a_strangers(struct maker *maker)
 {
     begin(maker, "log-key-is-a-strangers");
-    tell(&maker->fixture);
-    hub_fixture_write(&maker->fixture);
-    blind_file(maker, "all", FIXTURE_ORIGIN, maker->fixture.nodes[0].key, false);
+    evidence_fixture_tell(&maker->fixture);
+    put_all(maker, FIXTURE_ORIGIN, maker->fixture.nodes[0].key, false);
     hub_fixture_deinit(&maker->fixture);
 }
 
@@ -776,6 +652,7 @@ int main(int argc, char **argv)
     maker.index = json_array();
     honest(&maker);
     witnessed(&maker);
+    strangely_witnessed(&maker);
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
         lie(&maker, &lies[i]);
     log_key_is_a_strangers(&maker);

@@ -6,6 +6,9 @@ something broken in them, in ways that bytes break and in ways that a clever for
 again, with another's leaf, path, signature, header or checkpoint. What is proved of a forged file has to be true of the
 ledger all the same. CASEBUS_SEED repeats a run.
 """
+import contextlib
+import functools
+import io
 import json
 import os
 import pathlib
@@ -24,16 +27,23 @@ import verify_evidence as second  # noqa: E402
 from openssl_line import OpenSSL  # noqa: E402
 
 FORGED = int(os.environ.get("CASEBUS_FORGED", "250"))
+MEMORY = "/dev/shm"  # for the maker's ledgers: their disk is not what is tested
 CASEBUS = str(harness.BIN / "casebus")
 
 
-def first_verify(path, trust, witnesses=(), quorum=None):
-    """Exit code and answer of casebus verify."""
-    words = [CASEBUS, "verify", str(path), "--json", "--trust", trust]
+def verify_words(path, trust, witnesses=(), quorum=None):
+    """The command line, that both understand."""
+    words = [str(path), "--trust", trust]
     for witness in witnesses:
         words += ["--witness", str(witness)]
     if quorum is not None:
         words += ["--quorum", str(quorum)]
+    return words
+
+
+def first_verify(*what):
+    """Exit code and answer of casebus verify."""
+    words = [CASEBUS, "verify", "--json", *verify_words(*what)]
     done = subprocess.run(words, capture_output=True, env=harness.ENVIRONMENT, timeout=harness.PATIENCE_S)
     error = done.stderr.decode(errors="replace")
     if done.returncode not in (0, 1) or harness.SANITIZER.search(error):
@@ -41,13 +51,9 @@ def first_verify(path, trust, witnesses=(), quorum=None):
     return done.returncode, json.loads(done.stdout)
 
 
-def second_verify(path, trust, witnesses=(), quorum=None):
+def second_verify(*what):
     """The same of the other one, as the program that it is."""
-    words = [sys.executable, "-B", str(HERE / "verify_evidence.py"), str(path), "--trust", trust]
-    for witness in witnesses:
-        words += ["--witness", str(witness)]
-    if quorum is not None:
-        words += ["--quorum", str(quorum)]
+    words = [sys.executable, "-B", str(HERE / "verify_evidence.py"), *verify_words(*what)]
     done = subprocess.run(words, capture_output=True, timeout=harness.PATIENCE_S)
     if done.returncode not in (0, 1):
         raise AssertionError(f"{' '.join(words)}: {done.returncode} {done.stderr.decode(errors='replace')[-4000:]}")
@@ -59,6 +65,47 @@ def sentences(gaps):
     together = {"header", "part", "receipt", "exact_receipt"}
     kinds = {(gap["gap"], gap.get("node"), gap.get("part"), gap.get("withheld")) for gap in gaps if gap["gap"] in together}
     return len(kinds) + sum(gap["gap"] not in together for gap in gaps)
+
+
+class Many:
+    """casebus, asked again and again in one process (casebus_many.c): what a start of it costs is paid once."""
+
+    def __init__(self, folder, language):
+        self.errors = open(pathlib.Path(folder) / f"many.{language}.err", "w+b")
+        self.popen = subprocess.Popen([str(harness.HELPERS / "casebus_many")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=self.errors, env={**harness.ENVIRONMENT, "CASEBUS_LANG": language})
+
+    def run(self, *words):
+        """Exit code and what it printed."""
+        self.popen.stdin.write("\t".join(words).encode() + b"\n")
+        self.popen.stdin.flush()
+        said = []
+        for line in self.popen.stdout:
+            if line.startswith(b"\x1e"):
+                return int(line[1:]), b"".join(said).decode()
+            said.append(line)
+        raise AssertionError(f"casebus {' '.join(words)}: {self.popen.wait(harness.PATIENCE_S)} {self.said()}")
+
+    def said(self):
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace")[-4000:]
+
+    def close(self):
+        self.popen.stdin.close()
+        code = self.popen.wait(harness.PATIENCE_S)
+        self.popen.stdout.close()
+        said = self.said()
+        self.errors.close()
+        if code != 0 or harness.SANITIZER.search(said):
+            raise AssertionError(f"casebus_many: {code} {said}")
+
+
+def second_here(*what):
+    """What verify_evidence.py does, without a new interpreter."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = second.main(verify_words(*what))
+    return code, json.loads(out.getvalue())
 
 
 def as_set(facts):
@@ -74,6 +121,7 @@ class Shape:
         self.name = f"{row['ledger']}/{row['file']}"
         self.trust = f"{self.path.parent / 'authority.pem'},{self.path.parent / 'log.vkey'}"
         self.witnesses = [self.path.parent / name for name in row["witnesses"].split()]
+        self.what = (self.path, self.trust, self.witnesses, self.quorum)
 
 
 class Forger:
@@ -374,16 +422,32 @@ class FilesOfManyShapes(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory(prefix="evidence-")
         cls.addClassCleanup(cls.folder.cleanup)
         cls.dir = pathlib.Path(cls.folder.name)
-        done = subprocess.run([str(harness.HELPERS / "make_evidence"), str(cls.dir)], capture_output=True, timeout=harness.PATIENCE_S)
+        environment = {**harness.ENVIRONMENT, **({"TMPDIR": MEMORY} if os.access(MEMORY, os.W_OK) else {})}
+        done = subprocess.run([str(harness.HELPERS / "make_evidence"), str(cls.dir)], capture_output=True, timeout=harness.PATIENCE_S,
+                              env=environment)
         if done.returncode != 0:
             raise AssertionError(f"make_evidence: {done.returncode} {(done.stdout + done.stderr).decode(errors='replace')[-4000:]}")
         cls.shapes = [Shape(cls.dir, row) for row in json.loads((cls.dir / "index.json").read_text())]
+        cls.many = {language: Many(cls.dir, language) for language in ("en", "zh")}
+        for many in cls.many.values():
+            cls.addClassCleanup(many.close)
+
+    @classmethod
+    def first(cls, *what):
+        """As first_verify."""
+        code, said = cls.many["en"].run("verify", "--json", *verify_words(*what))
+        return code, json.loads(said)
+
+    @classmethod
+    @functools.cache
+    def answers(cls, shape):
+        """Of both verifiers; each is asked once."""
+        return cls.first(*shape.what), second_here(*shape.what)
 
     def test_both_say_what_the_maker_knows(self):
         for shape in self.shapes:
             with self.subTest(shape.name):
-                code, answer = first_verify(shape.path, shape.trust, shape.witnesses, shape.quorum)
-                other_code, other = second_verify(shape.path, shape.trust, shape.witnesses, shape.quorum)
+                (code, answer), (other_code, other) = self.answers(shape)
                 self.assertEqual(code, 0 if shape.proved else 1, answer)
                 self.assertEqual(other_code, code, other)
                 self.assertEqual(other["verdict"], answer["verdict"])
@@ -395,27 +459,25 @@ class FilesOfManyShapes(unittest.TestCase):
             if shape.proved:
                 continue
             with self.subTest(shape.name):
-                answers = [verify(shape.path, shape.trust, shape.witnesses, shape.quorum)[1] for verify in (first_verify, second_verify)]
-                self.assertEqual(answers[0]["code"], answers[1]["code"], answers)
+                (_, answer), (_, other) = self.answers(shape)
+                self.assertEqual(answer["code"], other["code"], (answer, other))
 
     def test_all_shapes_are_there(self):
         found = set()
         for shape in self.shapes:
             if shape.proved:
-                found |= {fact["fact"] for fact in first_verify(shape.path, shape.trust, shape.witnesses, shape.quorum)[1]["facts"]}
+                found |= {fact["fact"] for fact in self.answers(shape)[0][1]["facts"]}
         self.assertEqual(found, {"checkpoint", "cosigned", "opened", "enrolled", "sealed", "event", "receiver", "header", "part", "outcome",
                                  "act", "erasure", "confirmed", "received", "confirmed_at_or_behind"})
 
-    def words(self, shape, language, *more):
-        done = subprocess.run([CASEBUS, "verify", str(shape.path), "--trust", shape.trust, *more], capture_output=True,
-                              env={**harness.ENVIRONMENT, "CASEBUS_LANG": language}, timeout=harness.PATIENCE_S)
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+    def words(self, shape, language):
+        return self.many[language].run("verify", *verify_words(shape.path, shape.trust))[1]
 
     def test_every_fact_and_every_gap_is_said_in_both_languages(self):
         for shape in self.shapes:
             with self.subTest(shape.name):
-                code, answer = first_verify(shape.path, shape.trust)
-                told = {language: self.words(shape, language)[1].splitlines() for language in ("en", "zh")}
+                code, answer = self.first(shape.path, shape.trust)
+                told = {language: self.words(shape, language).splitlines() for language in ("en", "zh")}
                 self.assertEqual(len(told["en"]), len(told["zh"]))
                 for line in told["zh"]:
                     self.assertRegex(line, "[\u4e00-\u9fff]", "not in Chinese")
@@ -430,20 +492,20 @@ class FilesOfManyShapes(unittest.TestCase):
 
     def test_words_tell_what_was_received_and_what_was_not(self):
         shape = next(shape for shape in self.shapes if shape.name == "honest/case.evidence")
-        said = self.words(shape, "en")[1]
+        said = self.words(shape, "en")
         self.assertIn("Node 'office' signed that it received event 6: it is inside of what the node signed in entry 9.", said)
         self.assertIn("That node 'office' received event 15: the file shows no confirmation.", said)
         self.assertIn("What part 0 (identity) of event 6 says; it was not asked for.", said)
-        said = self.words(shape, "zh")[1]
+        said = self.words(shape, "zh")
         self.assertIn("节点“office”签名确认收到事件 6：该投递包含在它于条目 9 中所签的内容之内。", said)
         self.assertIn("未证明：节点“office”收到了事件 15：文件中没有其签收。", said)
 
     def test_many_gaps_of_one_kind_are_one_sentence(self):
-        many = [(shape, [gap["position"] for gap in first_verify(shape.path, shape.trust)[1]["not_proved"]
+        many = [(shape, [gap["position"] for gap in self.first(shape.path, shape.trust)[1]["not_proved"]
                          if gap["gap"] == "receipt" and gap["node"] == "office"]) for shape in self.shapes]
         shape, positions = max(many, key=lambda pair: len(set(pair[1])))
         self.assertGreater(len(set(positions)), 1)
-        lines = [line for line in self.words(shape, "en")[1].splitlines() if "node 'office' received" in line]
+        lines = [line for line in self.words(shape, "en").splitlines() if "node 'office' received" in line]
         self.assertEqual(len(lines), 1, lines)
         self.assertIn(f"received {len(set(positions))} events ({positions[0]}", lines[0])
 
@@ -500,7 +562,7 @@ class FilesOfManyShapes(unittest.TestCase):
         other = next(shape for shape in self.shapes if shape.ledger == "truth")
         for trust in (other.trust, honest.trust.split(",")[0] + "," + other.trust.split(",")[1],
                       other.trust.split(",")[0] + "," + honest.trust.split(",")[1]):
-            self.assertEqual((first_verify(honest.path, trust)[0], second_verify(honest.path, trust)[0]), (1, 1))
+            self.assertEqual((self.first(honest.path, trust)[0], second_here(honest.path, trust)[0]), (1, 1))
 
     def test_both_agree_on_every_forgery_and_none_proves_what_is_not_so(self):
         chance = random.Random(harness.SEED)
@@ -510,7 +572,7 @@ class FilesOfManyShapes(unittest.TestCase):
         rich = [shape for shape in good if shape.path.name in ("case-open.evidence", "other-case.evidence", "member-1.evidence")]
         true = {}
         for shape in good:
-            true.setdefault(shape.ledger, set()).update(as_set(first_verify(shape.path, shape.trust)[1]["facts"]))
+            true.setdefault(shape.ledger, set()).update(as_set(self.first(shape.path, shape.trust)[1]["facts"]))
         keys = {shape.ledger: second.trust_load([shape.trust]) for shape in good}
         done, proved, kinds = 0, 0, set()
         path = self.dir / "forged.evidence"
@@ -525,7 +587,7 @@ class FilesOfManyShapes(unittest.TestCase):
             name = how.__name__
             self.assertIsNotNone(data, f"no file for {name}, CASEBUS_SEED={harness.SEED}")
             path.write_bytes(data)
-            code, answer = first_verify(path, shape.trust)
+            code, answer = self.first(path, shape.trust)
             try:
                 facts, other_code = second.verify(data, *keys[shape.ledger]), 0
             except second.NotProved:
