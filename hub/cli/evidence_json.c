@@ -206,7 +206,7 @@ json_t *gaps_json(const struct evidence_report *report)
         [GAP_TRUE] = {false, false, false, false},        [GAP_KEY_BEFORE] = {true, true, false, false},
         [GAP_KEY_PERIOD] = {true, true, false, false},    [GAP_HEADER] = {false, true, false, true},
         [GAP_PART] = {false, true, true, true},           [GAP_RECEIPT] = {true, true, true, false},
-        [GAP_EXACT] = {true, true, true, false},
+        [GAP_EXACT] = {true, true, true, false},          [GAP_VOUCHED] = {true, true, false, false},
     };
     static const char *const why[] = {"", "not_asked", "erased", "sealed"};
     json_t *list = json_array();

@@ -403,6 +403,13 @@ static void gap_say(const struct cli *cli, const struct evidence_gap *gap)
         say(cli, _("That node '%s' had no other key before entry %llu: the file shows none."), gap->name,
             (llu)gap->position);
         break;
+    case GAP_VOUCHED:
+        say(cli,
+            _("That the key of node '%s' in entry %llu is its department's: the key before was revoked, and "
+              "the "
+              "hub's operator alone vouches for the new one."),
+            gap->name, (llu)gap->position);
+        break;
     case GAP_KEY_PERIOD:
         say(cli,
             _("That the certificate of node '%s' was in force at the time of entry %llu: by its own dates it "

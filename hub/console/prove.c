@@ -124,9 +124,14 @@ int proof_enrolment(struct proof *proof, const char *node, uint64_t position, st
     size_t i = r ? row.n_enrolments : 0;
     while (i > 0 && row.enrolments[i - 1] >= position)
         i--;
-    return i ? proof_leaf(proof, row.enrolments[i - 1], err)
-             : error_set(err, CASEBUS_UNKNOWN_NODE, _("the state does not know the key that node '%s' had"),
+    if (i == 0)
+        return error_set(err, CASEBUS_UNKNOWN_NODE, _("the state does not know the key that node '%s' had"),
                          node);
+    /* With the revocation of these keys, so that a later key of the name is not taken for a minted one. */
+    uint64_t revoked = row.revoked[i - 1];
+    if (revoked && revoked < proof->checkpoint.size && proof_leaf(proof, revoked, err))
+        return -1;
+    return proof_leaf(proof, row.enrolments[i - 1], err);
 }
 
 /* ---- batches ---- */

@@ -38,11 +38,14 @@ static int as_damage(struct casebus_error *err, uint64_t position)
 /* The oldest one is forgotten when there is no place. */
 static void enrolment_note(struct node_row *row, uint64_t position)
 {
-    if (row->n_enrolments == ENROLMENTS_MAX)
+    if (row->n_enrolments == ENROLMENTS_MAX) {
         memmove(row->enrolments, row->enrolments + 1, (ENROLMENTS_MAX - 1) * sizeof row->enrolments[0]);
-    else
+        memmove(row->revoked, row->revoked + 1, (ENROLMENTS_MAX - 1) * sizeof row->revoked[0]);
+    } else {
         row->n_enrolments++;
+    }
     row->enrolments[row->n_enrolments - 1] = position;
+    row->revoked[row->n_enrolments - 1] = 0;
     row->position = position;
 }
 
@@ -160,6 +163,8 @@ static int apply_status(const struct exchange_store *store, uint64_t position,
     if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED &&
         keys_revoke(store, &row, position, arena, err) < 0)
         return -1;
+    if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED && row.n_enrolments > 0)
+        row.revoked[row.n_enrolments - 1] = position;
     row.status = (uint8_t)changed->status;
     row.status_position = position;
     row.compromised_since_us = changed->compromised_since_us;

@@ -499,8 +499,10 @@ int node_row_decode(struct bytes value, struct node_row *row, struct casebus_err
                              .compromised_since_us = (int64_t)get_u64le(p + 50),
                              .n_enrolments = p[58],
                              .enrolled = bytes_of(p + NODE_ROW_SIZE, value.size - NODE_ROW_SIZE)};
-    for (size_t i = 0; i < ENROLMENTS_MAX; i++)
-        row->enrolments[i] = get_u64le(p + 59 + 8 * i);
+    for (size_t i = 0; i < ENROLMENTS_MAX; i++) {
+        row->enrolments[i] = get_u64le(p + 59 + 16 * i);
+        row->revoked[i] = get_u64le(p + 67 + 16 * i);
+    }
     return 0;
 }
 
@@ -516,8 +518,10 @@ size_t node_row_encode(uint8_t *out, const struct node_row *row)
     put_u64le(out + 42, row->status_position);
     put_u64le(out + 50, (uint64_t)row->compromised_since_us);
     out[58] = row->n_enrolments;
-    for (size_t i = 0; i < ENROLMENTS_MAX; i++)
-        put_u64le(out + 59 + 8 * i, row->enrolments[i]);
+    for (size_t i = 0; i < ENROLMENTS_MAX; i++) {
+        put_u64le(out + 59 + 16 * i, row->enrolments[i]);
+        put_u64le(out + 67 + 16 * i, row->revoked[i]);
+    }
     if (row->enrolled.size > 0)
         memcpy(out + NODE_ROW_SIZE, row->enrolled.data, row->enrolled.size);
     return NODE_ROW_SIZE + row->enrolled.size;

@@ -76,7 +76,7 @@ size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_
 #define RECEIVER_ROW_SIZE     48
 #define CONFIRM_ROW_SIZE      25
 #define ENROLMENTS_MAX        16 /* of one node, that are remembered: the newest ones */
-#define NODE_ROW_SIZE         (59 + 8 * ENROLMENTS_MAX) /* before the enrolment */
+#define NODE_ROW_SIZE         (59 + 16 * ENROLMENTS_MAX) /* before the enrolment */
 
 struct stream_row {
     uint64_t last;
@@ -120,6 +120,7 @@ size_t confirm_row_encode(uint8_t *out, const struct confirm_row *row);
 struct node_row {
     struct bytes enrolled;               /* serialised NodeEnrolled, the newest; points into the value */
     uint64_t enrolments[ENROLMENTS_MAX]; /* positions, rising: what an old seal is proved by */
+    uint64_t revoked[ENROLMENTS_MAX];    /* where the keys of each were revoked; 0: they were not */
     uint8_t n_enrolments;
     uint64_t position;            /* of its enrolment */
     uint8_t status;               /* Casebus__V1__NodeStatus */

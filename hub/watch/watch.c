@@ -60,6 +60,26 @@ static void opening_tell(struct watch *watch, uint64_t position, const Casebus__
                    position, opened->origin);
 }
 
+/* The next key of a name whose keys were revoked is vouched for by the hub's operator alone: the department
+ * has to be asked. */
+static void standing_tell(struct watch *watch, uint64_t position,
+                          const Casebus__V1__NodeStatusChanged *changed)
+{
+    const struct log *log = watch->options.log;
+    if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        log_warning(log, "WATCH-REVOKED",
+                    _("entry %" PRIu64
+                      ": the keys of node '%s' are revoked; for the next key of that name the "
+                      "hub's operator alone vouches: ask the department"),
+                    position, changed->node);
+    else if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED)
+        log_notice(log, "WATCH-SUSPENDED", _("entry %" PRIu64 ": node '%s' is suspended"), position,
+                   changed->node);
+    else
+        log_notice(log, "WATCH-RESUMED", _("entry %" PRIu64 ": node '%s' is active again"), position,
+                   changed->node);
+}
+
 static void entry_tell(struct watch *watch, uint64_t position, struct bytes entry)
 {
     arena_reset(&watch->arena);
@@ -70,6 +90,8 @@ static void entry_tell(struct watch *watch, uint64_t position, struct bytes entr
         enrolment_tell(watch, position, decoded->act->node_enrolled);
     else if (decoded->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED)
         opening_tell(watch, position, decoded->act->ledger_opened);
+    else if (decoded->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED)
+        standing_tell(watch, position, decoded->act->node_status_changed);
 }
 
 struct storing {

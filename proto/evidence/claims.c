@@ -45,7 +45,9 @@ static int seal_check(struct verification *v, struct proven_leaf *leaf, struct c
         return -1;
     const struct enrolment *enrolment = signature_check(v, statement->node, leaf->position, statement->key_id,
                                                         seal->statement, seal->signature, err);
-    struct evidence_fact *fact = enrolment ? fact_add(v, FACT_SEALED, err) : NULL;
+    if (!enrolment || standing_check(v, enrolment, leaf->position, err))
+        return -1;
+    struct evidence_fact *fact = fact_add(v, FACT_SEALED, err);
     if (!fact)
         return -1;
     leaf->statement = statement;

@@ -87,7 +87,9 @@ enum evidence_gap_kind {
     GAP_HEADER,          /* what event `position` says; `withheld` is the maker's word why */
     GAP_PART,            /* what part `ordinal` of event `position` says */
     GAP_RECEIPT,         /* that `name` received delivery `position`.`ordinal`: no confirmation is shown */
-    GAP_EXACT            /* that it is inside of what `name` signed: later deliveries were confirmed */
+    GAP_EXACT,           /* that it is inside of what `name` signed: later deliveries were confirmed */
+    GAP_VOUCHED          /* that the key of `name` in entry `position` is the department's: its key before was
+                            revoked, and the hub's operator alone vouches */
 };
 
 struct evidence_gap {

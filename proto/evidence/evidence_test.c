@@ -337,6 +337,34 @@ static void test_an_event_away_from_its_seal_is_refused(void **state)
             "does not stand where the seal at 5 has its place");
 }
 
+/* Entry 4 shuts the sender out instead of enrolling the registry: what it seals from here on is worth nothing.
+ */
+static struct bytes file_with_standing(struct story *story, Casebus__V1__NodeStatus status)
+{
+    struct hub_fixture *hub = &story->hub;
+    static uint8_t subject[DIGEST_SIZE];
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(hub, 4);
+    Casebus__V1__NodeStatusChanged changed = CASEBUS__V1__NODE_STATUS_CHANGED__INIT;
+    changed.node = (char *)(uintptr_t) "desk";
+    changed.status = status;
+    changed.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    entry->act->act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED;
+    entry->act->node_status_changed = &changed;
+    hub_fixture_put(hub, 4, entry);
+    evidence_fixture_checkpoint(hub, FIXTURE_ORIGIN, hub->keys.log, story->note);
+    return evidence_fixture_file(hub, story->note, SHOWN_SEALED);
+}
+
+static void test_a_seal_behind_the_revocation_of_its_key_is_refused(void **state)
+{
+    struct story *story = *state;
+    refused(story, file_with_standing(story, CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED), CASEBUS_REVOKED,
+            "the keys of node 'desk' were revoked before entry 10");
+    story_again(state);
+    refused(story, file_with_standing(story, CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED),
+            CASEBUS_SUSPENDED, "node 'desk' was suspended before entry 10");
+}
+
 static void test_an_event_without_its_seal_is_refused(void **state)
 {
     struct story *story = *state;
@@ -562,6 +590,7 @@ int main(void)
         OF_STORY(test_a_seal_that_its_node_did_not_sign_is_refused),
         OF_STORY(test_an_event_that_the_seal_does_not_count_is_refused),
         OF_STORY(test_an_event_away_from_its_seal_is_refused),
+        OF_STORY(test_a_seal_behind_the_revocation_of_its_key_is_refused),
         OF_STORY(test_an_event_without_its_seal_is_refused),
         OF_STORY(test_an_outcome_that_the_seal_does_not_tell_is_refused),
         OF_STORY(test_a_key_is_followed_only_by_one_that_it_signed_for),

@@ -31,6 +31,7 @@ const char *evidence_gap_name(enum evidence_gap_kind kind)
                                         [GAP_HEADER] = "header",
                                         [GAP_PART] = "part",
                                         [GAP_RECEIPT] = "receipt",
-                                        [GAP_EXACT] = "exact_receipt"};
+                                        [GAP_EXACT] = "exact_receipt",
+                                        [GAP_VOUCHED] = "vouched"};
     return names[kind];
 }

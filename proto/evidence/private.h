@@ -76,6 +76,9 @@ int origin_check(const struct verification *v, const char *origin, uint64_t posi
 const struct enrolment *signature_check(const struct verification *v, const char *node, uint64_t position,
                                         ProtobufCBinaryData key_id, ProtobufCBinaryData statement,
                                         ProtobufCBinaryData signature, struct casebus_error *err);
+/* That nothing in the file says that the node was suspended or revoked at @position, under this enrolment. */
+int standing_check(const struct verification *v, const struct enrolment *enrolment, uint64_t position,
+                   struct casebus_error *err);
 
 static inline struct bytes bytes_of_data(ProtobufCBinaryData data)
 {

@@ -125,23 +125,64 @@ static bool signature_holds(const struct verifier *verifier, ProtobufCBinaryData
            verifier_check(verifier, bytes_of_data(statement), signature.data);
 }
 
+/* What the newest NodeStatusChanged of @node between two entries says; NULL: there is none in the file. */
+static const Casebus__V1__NodeStatusChanged *standing_between(const struct verification *v, const char *node,
+                                                              uint64_t after, uint64_t before)
+{
+    for (size_t i = v->n_leaves; i > 0; i--) {
+        const struct proven_leaf *leaf = &v->leaves[i - 1];
+        if (leaf->position > after && leaf->position < before &&
+            is_act(leaf, CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED) &&
+            strcmp(leaf->entry->act->node_status_changed->node, node) == 0)
+            return leaf->entry->act->node_status_changed;
+    }
+    return NULL;
+}
+
+int standing_check(const struct verification *v, const struct enrolment *enrolment, uint64_t position,
+                   struct casebus_error *err)
+{
+    const char *node = enrolment->info.node;
+    const Casebus__V1__NodeStatusChanged *changed = standing_between(v, node, enrolment->position, position);
+    if (!changed || changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE)
+        return 0;
+    if (changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        return error_set(err, CASEBUS_REVOKED, _("the keys of node '%s' were revoked before entry %llu"),
+                         node, (unsigned long long)position);
+    return error_set(err, CASEBUS_SUSPENDED, _("node '%s' was suspended before entry %llu"), node,
+                     (unsigned long long)position);
+}
+
+static int gap_of_key(struct verification *v, const struct enrolment *enrolment, enum evidence_gap_kind kind,
+                      struct casebus_error *err)
+{
+    struct evidence_gap *gap = gap_add(v, kind, err);
+    if (!gap)
+        return -1;
+    gap->name = enrolment->info.node;
+    gap->position = enrolment->position;
+    return 0;
+}
+
 /* A second key of a name is the department's when the key before it signed for it. The same key with a new
- * certificate needs nobody's word. */
+ * certificate needs nobody's word, and the word of a key that was revoked is worth nothing. */
 static int succession_check(struct verification *v, const struct enrolment *enrolment,
                             const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
 {
     const struct enrolment *before = enrolment_find(v, enrolment->info.node, enrolment->position);
-    if (before && !public_key_equal(&before->info.key, &enrolment->info.key) &&
-        !signature_holds(before->verifier, enrolled->statement, enrolled->previous_signature))
-        return error_set(err, CASEBUS_SIGNATURE,
-                         _("entry %llu gives node '%s' a key that its key before did not sign for"),
-                         (unsigned long long)enrolment->position, enrolment->info.node);
-    struct evidence_gap *gap = before ? NULL : gap_add(v, GAP_KEY_BEFORE, err);
-    if (gap) {
-        gap->name = enrolment->info.node;
-        gap->position = enrolment->position;
-    }
-    return before || gap ? 0 : -1;
+    if (!before)
+        return gap_of_key(v, enrolment, GAP_KEY_BEFORE, err);
+    if (public_key_equal(&before->info.key, &enrolment->info.key))
+        return 0;
+    const Casebus__V1__NodeStatusChanged *changed =
+        standing_between(v, enrolment->info.node, before->position, enrolment->position);
+    if (changed && changed->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED)
+        return gap_of_key(v, enrolment, GAP_VOUCHED, err);
+    if (signature_holds(before->verifier, enrolled->statement, enrolled->previous_signature))
+        return 0;
+    return error_set(err, CASEBUS_SIGNATURE,
+                     _("entry %llu gives node '%s' a key that its key before did not sign for"),
+                     (unsigned long long)enrolment->position, enrolment->info.node);
 }
 
 static int enrolled_fact(struct verification *v, const struct enrolment *enrolment,

@@ -81,6 +81,21 @@ class Standing(unittest.TestCase):
         self.assertEqual(again.publish("--from-start")["accepted"], 1)
         self.assertEqual(self.hub.nodes()["desk"]["status"], "active")
         self.assertEqual(self.hub.verify()["events"], 2)
+        words = self.proved("case-1") + self.proved("case-2")
+        self.assertNotIn("vouches", words)  # each case has one key
+        again.write_rows([("case-1", 7, "accept")])
+        self.assertEqual(again.publish("--from-start")["accepted"], 1)
+        self.assertIn("hub's operator alone vouches", self.proved("case-1"))
+
+    def proved(self, case):
+        """What an evidence file about the case is said to prove."""
+        self.hub.settle()
+        path = self.world.path / f"{case}.evidence"
+        done = self.hub.casebus("prove", "--case", case, "-o", path)
+        self.assertEqual(done.code, 0, done.said)
+        done = self.world.run("casebus", "verify", path, "--trust", self.office.dir / "enrolment.json")
+        self.assertEqual(done.code, 0, done.said)
+        return done.out
 
     def test_keys_that_were_revoked_are_for_nobody_any_more(self):
         def add(name, out, department="desk"):

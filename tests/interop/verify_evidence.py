@@ -89,8 +89,11 @@ ERASURE_ORDERED = Message("ErasureOrdered", [(1, "reason", "enum"), (2, "subject
                                              (7, "kept_slot", "u64")])
 ERASURE_DONE = Message("ErasureDone", [(1, "ordered", "u64", R)])
 ACTS = {1: "ledger_opened", 2: "node_enrolled", 3: "quarantined", 4: "deliveries_confirmed", 60: "erasure_ordered", 61: "erasure_done"}
+NODE_STATUS_CHANGED = Message("NodeStatusChanged", [(1, "node", "text"), (2, "status", "enum"), (3, "key_id", "bytes", R),
+                                                    (4, "compromised_since_us", "i64"), (5, "subject", "bytes")])
 ACT_ENTRY = Message("ActEntry", [(1, "ledger_opened", LEDGER_OPENED), (2, "node_enrolled", NODE_ENROLLED), (3, "quarantined", QUARANTINED),
-                                 (4, "deliveries_confirmed", DELIVERIES_CONFIRMED), (60, "erasure_ordered", ERASURE_ORDERED),
+                                 (4, "deliveries_confirmed", DELIVERIES_CONFIRMED),
+                                 (6, "node_status_changed", NODE_STATUS_CHANGED), (60, "erasure_ordered", ERASURE_ORDERED),
                                  (61, "erasure_done", ERASURE_DONE)], [ACTS])
 LEDGER_ENTRY = Message("LedgerEntry", [(1, "format", "u32"), (2, "suite", "enum"), (3, "hub_time_us", "i64"), (4, "event", EVENT_ENTRY),
                                        (5, "seal", SEAL_ENTRY), (6, "act", ACT_ENTRY)], [{4, 5, 6}])
@@ -790,11 +793,20 @@ class Verification:
                  "statement and certificate differ", "CB-CERTIFICATE")
             need(signed(cert.key, enrolled.signature, enrolled.statement), "the node did not sign its enrolment", "CB-SIGNATURE")
             before = self.in_force(cert.node, position)
-            need(before is None or before[1].key == cert.key or signed(before[1].key, enrolled.previous_signature, enrolled.statement),
-                 "the key before did not sign", "CB-SIGNATURE")
+            vouched = (before is not None and before[1].key != cert.key and
+                       self.standing_between(cert.node, before[0], position) == 3)
+            need(before is None or before[1].key == cert.key or vouched or
+                 signed(before[1].key, enrolled.previous_signature, enrolled.statement), "the key before did not sign", "CB-SIGNATURE")
             self.enrolments.append((position, cert))
             self.fact("enrolled", position=position, hub_time_us=entry.hub_time_us, node=cert.node, department=cert.department,
                       area=cert.area, key_id=key_id(cert.key).hex())
+
+    def standing_between(self, node, after, before):
+        """The newest status of the node that the file shows between two entries: 1 active, 2 suspended, 3 revoked; None."""
+        said = [entry.act.node_status_changed.status for position, entry in self.leaves
+                if after < position < before and entry.act is not None and entry.act.node_status_changed is not None
+                and entry.act.node_status_changed.node == node]
+        return said[-1] if said else None
 
     def signer(self, node, position, claimed_id, statement, signature):
         found = self.in_force(node, position)
@@ -812,6 +824,9 @@ class Verification:
             need(s.first <= 2**63 - 257 and all(o.index < s.count and o.duplicate_of < 2**63 for o in seal.outcome), "a seal's numbers")
             self.origin_open(s.origin, position)
             enrolled = self.signer(s.node, position, s.key_id, seal.statement, seal.signature)
+            standing = self.standing_between(s.node, enrolled, position)
+            need(standing != 3, "its keys were revoked before", "CB-REVOKED")
+            need(standing in (None, 1), "the node was suspended before", "CB-SUSPENDED")
             self.statements[i] = s
             self.fact("sealed", position=position, hub_time_us=entry.hub_time_us, node=s.node, stream=f"{s.stream:016x}", first=s.first,
                       count=s.count, enrolled=enrolled)
