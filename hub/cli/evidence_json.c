@@ -43,6 +43,12 @@ static const char *act_name(const Casebus__V1__ActEntry *act)
         return "erasure_done";
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
         return "node_status_changed";
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
+        return "node_invited";
+    case CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED:
+        return "hub_keys_changed";
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        return "quarantine_decided";
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return "policy_applied";
     default:

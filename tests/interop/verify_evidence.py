@@ -69,16 +69,16 @@ class Message:
 
 
 R = True
-RECEIVER = Message("Receiver", [(1, "node", "text"), (2, "part_mask", "u32")])
+RECEIVER = Message("Receiver", [(1, "node", "text"), (2, "part_mask", "u32"), (3, "rule", "u32")])
 EVENT_ENTRY = Message("EventEntry", [(1, "node", "text"), (2, "stream", "fixed64"), (3, "number", "u64"), (4, "event_hash", "bytes"),
-                                     (5, "case_id", "bytes"), (6, "receiver", RECEIVER, R)])
+                                     (5, "case_id", "bytes"), (6, "receiver", RECEIVER, R), (7, "released_from", "u64")])
 SEAL_OUTCOME = Message("SealOutcome", [(1, "index", "u32"), (2, "event_hash", "bytes"), (3, "duplicate_of", "u64"), (4, "code", "text")])
 SEAL_ENTRY = Message("SealEntry", [(1, "statement", "bytes"), (2, "signature", "bytes"), (3, "outcome", SEAL_OUTCOME, R)])
 LEDGER_OPENED = Message("LedgerOpened", [(1, "origin", "text"), (2, "log_key", "text"), (3, "authority", "bytes"), (4, "software", "text"),
                                          (5, "previous_origin", "text"), (6, "previous_checkpoint", "bytes")])
 GRANTS = Message("Grants", [(1, "publish", "bool"), (2, "receive_all", "bool"), (3, "receive_part_kind", "u32", R)])
 NODE_ENROLLED = Message("NodeEnrolled", [(1, "statement", "bytes"), (2, "signature", "bytes"), (3, "certificate", "bytes"),
-                                         (4, "grants", GRANTS), (5, "previous_signature", "bytes")])
+                                         (4, "grants", GRANTS), (5, "previous_signature", "bytes"), (6, "invitation", "bytes")])
 QUARANTINED = Message("Quarantined", [(1, "node", "text"), (2, "code", "text"), (3, "subject", "bytes"), (4, "size", "u32"),
                                       (5, "whole_batch", "bool")])
 SIGNED_CONFIRM = Message("SignedConfirm", [(1, "statement", "bytes"), (2, "signature", "bytes")])
@@ -88,12 +88,21 @@ ERASURE_ORDERED = Message("ErasureOrdered", [(1, "reason", "enum"), (2, "subject
                                              (4, "content", ERASED_CONTENT, R), (5, "receiver", RECEIVER, R), (6, "slot", "u64", R),
                                              (7, "kept_slot", "u64")])
 ERASURE_DONE = Message("ErasureDone", [(1, "ordered", "u64", R)])
-ACTS = {1: "ledger_opened", 2: "node_enrolled", 3: "quarantined", 4: "deliveries_confirmed", 60: "erasure_ordered", 61: "erasure_done"}
+ACTS = {1: "ledger_opened", 2: "node_enrolled", 3: "quarantined", 4: "deliveries_confirmed", 5: "node_invited",
+        6: "node_status_changed", 7: "hub_keys_changed", 8: "quarantine_decided", 60: "erasure_ordered", 61: "erasure_done",
+        80: "policy_applied"}
+NODE_INVITED = Message("NodeInvited", [(1, "invitation", "bytes"), (2, "node", "text"), (3, "department", "text"), (4, "area", "text"),
+                                       (5, "grants", GRANTS), (6, "automatic", "bool"), (7, "expires_at_us", "i64"), (8, "subject", "bytes")])
+HUB_KEYS_CHANGED = Message("HubKeysChanged", [(1, "statement", "bytes"), (2, "signature", "bytes")])
+QUARANTINE_DECIDED = Message("QuarantineDecided", [(1, "quarantined", "u64"), (2, "decision", "enum"), (3, "subject", "bytes")])
+POLICY_APPLIED = Message("PolicyApplied", [(1, "version", "u32"), (2, "digest", "bytes"), (3, "grants", "u32"), (4, "subject", "bytes")])
 NODE_STATUS_CHANGED = Message("NodeStatusChanged", [(1, "node", "text"), (2, "status", "enum"), (3, "key_id", "bytes", R),
                                                     (4, "compromised_since_us", "i64"), (5, "subject", "bytes")])
 ACT_ENTRY = Message("ActEntry", [(1, "ledger_opened", LEDGER_OPENED), (2, "node_enrolled", NODE_ENROLLED), (3, "quarantined", QUARANTINED),
                                  (4, "deliveries_confirmed", DELIVERIES_CONFIRMED),
-                                 (6, "node_status_changed", NODE_STATUS_CHANGED), (60, "erasure_ordered", ERASURE_ORDERED),
+                                 (5, "node_invited", NODE_INVITED), (6, "node_status_changed", NODE_STATUS_CHANGED),
+                                 (7, "hub_keys_changed", HUB_KEYS_CHANGED), (8, "quarantine_decided", QUARANTINE_DECIDED),
+                                 (80, "policy_applied", POLICY_APPLIED), (60, "erasure_ordered", ERASURE_ORDERED),
                                  (61, "erasure_done", ERASURE_DONE)], [ACTS])
 LEDGER_ENTRY = Message("LedgerEntry", [(1, "format", "u32"), (2, "suite", "enum"), (3, "hub_time_us", "i64"), (4, "event", EVENT_ENTRY),
                                        (5, "seal", SEAL_ENTRY), (6, "act", ACT_ENTRY)], [{4, 5, 6}])
@@ -395,7 +404,8 @@ def act_check(act):
              (opened.previous_origin == "" or is_origin(opened.previous_origin)), "an opening")
     elif act.node_enrolled is not None:
         enrolled = act.node_enrolled
-        need(1 <= len(enrolled.statement) <= 1024 and len(enrolled.signature) == 64 and 1 <= len(enrolled.certificate) <= 2048, "an enrolment")
+        need(1 <= len(enrolled.statement) <= 1024 and len(enrolled.signature) == 64 and 1 <= len(enrolled.certificate) <= 2048 and
+             len(enrolled.invitation) in (0, 8), "an enrolment")
     elif act.quarantined is not None:
         need(is_node(act.quarantined.node) and is_text(act.quarantined.code, 64) and len(act.quarantined.subject) == 32, "a quarantine")
     elif act.deliveries_confirmed is not None:
@@ -407,6 +417,22 @@ def act_check(act):
              1 <= len(ordered.content) <= 1000 and len(ordered.receiver) <= 64 and len(ordered.slot) <= 64 and
              all(is_node(r.node) for r in ordered.receiver) and all(c.header or c.part_mask for c in ordered.content), "an order")
         rising([content.position for content in ordered.content], "contents")
+    elif act.node_invited is not None:
+        invited = act.node_invited
+        need(len(invited.invitation) == 8 and is_node(invited.node) and is_text(invited.department, 63) and
+             len(invited.area.encode()) <= 6 and is_time(invited.expires_at_us) and len(invited.subject) == 32, "an invitation")
+    elif act.node_status_changed is not None:
+        changed = act.node_status_changed
+        need(is_node(changed.node) and changed.status in (1, 2, 3) and len(changed.key_id) <= 16 and
+             all(len(key) == 16 for key in changed.key_id) and (changed.status == 3 or not changed.key_id) and
+             len(changed.subject) == 32, "a change of status")
+    elif act.hub_keys_changed is not None:
+        need(1 <= len(act.hub_keys_changed.statement) <= 4096 and len(act.hub_keys_changed.signature) == 64, "the hub's keys")
+    elif act.quarantine_decided is not None:
+        need(act.quarantine_decided.decision in (1, 2) and len(act.quarantine_decided.subject) == 32, "a decision on quarantine")
+    elif act.policy_applied is not None:
+        applied = act.policy_applied
+        need(applied.version > 0 and len(applied.digest) == 32 and len(applied.subject) == 32, "a policy")
     elif act.erasure_done is not None:
         need(len(act.erasure_done.ordered) <= 1000, "an erasure")
 
