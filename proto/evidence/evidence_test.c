@@ -337,7 +337,8 @@ static void test_an_event_away_from_its_seal_is_refused(void **state)
             "does not stand where the seal at 5 has its place");
 }
 
-/* Entry 4 shuts the sender out instead of enrolling the registry: what it seals from here on is worth nothing.
+/* Entry 4 shuts the sender out instead of enrolling the registry: what it seals from here on is worth
+ * nothing.
  */
 static struct bytes file_with_standing(struct story *story, Casebus__V1__NodeStatus status)
 {
