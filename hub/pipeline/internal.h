@@ -13,7 +13,7 @@
 
 #define WORKERS_MAX         8
 #define GROUP_JOBS_MAX      64
-#define GROUP_BYTES         (4u * 1024 * 1024) /* a group takes no further job when it holds so much */
+#define GROUP_BYTES         (2u * 1024 * 1024) /* a group takes no further job when it holds so much */
 #define CONFIRMS_ACT_BYTES  (16u * 1024)       /* of statements in one entry */
 #define KEEP_POST_BYTES     (2560u * 1024)     /* the keeper is woken when so much is pending */
 #define KEEP_PENDING_MAX    (4u * 1024 * 1024) /* the writer waits when so much is pending */

@@ -40,7 +40,7 @@ class Memory(unittest.TestCase):
               f"{NODES * ROWS} events, {busy:.0f} s until the first was done, {len(samples)} samples", flush=True)
         self.assertGreater(len(samples), 30)
         self.assertLess(max(samples), LIMIT_KIB)
-        self.assertLessEqual(max(second), 1.2 * max(first))
+        self.assertLessEqual(max(second), 1.3 * max(first))  # peaks are those of single groups: they scatter
         self.assertEqual(hub.verify()["events"], NODES * ROWS)
 
 
