@@ -40,9 +40,9 @@ function(casebus_library name)
     target_link_libraries(casebus_${name} PUBLIC casebus_flags ${LIB_LINK})
 endfunction()
 
-# casebus_test(error_test LABELS unit LINK casebus_base [SOURCES more.c] [TIMEOUT 60]): a cmocka program NAME.c beside its source.
+# casebus_test(error_test LABELS unit LINK casebus_base [SOURCES more.c] [TIMEOUT 60] [COST 30]): a cmocka program NAME.c beside its source.
 function(casebus_test name)
-    cmake_parse_arguments(T "" "TIMEOUT" "LABELS;LINK;SOURCES;ARGS" ${ARGN})
+    cmake_parse_arguments(T "" "TIMEOUT;COST" "LABELS;LINK;SOURCES;ARGS" ${ARGN})
     if(NOT BUILD_TESTING)
         return()
     endif()
@@ -59,4 +59,7 @@ function(casebus_test name)
         set(T_LABELS unit)
     endif()
     set_tests_properties(${name} PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT})
+    if(T_COST) # about its seconds under ASan: the longest tests begin first
+        set_tests_properties(${name} PROPERTIES COST ${T_COST})
+    endif()
 endfunction()

@@ -243,8 +243,21 @@ class Hub:
         lines = [json.loads(line) for line in done.out.splitlines()]
         return lines[0] if len(lines) == 1 else lines
 
+    def barrier(self):
+        """Has a hub that runs write what it would write within a second. One that does not run, or cannot, says so."""
+        connection = UnixConnection(self.dir / "hub.sock")
+        try:
+            connection.request("POST", "/v1/barrier")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
     def settle(self):
         """Waits until ledger and state on disk are what was committed."""
+        self.barrier()
+
         def level():
             status = self.ask("status")
             committed = status.get("committed_size", status["ledger_size"])
