@@ -130,8 +130,8 @@ static int hub_secured(void *self, uint64_t size, struct casebus_error *err)
 }
 
 static int hub_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
-                     const Casebus__V1__Grants *grants, struct bytes invitation, int timeout_ms,
-                     struct casebus_error *err)
+                     const Casebus__V1__Grants *grants, struct bytes invitation, const char *by,
+                     int timeout_ms, struct casebus_error *err)
 {
     struct hub *hub = self;
     struct arena arena;
@@ -146,7 +146,7 @@ static int hub_enrol(void *self, struct bytes statement, struct bytes signature,
     enrolled.grants = (Casebus__V1__Grants *)grants;
     enrolled.invitation = (ProtobufCBinaryData){invitation.size, (uint8_t *)(uintptr_t)invitation.data};
     struct bytes packed = codec_pack(&enrolled, &arena);
-    int r = packed.data ? pipeline_enrol(hub->pipeline, packed, timeout_ms, err)
+    int r = packed.data ? pipeline_enrol(hub->pipeline, packed, by, timeout_ms, err)
                         : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
     arena_deinit(&arena);
     return r;

@@ -129,7 +129,7 @@ _casebus() {
         return
         ;;
     "auditor remove") [[ $cur != -* ]] && options=$(casebus ${CASEBUS_HUB:+--hub "$CASEBUS_HUB"} auditor list 2>/dev/null) ;;
-    "ledger dump") options="--from --limit" ;;
+    "ledger dump") options="--from --limit --notes" ;;
     "erase "*) options="--case --person --id-type --id --quarantine --retention --parts --order --dry-run --yes" ;;
     "prove "*) options="--case --event --position --out --open --sealed" ;;
     "verify "*)

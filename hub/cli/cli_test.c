@@ -21,11 +21,12 @@ static int on_barrier(void *self, int timeout_ms, struct casebus_error *err)
 }
 
 static int on_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
-                    const Casebus__V1__Grants *grants, struct bytes invitation, int timeout_ms,
-                    struct casebus_error *err)
+                    const Casebus__V1__Grants *grants, struct bytes invitation, const char *by,
+                    int timeout_ms, struct casebus_error *err)
 {
     struct hub_fixture *fixture = self;
-    (void)invitation;
+    assert_int_equal(invitation.size, 0);
+    assert_true(strlen(by) > 0);
     (void)statement, (void)signature, (void)certificate, (void)timeout_ms, (void)err;
     assert_int_equal(grants->n_receive_part_kind, grants->receive_all ? 2 : 0);
     fixture->n_enrolled++;

@@ -5,16 +5,24 @@
 struct dump {
     uint64_t from;
     uint64_t limit; /* 0: to the end */
+    bool notes;
 };
+
+enum { OPT_NOTES = 256 };
 
 static const struct argp_option dump_options[] = {
     {"from", 'f', N_("POSITION"), 0, N_("Begin here (0)"), 0},
     {"limit", 'n', N_("N"), 0, N_("At most N entries; 0 for all (0)"), 0},
+    {"notes", OPT_NOTES, NULL, 0, N_("Open who did what an operator did, and why"), 0},
     {0}};
 
 static error_t dump_parse(int key, char *arg, struct argp_state *state)
 {
     struct dump *dump = state->input;
+    if (key == OPT_NOTES) {
+        dump->notes = true;
+        return 0;
+    }
     if (key != 'f' && key != 'n' && key != ARGP_KEY_ARG)
         return ARGP_ERR_UNKNOWN;
     if (key == ARGP_KEY_ARG)
@@ -41,8 +49,8 @@ static int ledger_dump(struct cli *cli, const struct dump *dump)
     for (bool more = true; more && left > 0 && !ferror(cli->out);) {
         json_t *page;
         unsigned limit = left < 1000 ? (unsigned)left : 1000;
-        if (client_get(cli->client, &page, &err, "/v1/ledger/entries?from=%llu&limit=%u",
-                       (unsigned long long)next, limit))
+        if (client_get(cli->client, &page, &err, "/v1/ledger/entries?from=%llu&limit=%u%s",
+                       (unsigned long long)next, limit, dump->notes ? "&notes=1" : ""))
             return cli_fail(cli, &err);
         const json_t *entries = json_object_get(page, "entries");
         if (next == dump->from && json_array_size(entries) == 0)

@@ -89,9 +89,10 @@ struct console_hub {
     struct registry *(*registry)(void *self); /* a new reference */
     /* Returns when all that was committed so far is in ledger and state on disk. May be NULL. */
     int (*barrier)(void *self, int timeout_ms, struct casebus_error *err);
-    /* Commits a NodeEnrolled act and returns when the node may connect. May be NULL. */
+    /* Commits a NodeEnrolled act, which @by approved ("": nobody), and returns when the node may connect. May
+     * be NULL. */
     int (*enrol)(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
-                 const Casebus__V1__Grants *grants, struct bytes invitation, int timeout_ms,
+                 const Casebus__V1__Grants *grants, struct bytes invitation, const char *by, int timeout_ms,
                  struct casebus_error *err);
     struct invitations *invitations; /* NULL when the hub does not run */
     const char *door;                /* where nodes join; "" : nowhere */

@@ -34,6 +34,7 @@ struct enrolment {
     Casebus__V1__EnrolmentStatement *fields;
     struct grant_list rights;
     struct bytes invitation; /* empty: an operator enrols it by hand */
+    const char *by;          /* who approves it; "": nobody looks */
     uint64_t timeout_ms;
     uint8_t authority[CERTIFICATE_MAX];
     size_t authority_size;
@@ -372,7 +373,8 @@ static int commit(struct call *call, struct enrolment *enrolment, struct casebus
         return -1;
     if (call->hub->enrol(call->hub->self, enrolment->statement, enrolment->signature,
                          bytes_of(enrolment->certificate, enrolment->certificate_size),
-                         &enrolment->rights.grants, enrolment->invitation, (int)enrolment->timeout_ms, err))
+                         &enrolment->rights.grants, enrolment->invitation, enrolment->by,
+                         (int)enrolment->timeout_ms, err))
         return -1;
     log_notice(call->log, "NODE-ENROLLED", "node '%s' of department '%s' is enrolled",
                enrolment->fields->node, enrolment->fields->department);
@@ -485,6 +487,7 @@ int handle_enrol(struct call *call, struct casebus_error *err)
     struct enrolment *enrolment = enrolment_new(err);
     if (!enrolment)
         return -1;
+    enrolment->by = call->by;
     int r = enrolment_read(call, enrolment, err) || enrol(call, enrolment, err) ||
                     origin_find(enrolment, err) || answer_fill(call, enrolment, err)
                 ? -1
@@ -503,6 +506,7 @@ int console_enrol(const struct console_hub *hub, const struct log *log, const st
     enrolment->statement = asked->statement;
     enrolment->signature = asked->signature;
     enrolment->invitation = asked->invitation;
+    enrolment->by = asked->by;
     enrolment->rights = *asked->rights;
     enrolment->rights.grants.receive_part_kind = enrolment->rights.part_kinds;
     int r = enrol(&call, enrolment, err);

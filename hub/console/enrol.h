@@ -15,6 +15,7 @@ struct enrolment_asked {
     struct bytes statement;
     struct bytes signature;
     struct bytes invitation; /* by which it comes */
+    const char *by;          /* who approves it; "": nobody looks */
     const struct grant_list *rights;
 };
 

@@ -51,6 +51,20 @@ static const char *act_json(struct reader *reader, const Casebus__V1__ActEntry *
     }
 }
 
+/* Who did it and why, when that is asked for. */
+static int note_json(struct reader *reader, const struct reader_entry *read, json_t *json,
+                     struct casebus_error *err)
+{
+    Casebus__V1__OperatorNote *note;
+    if (reader_note(reader, read, &note, err))
+        return error_context(err, _("the content of entry %llu"), (unsigned long long)read->position);
+    if (note)
+        json_object_set_new(json, "note",
+                            json_pack("{s:s, s:s, s:s}", "operator", note->operator_, "words", note->words,
+                                      "second", note->second));
+    return 0;
+}
+
 static json_t *entry_json(struct reader *reader, const struct reader_entry *read)
 {
     static const char *const skip[] = {"format", "suite", "hub_time_us", NULL};
@@ -85,8 +99,9 @@ static json_t *entry_json(struct reader *reader, const struct reader_entry *read
 
 static int entries_list(struct call *call, struct reader *reader, struct casebus_error *err)
 {
-    uint64_t position = 0, limit, size = reader_size(reader);
+    uint64_t position = 0, limit, notes = 0, size = reader_size(reader);
     if (request_number(call->request, "from", UINT64_MAX - 1, &position, err) < 0 ||
+        request_number(call->request, "notes", 1, &notes, err) < 0 ||
         request_limit(call->request, 1000, &limit, err))
         return -1;
     json_t *list = json_array();
@@ -98,7 +113,11 @@ static int entries_list(struct call *call, struct reader *reader, struct casebus
         struct reader_entry read;
         if (reader_leaf(reader, position, &read, err))
             return -1;
-        page_add(list, entry_json(reader, &read), &bytes);
+        json_t *json = entry_json(reader, &read);
+        int r = notes ? note_json(reader, &read, json, err) : 0;
+        page_add(list, json, &bytes);
+        if (r)
+            return -1;
     }
     json_object_set_new(call->answer, "next", position < size ? number_json(position) : json_null());
     set_number(call->answer, "ledger_size", size);

@@ -358,12 +358,13 @@ static char *request_of(struct hub_fixture *fixture, struct newcomer *newcomer, 
 
 /* Commits as a hub does: the entry, and the state that follows from it. */
 static int on_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
-                    const Casebus__V1__Grants *grants, struct bytes invitation, int timeout_ms,
-                    struct casebus_error *err)
+                    const Casebus__V1__Grants *grants, struct bytes invitation, const char *by,
+                    int timeout_ms, struct casebus_error *err)
 {
     struct hub_fixture *fixture = self;
     struct certificate_info info;
     assert_int_equal(invitation.size, 0);
+    assert_string_equal(by, "tester");
     (void)timeout_ms;
     assert_int_equal(signature.size, SIGNATURE_SIZE);
     assert_true(statement.size > 0);

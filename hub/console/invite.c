@@ -176,7 +176,7 @@ static void rights_invited(const struct invitation *invitation, struct grant_lis
 }
 
 static int approve(const struct console_hub *hub, const struct log *log, const struct invitation *invitation,
-                   struct casebus_error *err)
+                   const char *by, struct casebus_error *err)
 {
     struct grant_list rights;
     uint8_t certificate[CERTIFICATE_MAX];
@@ -197,6 +197,7 @@ static int approve(const struct console_hub *hub, const struct log *log, const s
                                               bytes_of(invitation->statement, invitation->statement_size),
                                           .signature = bytes_of(invitation->signature, SIGNATURE_SIZE),
                                           .invitation = bytes_of(invitation->id, INVITATION_SIZE),
+                                          .by = by,
                                           .rights = &rights};
     return console_enrol(hub, log, &asked, certificate, &size, err) ||
                    invitations_enrolled(hub->invitations, invitation->id, bytes_of(certificate, size), err)
@@ -210,7 +211,7 @@ int console_approve(const struct console_hub *hub, const struct log *log, const 
     struct invitation invitation;
     if (!invitations_find(hub->invitations, id, &invitation))
         return error_set(err, CASEBUS_NOT_FOUND, _("there is no such invitation"));
-    return approve(hub, log, &invitation, err);
+    return approve(hub, log, &invitation, "", err); /* of its own accord */
 }
 
 static int refuse(const struct call *call, const struct invitation *invitation, struct casebus_error *err)
@@ -239,7 +240,7 @@ int handle_invitation_decide(struct call *call, struct casebus_error *err)
     }
     if (!decision || (strcmp(decision, "approve") != 0 && strcmp(decision, "refuse") != 0))
         return error_set(err, CASEBUS_BAD_FIELD, _("'decision' is approve or refuse"));
-    int r = strcmp(decision, "approve") == 0 ? approve(call->hub, call->log, &invitation, err)
+    int r = strcmp(decision, "approve") == 0 ? approve(call->hub, call->log, &invitation, call->by, err)
                                              : refuse(call, &invitation, err);
     if (r || !invitations_find_node(call->hub->invitations, call->request->rest, &invitation))
         return r;

@@ -6,6 +6,7 @@
 #include "proto/base/texts.h"
 
 #define READER_ARENA_MAX (4 * 1024 * 1024) /* one entry with all that is sealed beside it, decoded */
+#define NOTE_BYTES_MAX   16384             /* of an operator's note */
 
 int reader_init(struct reader *reader, const struct console_hub *hub, struct casebus_error *err)
 {
@@ -205,6 +206,49 @@ int reader_words(struct reader *reader, const struct reader_entry *read, char **
         return -1;
     *words = arena_printf(&reader->arena, "%.*s", (int)plain.size, (const char *)plain.data);
     return *words ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
+}
+
+/* Of the note beside an operator's act; empty when there is none. */
+static ProtobufCBinaryData note_subject(const Casebus__V1__LedgerEntry *entry)
+{
+    const ProtobufCBinaryData none = {0};
+    if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT)
+        return none;
+    switch (entry->act->act_case) {
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
+        return entry->act->node_enrolled->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
+        return entry->act->node_invited->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        return entry->act->node_status_changed->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        return entry->act->quarantine_decided->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
+        return entry->act->policy_applied->subject;
+    default:
+        return none;
+    }
+}
+
+int reader_note(struct reader *reader, const struct reader_entry *read, Casebus__V1__OperatorNote **note,
+                struct casebus_error *err)
+{
+    static const struct codec_limits limits = {NOTE_BYTES_MAX, 16, 1};
+    struct reader_entry sealed = *read;
+    struct bytes plain;
+    ProtobufCBinaryData subject = note_subject(read->entry);
+    *note = NULL;
+    if (subject.len != DIGEST_SIZE)
+        return 0;
+    int r = body_reach(reader, &sealed, err);
+    if (r <= 0)
+        return r;
+    if (body_open_item(reader->crypter, ledger_origin_at(reader->hub->ledger, read->position), subject.data,
+                       sealed.body, reader->slot_key, 0, &reader->arena, &plain, err))
+        return -1;
+    *note = (Casebus__V1__OperatorNote *)codec_unpack(&casebus__v1__operator_note__descriptor, plain, &limits,
+                                                      &reader->arena, err);
+    return *note ? 0 : -1;
 }
 
 bool reader_part_erased(const struct reader_entry *event, size_t index)

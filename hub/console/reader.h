@@ -69,6 +69,10 @@ int reader_refused_item(struct reader *reader, const struct reader_entry *refuse
  * are none or they cannot be opened. */
 int reader_words(struct reader *reader, const struct reader_entry *read, char **words,
                  struct casebus_error *err);
+/* The note that is sealed beside the act of an operator @read: who did it and why. NULL when there is none or
+ * it cannot be opened; lives as long as the entry. */
+int reader_note(struct reader *reader, const struct reader_entry *read, Casebus__V1__OperatorNote **note,
+                struct casebus_error *err);
 /* Whether part @index of what reader_event read was destroyed. */
 bool reader_part_erased(const struct reader_entry *event, size_t index);
 

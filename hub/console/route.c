@@ -39,7 +39,7 @@ static const struct route routes[] = {
     {"GET", "/v1/evidence", " case event position open sealed before ", handle_evidence},
     {"GET", "/v1/ledger/checkpoint", " size ", handle_checkpoint},
     {"GET", "/v1/witness", "", handle_witness},
-    {"GET", "/v1/ledger/entries", " from limit ", handle_entries},
+    {"GET", "/v1/ledger/entries", " from limit notes ", handle_entries},
 };
 
 #define N_ROUTES (sizeof routes / sizeof routes[0])

@@ -5,6 +5,8 @@
 
 #include "hub/pipeline/pipeline.h"
 
+#define ACT_BY_MAX 64
+
 struct act_note {
     const char *by;     /* as the hub's machine knows them */
     const char *words;  /* may be empty */

@@ -2,7 +2,7 @@
 #ifndef PIPELINE_INTERNAL_H
 #define PIPELINE_INTERNAL_H
 
-#include "hub/pipeline/pipeline.h"
+#include "hub/pipeline/act_note.h"
 #include "hub/pipeline/queue.h"
 #include "hub/rights/rights_book.h"
 #include "proto/merkle/note.h"
@@ -24,6 +24,7 @@
  * asked, or by the writer when that one did not wait so long. */
 struct enrolment {
     struct bytes node_enrolled; /* its own copy */
+    char by[ACT_BY_MAX];        /* who approved it; "": nobody */
     struct casebus_error err;
     int result;
     bool done, abandoned;

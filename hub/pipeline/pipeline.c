@@ -349,7 +349,7 @@ struct enrolment *enrolment_free(struct enrolment *enrolment)
     return NULL;
 }
 
-static struct enrolment *enrolment_new(struct bytes node_enrolled)
+static struct enrolment *enrolment_new(struct bytes node_enrolled, const char *by)
 {
     struct enrolment *enrolment = calloc(1, sizeof(*enrolment));
     uint8_t *copy = malloc(node_enrolled.size + 1);
@@ -360,6 +360,7 @@ static struct enrolment *enrolment_new(struct bytes node_enrolled)
     }
     memcpy(copy, node_enrolled.data, node_enrolled.size);
     enrolment->node_enrolled = bytes_of(copy, node_enrolled.size);
+    snprintf(enrolment->by, sizeof enrolment->by, "%s", by);
     return enrolment;
 }
 
@@ -384,10 +385,10 @@ static void enrolment_submit(struct pipeline *pipeline, struct enrolment *enrolm
     queue_nudge(&pipeline->queue);
 }
 
-int pipeline_enrol(struct pipeline *pipeline, struct bytes node_enrolled, int timeout_ms,
+int pipeline_enrol(struct pipeline *pipeline, struct bytes node_enrolled, const char *by, int timeout_ms,
                    struct casebus_error *err)
 {
-    struct enrolment *enrolment = enrolment_new(node_enrolled);
+    struct enrolment *enrolment = enrolment_new(node_enrolled, by);
     if (!enrolment)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
     enrolment_submit(pipeline, enrolment);

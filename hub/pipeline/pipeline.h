@@ -68,8 +68,9 @@ struct pipeline *pipeline_free(struct pipeline *pipeline); /* after stop; NULL i
 int pipeline_submit(struct pipeline *pipeline, struct job *job, struct casebus_error *err);
 /* A new reference to who is enrolled now. Any thread. */
 struct registry *pipeline_registry(struct pipeline *pipeline);
-/* Commits the enrolment of a node (a serialised NodeEnrolled) and returns when it is durable. */
-int pipeline_enrol(struct pipeline *pipeline, struct bytes node_enrolled, int timeout_ms,
+/* Commits the enrolment of a node (a serialised NodeEnrolled) that @by approved, and returns when it is
+ * durable. @by may be empty: then no operator has looked at it. */
+int pipeline_enrol(struct pipeline *pipeline, struct bytes node_enrolled, const char *by, int timeout_ms,
                    struct casebus_error *err);
 /* Returns when everything that is durable now is in ledger and state. */
 int pipeline_barrier(struct pipeline *pipeline, int timeout_ms, struct casebus_error *err);

@@ -165,7 +165,7 @@ void fixture_stop(struct pipeline_fixture *f)
 void fixture_enrol(struct pipeline_fixture *f, struct test_node *node)
 {
     struct casebus_error err;
-    must(pipeline_enrol(f->pipeline, enrolment_pack(&f->gate, node), FIXTURE_WAIT_S * 1000, &err), &err);
+    must(pipeline_enrol(f->pipeline, enrolment_pack(&f->gate, node), "", FIXTURE_WAIT_S * 1000, &err), &err);
 }
 
 void fixture_enrol_both(struct pipeline_fixture *f)

@@ -207,11 +207,11 @@ static void test_an_enrolment_that_is_none_is_refused_and_harms_nobody(void **st
     struct pipeline_fixture *f = *state;
     struct casebus_error err;
     uint64_t size = committed(f);
-    assert_int_equal(pipeline_enrol(f->pipeline, bytes_of("\x01", 1), 60000, &err), -1);
+    assert_int_equal(pipeline_enrol(f->pipeline, bytes_of("\x01", 1), "", 60000, &err), -1);
     struct test_node *desk = &f->gate.desk;
     desk->info.area[0] = '9';
     desk->statement.area = desk->info.area; /* not what the certificate says */
-    assert_int_equal(pipeline_enrol(f->pipeline, enrolment_pack(&f->gate, desk), 60000, &err), -1);
+    assert_int_equal(pipeline_enrol(f->pipeline, enrolment_pack(&f->gate, desk), "", 60000, &err), -1);
     assert_int_equal(err.code, CASEBUS_CERTIFICATE);
     assert_int_equal(committed(f), size);
     fixture_publish(f, "a", 1);

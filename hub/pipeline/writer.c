@@ -103,6 +103,25 @@ static int keys_check(struct pipeline *pipeline, const Casebus__V1__NodeEnrolled
     return error_hint(err, _("make new ones in another directory: --out"));
 }
 
+/* With who approved it beside it, if somebody did. */
+static int enrolment_write(struct pipeline *pipeline, struct group *group, const struct enrolment *enrolment,
+                           Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
+{
+    const struct act_note note = {enrolment->by, "", ""};
+    uint8_t subject[DIGEST_SIZE];
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED;
+    act.node_enrolled = enrolled;
+    if (!*enrolment->by)
+        return writer_add_act(pipeline, group, &act, err);
+    crypter_random(pipeline->writer.crypter, subject, sizeof subject);
+    enrolled->subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    return writer_add_act(pipeline, group, &act, err) ||
+                   act_note_seal(pipeline, group, subject, &note, NULL, 0, err)
+               ? -1
+               : 0;
+}
+
 static int enrol_one(struct pipeline *pipeline, struct group *group, struct enrolment *enrolment,
                      struct casebus_error *err)
 {
@@ -118,12 +137,8 @@ static int enrol_one(struct pipeline *pipeline, struct group *group, struct enro
     int r = fatal ? -1 : 0;
     if (fatal)
         *err = enrolment->err;
-    if (!enrolment->result) {
-        Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
-        act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED;
-        act.node_enrolled = enrolled;
-        r = writer_add_act(pipeline, group, &act, err);
-    }
+    if (!enrolment->result)
+        r = enrolment_write(pipeline, group, enrolment, enrolled, err);
     arena_deinit(&arena);
     if (r || enrolment->result) {
         registry_unref(registry);

@@ -157,7 +157,8 @@ static bool is_act(const Casebus__V1__LedgerEntry *entry, Casebus__V1__ActEntry_
 /* An act of an operator, with a note beside it. */
 static bool is_noted(const Casebus__V1__LedgerEntry *entry)
 {
-    return is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED) ||
+    return is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED) ||
+           is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED) ||
            is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED) ||
            is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED) ||
            is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED);
@@ -188,6 +189,8 @@ static const uint8_t *subject_of(const Casebus__V1__LedgerEntry *entry)
         subject = entry->act->quarantined->subject;
     else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED))
         subject = entry->act->erasure_ordered->subject;
+    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED))
+        subject = entry->act->node_enrolled->subject;
     else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED))
         subject = entry->act->node_invited->subject;
     else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED))

@@ -95,6 +95,8 @@ static int node_enrolled_check(const Casebus__V1__NodeEnrolled *enrolled, struct
     if (enrolled->invitation.len &&
         check_size("NodeEnrolled.invitation", enrolled->invitation, INVITATION_SIZE, err))
         return -1;
+    if (enrolled->subject.len && check_size("NodeEnrolled.subject", enrolled->subject, DIGEST_SIZE, err))
+        return -1;
     return check_size_max("NodeEnrolled.certificate", enrolled->certificate, CERTIFICATE_MAX, err);
 }
 

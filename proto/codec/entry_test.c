@@ -240,6 +240,10 @@ static void test_acts_have_their_form(void **state)
     enrolled.signature = field(f, SIGNATURE_SIZE);
     enrolled.certificate = field(f, 200);
     assert_non_null(decode(f));
+    enrolled.subject = field(f, DIGEST_SIZE - 1);
+    assert_refused(decode(f), f->err, CASEBUS_BAD_FIELD, "NodeEnrolled.subject");
+    enrolled.subject = field(f, DIGEST_SIZE);
+    assert_non_null(decode(f));
 
     f->act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED;
     f->act.quarantined = &quarantined;

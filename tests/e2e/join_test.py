@@ -1,6 +1,6 @@
 """A department joins by three commands; whoever has no code, or comes late, is told so and changes nothing."""
-import json
 import os
+import pwd
 import signal
 import socket
 import unittest
@@ -89,8 +89,11 @@ class Joining(unittest.TestCase):
         self.assertEqual(os.stat(self.hub.dir / "invitations").st_mode & 0o777, 0o600)
         self.assertIn("holds a node already", self.join(desk, code, expect=2))
         self.assertEqual(self.hub.verify()["events"], 1)
-        acts = self.hub.get("/v1/ledger/entries?from=0&limit=100")["entries"]
-        self.assertIn('"node_invited"', json.dumps(acts))
+        acts = {entry["type"]: entry for entry in self.hub.ask("ledger", "dump")}
+        self.assertNotIn("note", acts["node_invited"])
+        acts = {entry["type"]: entry for entry in self.hub.ask("ledger", "dump", "--notes")}
+        me = {"operator": pwd.getpwuid(os.getuid()).pw_name, "words": "", "second": ""}
+        self.assertEqual([acts[act]["note"] for act in ("node_invited", "node_enrolled")], [me, me])
 
     def test_with_auto_nobody_has_to_approve_and_a_supervisor_receives(self):
         office = self.office("office")
@@ -100,6 +103,9 @@ class Joining(unittest.TestCase):
         node = self.hub.nodes()["office"]
         self.assertEqual((node["publish"], node["receive_all"]), (False, True))
         self.assertEqual(sorted(node["receive_parts"]), ["form", "identity"])
+        acts = {entry["type"]: entry for entry in self.hub.ask("ledger", "dump", "--notes")}
+        self.assertIn("note", acts["node_invited"])
+        self.assertNotIn("note", acts["node_enrolled"])
         self.hub.verify()
 
     def test_a_hub_killed_between_request_and_approval_goes_on(self):

@@ -78,7 +78,8 @@ LEDGER_OPENED = Message("LedgerOpened", [(1, "origin", "text"), (2, "log_key", "
                                          (5, "previous_origin", "text"), (6, "previous_checkpoint", "bytes")])
 GRANTS = Message("Grants", [(1, "publish", "bool"), (2, "receive_all", "bool"), (3, "receive_part_kind", "u32", R)])
 NODE_ENROLLED = Message("NodeEnrolled", [(1, "statement", "bytes"), (2, "signature", "bytes"), (3, "certificate", "bytes"),
-                                         (4, "grants", GRANTS), (5, "previous_signature", "bytes"), (6, "invitation", "bytes")])
+                                         (4, "grants", GRANTS), (5, "previous_signature", "bytes"), (6, "invitation", "bytes"),
+                                         (7, "subject", "bytes")])
 QUARANTINED = Message("Quarantined", [(1, "node", "text"), (2, "code", "text"), (3, "subject", "bytes"), (4, "size", "u32"),
                                       (5, "whole_batch", "bool")])
 SIGNED_CONFIRM = Message("SignedConfirm", [(1, "statement", "bytes"), (2, "signature", "bytes")])
@@ -405,7 +406,7 @@ def act_check(act):
     elif act.node_enrolled is not None:
         enrolled = act.node_enrolled
         need(1 <= len(enrolled.statement) <= 1024 and len(enrolled.signature) == 64 and 1 <= len(enrolled.certificate) <= 2048 and
-             len(enrolled.invitation) in (0, 8), "an enrolment")
+             len(enrolled.invitation) in (0, 8) and len(enrolled.subject) in (0, 32), "an enrolment")
     elif act.quarantined is not None:
         need(is_node(act.quarantined.node) and is_text(act.quarantined.code, 64) and len(act.quarantined.subject) == 32, "a quarantine")
     elif act.deliveries_confirmed is not None:
