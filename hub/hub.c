@@ -7,6 +7,7 @@
 #include "hub/door/door.h"
 #include "hub/exchange/exchange.h"
 #include "hub/pipeline/inviting.h"
+#include "hub/pipeline/release.h"
 #include "hub/pipeline/sharing.h"
 #include "hub/pipeline/standing.h"
 #include "hub/retention.h"
@@ -215,6 +216,17 @@ static int hub_change_standing(void *self, const struct standing_change *change,
     return pipeline_change_standing(hub->pipeline, change, &note, err);
 }
 
+static int hub_release(void *self, uint64_t position, const char *by, const char *words, uint64_t *decided,
+                       struct casebus_error *err)
+{
+    struct hub *hub = self;
+    const struct act_note note = {by, words, ""};
+    if (bus_behind(hub->bus))
+        return error_set(err, CASEBUS_BEHIND,
+                         _("this hub is behind what it showed to others, and signs nothing"));
+    return pipeline_release(hub->pipeline, position, &note, decided, err);
+}
+
 static struct rights_book *hub_policy(void *self)
 {
     struct hub *hub = self;
@@ -400,6 +412,7 @@ static void fill_console(struct hub *hub)
         .invite = hub_invite,
         .secured = hub_secured,
         .change_standing = hub_change_standing,
+        .release = hub_release,
         .policy = hub_policy,
         .apply_policy = hub_apply_policy,
         .erase = hub_erase,

@@ -153,6 +153,8 @@ static void answer_batch(struct bus *bus, struct session *session, const struct 
 void session_on_job(struct bus *bus, const struct group *group, const struct job *job)
 {
     struct session *session = session_by_number(bus, job->session);
+    if (job->released_from)
+        return; /* an operator asked, no peer */
     peer_give_back(bus, session, job);
     if (!session || bus->behind)
         return; /* it went away and will ask again; or nothing more is signed */

@@ -84,7 +84,7 @@ _casebus() {
     "event ") options="tail show" ;;
     "ledger ") options="export verify watch timestamps dump" ;;
     "erasure ") options="list show" ;;
-    "quarantine ") options="list show discard" ;;
+    "quarantine ") options="list show release discard" ;;
     "policy ") options="check show diff apply why" ;;
     "auditor ") options="add list remove" ;;
     "state ") options="dump" ;;
@@ -104,7 +104,7 @@ _casebus() {
         [[ $cur != -* ]] && options=$(_casebus_nodes)
         ;;
     "quarantine list") options="--node --code --all" ;;
-    "quarantine show" | "quarantine discard")
+    "quarantine show" | "quarantine release" | "quarantine discard")
         options=$([[ ${words[1]} == show ]] && echo "--parts" || echo "--why --yes")
         [[ $cur != -* ]] && options=$(_casebus_ask quarantine list | grep -o '"position":[0-9]*' | cut -d : -f 2)
         ;;

@@ -31,6 +31,7 @@ const struct cli_command cli_commands[] = {
     {"erase", NULL, erase_main, N_("Destroy content by order or by a rule of retention")},
     {"quarantine", "list", quarantine_list_main, N_("List what was refused and waits for a decision")},
     {"quarantine", "show", quarantine_show_main, N_("Show one thing that was refused")},
+    {"quarantine", "release", quarantine_release_main, N_("Let something in that was refused before")},
     {"quarantine", "discard", quarantine_discard_main, N_("Destroy something that was refused")},
     {"erasure", "list", erasure_list_main, N_("List orders to destroy content, and who has confirmed")},
     {"erasure", "show", erasure_show_main, N_("Show one order to destroy content")},

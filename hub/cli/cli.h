@@ -83,6 +83,7 @@ int ledger_dump_main(struct cli *cli, int argc, char **argv);
 int erase_main(struct cli *cli, int argc, char **argv);
 int quarantine_list_main(struct cli *cli, int argc, char **argv);
 int quarantine_show_main(struct cli *cli, int argc, char **argv);
+int quarantine_release_main(struct cli *cli, int argc, char **argv);
 int quarantine_discard_main(struct cli *cli, int argc, char **argv);
 int erasure_list_main(struct cli *cli, int argc, char **argv);
 int erasure_show_main(struct cli *cli, int argc, char **argv);

@@ -1,4 +1,4 @@
-/* casebus quarantine list, show and discard */
+/* casebus quarantine list, show, release and discard */
 #include "hub/cli/cli.h"
 #include "proto/base/error.h"
 #include "proto/base/texts.h"
@@ -316,4 +316,40 @@ int quarantine_discard_main(struct cli *cli, int argc, char **argv)
     if (code == CLI_OK)
         code = cli_connect(cli);
     return code ? code : discard(cli, &quarantine);
+}
+
+static int release(struct cli *cli, const struct quarantine *quarantine)
+{
+    struct casebus_error err = {0};
+    char position[256], target[300];
+    json_t *answer = NULL, *body = json_pack("{s:s, s:s}", "decision", "released", "why", quarantine->why);
+    snprintf(target, sizeof target, "/v1/quarantine/%s",
+             target_escape(position, sizeof position, quarantine->position));
+    int r = body ? client_post(cli->client, target, body, &answer, &err)
+                 : error_set(&err, CASEBUS_TEXT, _("the reason is not UTF-8"));
+    if (r == 0 && cli->json)
+        cli_print_json(cli, answer);
+    else if (r == 0)
+        fprintf(cli->out,
+                _("what was refused at entry %s is released by entry %llu; what passed stands behind it\n"),
+                quarantine->position, (unsigned long long)get_number(answer, "decided_position"));
+    json_decref(body);
+    json_decref(answer);
+    return r == 0 ? CLI_OK : cli_fail(cli, &err);
+}
+
+int quarantine_release_main(struct cli *cli, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"why", OPT_WHY, N_("WORDS"), 0, N_("Why: kept, sealed, beside the entry in the ledger"), 0}, {0}};
+    struct quarantine quarantine = {0};
+    struct argp argp = {.options = options,
+                        .parser = decision_parse,
+                        .args_doc = N_("POSITION"),
+                        .doc =
+                            N_("Takes something that was refused through the door again, as nodes and policy "
+                               "are now. What passes is delivered; what does not, stays in quarantine.")};
+    cli_parse(cli, &argp, argc, argv, &quarantine);
+    int code = cli_connect(cli);
+    return code ? code : release(cli, &quarantine);
 }

@@ -108,6 +108,9 @@ struct console_hub {
     /* Suspends, resumes or revokes a node; @by does it. May be NULL. */
     int (*change_standing)(void *self, const struct standing_change *change, const char *by,
                            const char *words, struct casebus_error *err);
+    /* Releases what was refused at @position; @by does it. May be NULL. */
+    int (*release)(void *self, uint64_t position, const char *by, const char *words, uint64_t *decided,
+                   struct casebus_error *err);
     /* Takes an order to destroy content, and tells how far it is. NULL when the hub does not run. */
     int (*erase)(void *self, const struct erasure_request *request, uint64_t *ticket,
                  struct casebus_error *err);

@@ -244,6 +244,34 @@ int handle_quarantined(struct call *call, struct casebus_error *err)
     return with_reader(call, refused_show, err);
 }
 
+/* ---- released ---- */
+
+int handle_release(struct call *call, struct casebus_error *err)
+{
+    const char *why = json_string_value(json_object_get(call->request->body, "why"));
+    const char *decision = json_string_value(json_object_get(call->request->body, "decision"));
+    uint64_t position, decided = 0;
+    if (!number_parse(call->request->rest, UINT64_MAX - 1, &position))
+        return error_set(err, CASEBUS_ARGUMENT, _("'%s' is no position of an entry"), call->request->rest);
+    if (!why || !*why)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "why");
+    if (!decision || strcmp(decision, "released") != 0) {
+        error_set(err, CASEBUS_BAD_FIELD, _("'decision' can only be released"));
+        return error_hint(err, _("to destroy it, ask POST /v1/erasures"));
+    }
+    if (!call->hub->release) {
+        error_set(err, CASEBUS_CLOSED, _("this can only be done while the hub runs"));
+        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
+    }
+    if (call->hub->release(call->hub->self, position, call->by, why, &decided, err) ||
+        (call->hub->barrier && call->hub->barrier(call->hub->self, 10000, err)))
+        return -1;
+    log_notice(call->log, "QUARANTINE-RELEASED",
+               _("what was refused at entry %llu is released by entry %llu"), (unsigned long long)position,
+               (unsigned long long)decided);
+    return handle_quarantined(call, err);
+}
+
 /* ---- for status ---- */
 
 int quarantine_status(struct reader *reader, json_t *json, struct casebus_error *err)

@@ -34,6 +34,7 @@ static const struct route routes[] = {
     {"GET", "/v1/erasures/*", "", handle_erasure},
     {"GET", "/v1/quarantine", " after limit node code all ", handle_quarantine},
     {"GET", "/v1/quarantine/*", " parts ", handle_quarantined},
+    {"POST", "/v1/quarantine/*", "", handle_release},
     {"GET", "/v1/events", " after last limit node parts ", handle_events},
     {"GET", "/v1/events/*", " before parts ", handle_event},
     {"GET", "/v1/evidence", " case event position open sealed before ", handle_evidence},

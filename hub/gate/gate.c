@@ -340,3 +340,60 @@ void gate_check(struct gate *gate, const struct registry_node *node, struct byte
     if (check_all(gate, node, frame, now_us, batch, &batch->refusal) < 0)
         refuse_batch(gate, frame, batch);
 }
+
+/* ---- one event that lay in quarantine ---- */
+
+static ProtobufCBinaryData data_copy(struct arena *arena, const uint8_t *data, size_t size)
+{
+    return (ProtobufCBinaryData){size, size ? arena_copy(arena, data, size) : NULL};
+}
+
+/* What the body's items were made of. NULL without memory. */
+static Casebus__V1__Event *event_again(const struct bytes *items, size_t n_items, struct arena *arena)
+{
+    size_t n = n_items - 1;
+    Casebus__V1__Event *event = arena_alloc(arena, sizeof *event);
+    Casebus__V1__Part *parts = arena_alloc(arena, (n + 1) * sizeof *parts);
+    Casebus__V1__Part **list = arena_alloc(arena, (n + 1) * sizeof *list);
+    if (!event || !parts || !list)
+        return NULL;
+    casebus__v1__event__init(event);
+    event->header = data_copy(arena, items[0].data, items[0].size);
+    event->n_part = n;
+    event->part = list;
+    for (size_t i = 0; i < n; i++) {
+        struct bytes item = items[1 + i];
+        size_t salt = item.size < SALT_SIZE ? item.size : SALT_SIZE;
+        casebus__v1__part__init(&parts[i]);
+        parts[i].salt = data_copy(arena, item.data, salt);
+        parts[i].content = data_copy(arena, item.data + salt, item.size - salt);
+        list[i] = &parts[i];
+        if ((parts[i].salt.len && !parts[i].salt.data) || (parts[i].content.len && !parts[i].content.data))
+            return NULL;
+    }
+    return event->header.data || !event->header.len ? event : NULL;
+}
+
+void gate_check_again(struct gate *gate, const struct bytes *items, size_t n_items, struct gate_batch *batch)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < n_items; i++)
+        size += items[i].size;
+    gate_batch_reset(batch, size);
+    struct gate_member *member = arena_alloc(&batch->arena, sizeof *member);
+    const Casebus__V1__Event *event = event_again(items, n_items, &batch->arena);
+    if (!member || !event) {
+        error_set(&batch->refusal, CASEBUS_NO_MEMORY, _("no memory for the events of a batch"));
+        return;
+    }
+    if (event->n_part > PARTS_MAX || event_size(event) > EVENT_MAX) {
+        error_set(&batch->refusal, CASEBUS_TOO_LARGE, _("the event is larger than an event may be"));
+        return;
+    }
+    *member = (struct gate_member){.wire = event};
+    event_hash(gate->crypter, bytes_of_data(event->header), member->event.event_hash);
+    if (check_event(gate, member, &batch->arena, &batch->refusal) < 0)
+        return;
+    batch->members = member;
+    batch->n_members = 1;
+}

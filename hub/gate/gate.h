@@ -48,5 +48,8 @@ void gate_batch_deinit(struct gate_batch *batch); /* fine on a zeroed batch */
  * read. */
 void gate_check(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,
                 struct gate_batch *batch);
+/* Checks one event again whose batch was checked before: @items are what its sealed body holds (the header;
+ * salt ‖ content of each part). It becomes the one member of @batch, which has no statement. */
+void gate_check_again(struct gate *gate, const struct bytes *items, size_t n_items, struct gate_batch *batch);
 
 #endif

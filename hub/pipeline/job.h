@@ -40,6 +40,8 @@ struct job {
     struct exchange_stream streams[JOB_STREAMS_MAX];   /* and answered */
     size_t n_streams;
 
+    uint64_t released_from; /* position + 1 of the Quarantined that this was; 0: a peer sent it */
+
     enum job_answer answer;
     uint64_t seal_position;       /* accepted or repeated */
     struct casebus_error refusal; /* refused */

@@ -121,7 +121,7 @@ static void add_outcome(struct sealing *sealing, size_t index, const struct gate
 
 /* A case is named by where it began in the ledger and eight random bytes: nothing about it can be guessed,
  * and cases that are young together lie together in the state's tables. */
-static void moment_fill(struct writer *writer, const struct group *group, struct exchange_moment *moment)
+void writer_moment(struct writer *writer, const struct group *group, struct exchange_moment *moment)
 {
     const size_t n_random = sizeof(moment->fresh_case_id) - 8;
     if (writer->pool_used + n_random > sizeof(writer->pool)) {
@@ -135,7 +135,7 @@ static void moment_fill(struct writer *writer, const struct group *group, struct
 }
 
 /* Writes the entry of an accepted member, wraps its body's key and applies it. */
-static int accept_member(struct pipeline *pipeline, struct group *group, struct job *job, size_t index,
+int writer_accept_member(struct pipeline *pipeline, struct group *group, struct job *job, size_t index,
                          const struct exchange_decision *decision, struct casebus_error *err)
 {
     struct gate_member *member = &job->batch.members[index];
@@ -164,6 +164,7 @@ static int accept_member(struct pipeline *pipeline, struct group *group, struct 
     event.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, (uint8_t *)decision->case_id};
     event.n_receiver = decision->n_receivers;
     event.receiver = list;
+    event.released_from = job->released_from;
     Casebus__V1__LedgerEntry entry = CASEBUS__V1__LEDGER_ENTRY__INIT;
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT;
     entry.event = &event;
@@ -182,6 +183,12 @@ static int accept_member(struct pipeline *pipeline, struct group *group, struct 
     return 0;
 }
 
+struct exchange_parties writer_parties(const struct writer *writer)
+{
+    return (struct exchange_parties){writer->registry->exchange, writer->registry->n_nodes,
+                                     rights_book_rights(writer->policy), writer->memo};
+}
+
 static int decide_member(struct pipeline *pipeline, struct group *group, struct job *job, size_t index,
                          struct sealing *sealing, struct casebus_error *err)
 {
@@ -192,17 +199,14 @@ static int decide_member(struct pipeline *pipeline, struct group *group, struct 
     }
     struct exchange_moment moment;
     struct exchange_decision decision = {0};
-    moment_fill(&pipeline->writer, group, &moment);
-    const struct registry *registry = pipeline->writer.registry;
-    const struct exchange_parties parties = {registry->exchange, registry->n_nodes,
-                                             rights_book_rights(pipeline->writer.policy),
-                                             pipeline->writer.memo};
+    writer_moment(&pipeline->writer, group, &moment);
+    const struct exchange_parties parties = writer_parties(&pipeline->writer);
     if (exchange_decide(&pipeline->writer.store, &parties, job->node->info.node, &member->event, &moment,
                         &decision, err))
         return -1;
     switch (decision.verdict) {
     case VERDICT_ACCEPTED:
-        return accept_member(pipeline, group, job, index, &decision, err);
+        return writer_accept_member(pipeline, group, job, index, &decision, err);
     case VERDICT_DUPLICATE:
         add_outcome(sealing, index, member, decision.duplicate_of + 1, CASEBUS_OK);
         return 0;
@@ -261,7 +265,7 @@ static int quarantine_members(struct pipeline *pipeline, struct group *group, st
 }
 
 /* A batch that comes next in its stream. */
-static int decide_next(struct pipeline *pipeline, struct group *group, struct job *job,
+int writer_decide_next(struct pipeline *pipeline, struct group *group, struct job *job,
                        struct casebus_error *err)
 {
     size_t n = job->batch.n_members;
@@ -357,7 +361,7 @@ int writer_decide_batch(struct pipeline *pipeline, struct group *group, struct j
     switch (exchange_sequence(&pipeline->writer.store, job->node->info.node, job->batch.statement,
                               job->batch.statement_hash, &stream, err)) {
     case SEQUENCE_NEXT:
-        return decide_next(pipeline, group, job, err);
+        return writer_decide_next(pipeline, group, job, err);
     case SEQUENCE_REPEATED:
         job->answer = ANSWER_REPEATED;
         job->seal_position = stream.seal_position;

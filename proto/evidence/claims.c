@@ -146,13 +146,25 @@ static int member_check(const struct verification *v, const struct proven_leaf *
                      (unsigned long long)seal->position);
 }
 
-/* Members that became entries stand behind their seal without gaps. */
+/* Whether the entry is what the seal's outcome says was refused: an operator released it from quarantine. */
+static bool released(const struct proven_leaf *leaf, const struct proven_leaf *seal,
+                     const Casebus__V1__SealOutcome *outcome)
+{
+    const Casebus__V1__EventEntry *event = leaf->entry->event;
+    return event->released_from && *outcome->code && leaf->position > seal->position &&
+           bytes_equal(bytes_of_data(outcome->event_hash), bytes_of_data(event->event_hash));
+}
+
+/* Members that became entries stand behind their seal without gaps; what was released from quarantine comes
+ * later. */
 static int place_check(const struct proven_leaf *seal, const struct proven_leaf *leaf, uint64_t index,
                        struct casebus_error *err)
 {
     uint64_t before = 0;
     for (size_t i = 0; i < seal->entry->seal->n_outcome; i++) {
         uint32_t told = seal->entry->seal->outcome[i]->index;
+        if (told == index && released(leaf, seal, seal->entry->seal->outcome[i]))
+            return 0;
         if (told == index)
             return error_set(err, CASEBUS_BAD_FIELD,
                              _("the seal at %llu says that entry %llu became no entry"),

@@ -1,7 +1,8 @@
 """What is refused stays until somebody decides: it is listed and told, kept over restarts, released or destroyed."""
 import csv
 import datetime
-import os
+import subprocess
+import sys
 import unittest
 
 import harness
@@ -50,11 +51,13 @@ class Quarantine(unittest.TestCase):
 
     def stays_the_same(self):
         """After a restart, and when the state is made again."""
-        before, told = self.hub.dump("--all"), self.undecided()
-        self.hub.stop().rebuild()
+        told = self.undecided()
+        self.hub.stop()
+        before = self.hub.dump("--all")
+        self.hub.rebuild()
+        self.assertEqual(self.hub.dump("--all"), before)
         self.hub.start()
         self.assertEqual(self.undecided(), told)
-        self.assertEqual(self.hub.dump("--all"), before)
         self.hub.verify()
 
     def test_what_was_refused_is_listed_told_and_kept_until_it_is_destroyed(self):
@@ -79,6 +82,59 @@ class Quarantine(unittest.TestCase):
         self.assertEqual(self.undecided(), 0)
         self.stays_the_same()
         self.assertIn("nothing in quarantine", self.hub.casebus("quarantine", "show", "0").said)
+
+    def shift(self, days):
+        """The hub goes on with another clock."""
+        environment = {"LD_PRELOAD": str(harness.HELPERS / "clock_shim.so"), "CASEBUS_CLOCK_SHIFT": str(days * DAY)}
+        self.hub.stop().start(environment={**harness.ENVIRONMENT, **environment})
+
+    def test_what_passes_the_door_today_is_released_delivered_and_proved(self):
+        first, other = self.refuse_some()
+        self.assertIn("CB-FUTURE", self.decide("release", first, code=1))  # it stays, and no act is written
+        self.assertEqual(self.undecided(), 2)
+        self.office.launch().wait_received(2)
+        self.office.process.stop()
+        self.shift(3)
+        self.assertIn("released", self.decide("release", first))
+        self.assertIn("settled", self.decide("release", first, code=1))
+        self.assertEqual(self.undecided(), 1)
+        self.office.launch().wait_received(3)
+        self.office.process.stop()
+        self.assertEqual(self.office.received()[-1]["record_id"], "case-1#2")
+        released = self.hub.events()[-1]
+        self.assertEqual((released["number"], released["header"]["record_id"]), (2, "case-1#2"))
+        self.assertEqual(self.hub.verify()["events"], 3)
+        evidence = self.world.path / "evidence"
+        done = self.hub.casebus("prove", "--event", str(released["position"]), "--out", evidence)
+        self.assertEqual(done.code, 0, done.said)
+        trust = ["--trust", self.desk.dir / "enrolment.json"]
+        done = self.world.run("casebus", "verify", evidence, *trust)
+        self.assertEqual(done.code, 0, done.said)
+        second = [sys.executable, "-B", harness.REPO / "tests/interop/verify_evidence.py", evidence, *trust]
+        self.assertEqual(subprocess.run(second, stdout=subprocess.DEVNULL, check=False).returncode, 0)
+        self.decide("discard", other)
+        self.hub.stop().rebuild()
+        self.assertEqual(self.hub.verify()["events"], 3)
+
+    def test_a_batch_that_a_wrong_clock_refused_is_released_as_a_whole(self):
+        self.shift(-10)
+        self.desk.write_rows([("case-2", 1, "apply"), ("case-2", 2, "accept")])
+        self.desk.publish("--from-start", expect=3)
+        batch = self.waiting()[0]
+        self.assertEqual((batch["code"], batch["refused"]), ("CB-CERTIFICATE", "batch"))
+        shown = self.hub.ask("quarantine", "show", str(batch["position"]))
+        self.assertEqual([event["header"]["record_id"] for event in shown["events"]], ["case-2#1", "case-2#2"])
+        self.assertIn("not valid now", self.decide("release", batch["position"], code=1))
+        self.hub.stop().start()
+        self.decide("release", batch["position"])
+        self.office.launch().wait_received(2)
+        self.office.process.stop()
+        self.assertEqual(self.hub.verify()["events"], 2)
+        self.desk.publish()  # it is told that the hub has them
+        self.assertEqual(self.hub.verify()["events"], 2)
+        for other in self.waiting():
+            self.assertIn("has come in meanwhile", self.decide("release", other["position"], code=1))
+        self.stays_the_same()
 
 
 if __name__ == "__main__":

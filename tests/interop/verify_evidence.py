@@ -887,8 +887,12 @@ class Verification:
             need(event is not None, "it is no event")
             index = event.number - s.first
             need(event.node == s.node and event.stream == s.stream and 0 <= index < s.count, "it does not belong to the seal")
-            need(all(o.index != index for o in seal.outcome), "it became no entry")
-            need(position == seal_position + 1 + index - sum(o.index < index for o in seal.outcome), "it stands in another place")
+            refused = [o for o in seal.outcome if o.index == index]
+            if refused:  # an operator released it from quarantine later
+                need(event.released_from > 0 and refused[0].code and refused[0].event_hash == event.event_hash
+                     and position > seal_position, "it became no entry")
+            else:
+                need(position == seal_position + 1 + index - sum(o.index < index for o in seal.outcome), "it stands in another place")
             self.member(s, index, event.event_hash, claim.batch_path)
             claimed.add(claim.leaf)
             self.fact("event", position=position, hub_time_us=entry.hub_time_us, node=event.node, stream=f"{event.stream:016x}",
