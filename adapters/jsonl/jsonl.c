@@ -298,6 +298,17 @@ static void erasure_add(json_t *line, const struct casebus_erasure *erasure)
     }
 }
 
+static void answers_add(json_t *line, const struct casebus_answers *answers)
+{
+    json_t *json = json_object();
+    json_object_set_new(line, "case_number", json_string(answers->case_number));
+    json_object_set_new(line, "item", json_string(answers->item));
+    json_object_set_new(line, "area", json_string(answers->area));
+    json_object_set_new(line, "answers", json);
+    for (size_t i = 0; i < answers->n_items; i++)
+        json_object_set_new(json, answers->items[i].question, json_boolean(answers->items[i].yes));
+}
+
 static json_t *line_make(const struct jsonl *jsonl, const struct casebus_delivery *delivery)
 {
     json_t *line = json_object();
@@ -319,6 +330,8 @@ static json_t *line_make(const struct jsonl *jsonl, const struct casebus_deliver
     json_object_set_new(line, "event_id", json_string(delivery->event_id));
     if (delivery->erased)
         json_object_set_new(line, "erased", json_true());
+    if (delivery->answers)
+        answers_add(line, delivery->answers);
     if (delivery->event) {
         casebus_event_visit(delivery->event, field_add, line);
         parts_add(line, delivery->event);

@@ -20,6 +20,8 @@ enum {
     PAUSE_MAX_MS = 1000,
     FRAME_ARENA_MAX = 4 * 1024 * 1024,
     STATEMENT_ARENA = 4096,
+    ANSWERS_MAX = 32, /* in one delivery */
+    ANSWER_TEXT_MAX = 64,
 };
 
 struct deliveries {
@@ -270,25 +272,53 @@ static int gone_read(const Casebus__V1__Delivery *sent, struct casebus_delivery 
     if (sent->event_hash.len != DIGEST_SIZE || sent->case_id.len != CASE_ID_SIZE || sent->n_part > 0)
         return malformed(_("the hub has sent a delivery without content that does not say of what"), err);
     memcpy(hash, sent->event_hash.data, DIGEST_SIZE);
-    delivery->erased = 1;
+    delivery->erased = !sent->answers;
     delivery->node = sent->node;
     delivery->number = sent->number;
     hex_encode(delivery->case_id, sent->case_id.data, CASE_ID_SIZE);
     return 0;
 }
 
+/* What a delivery without an event points to. */
+struct beside {
+    struct casebus_erasure erasure;
+    struct casebus_answers answers;
+};
+
+/* Yes or no in place of the event. The hub's own words, but checked all the same: they go into programs. */
+static int answers_read(struct session *session, const Casebus__V1__Answers *sent,
+                        struct casebus_answers *answers, struct casebus_error *err)
+{
+    struct casebus_answer *items = arena_alloc(&session->arena, (sent->n_answer + 1) * sizeof *items);
+    if (!items)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a delivery"));
+    if (sent->n_answer == 0 || sent->n_answer > ANSWERS_MAX || strlen(sent->case_number) > ANSWER_TEXT_MAX)
+        return malformed(_("the hub has sent answers that answer nothing, or too much"), err);
+    for (size_t i = 0; i < sent->n_answer; i++) {
+        if (!sent->answer[i]->question[0] || strlen(sent->answer[i]->question) > ANSWER_TEXT_MAX)
+            return malformed(_("the hub has sent an answer without its question"), err);
+        items[i] = (struct casebus_answer){sent->answer[i]->question, sent->answer[i]->yes != 0};
+    }
+    *answers = (struct casebus_answers){sent->case_number, sent->item, sent->area, items, sent->n_answer};
+    return 0;
+}
+
 /* Of any kind. */
 static int any_read(struct session *session, const Casebus__V1__Delivery *sent,
-                    struct casebus_delivery *delivery, struct casebus_erasure *erasure,
-                    uint8_t hash[DIGEST_SIZE], struct casebus_error *err)
+                    struct casebus_delivery *delivery, struct beside *beside, uint8_t hash[DIGEST_SIZE],
+                    struct casebus_error *err)
 {
     if (!sent->erasure && sent->header.len > 0)
         return delivery_read(session, sent, delivery, hash, err);
     arena_reset(&session->arena);
     delivery->id = (struct casebus_delivery_id){sent->id->position, sent->id->ordinal};
     delivery->hub_time_us = sent->hub_time_us;
-    int r = sent->erasure ? erasure_read(session, sent->erasure, delivery, erasure, hash, err)
+    int r = sent->erasure ? erasure_read(session, sent->erasure, delivery, &beside->erasure, hash, err)
                           : gone_read(sent, delivery, hash, err);
+    if (r == 0 && !sent->erasure && sent->answers) {
+        r = answers_read(session, sent->answers, &beside->answers, err);
+        delivery->answers = &beside->answers;
+    }
     if (r != 0)
         return error_context(err, _("delivery %" PRIu64 ".%" PRIu32), sent->id->position, sent->id->ordinal);
     hex_encode(delivery->event_id, hash, DIGEST_SIZE);
@@ -312,10 +342,10 @@ static int delivery_hand_over(struct session *session, const Casebus__V1__Delive
 {
     struct inbox *inbox = session->parts.inbox;
     struct casebus_delivery delivery = {0};
-    struct casebus_erasure erasure = {0};
+    struct beside beside = {0};
     struct inbox_mark before = inbox->last;
     uint8_t hash[DIGEST_SIZE];
-    if (any_read(session, sent, &delivery, &erasure, hash, err) != 0 ||
+    if (any_read(session, sent, &delivery, &beside, hash, err) != 0 ||
         inbox_take(inbox, delivery.id, hash, err) != 0)
         return -1;
     if (session->parts.events->on_delivery(session->parts.self, &delivery) == 0)

@@ -32,7 +32,7 @@ static struct seen {
     uint64_t last_delivery;
     unsigned again; /* how often on_delivery says "later" */
     bool confirm;   /* each delivery at once */
-    unsigned erased, orders;
+    unsigned erased, orders, told;
     struct casebus_erased ordered; /* the first one of the last order */
     char logged[2048];
 } seen;
@@ -74,7 +74,13 @@ static int on_delivery(void *self, const struct casebus_delivery *delivery)
         seen.ordered = delivery->erasure->items[0];
         seen.ordered.parts = NULL;
     }
-    assert_int_equal(delivery->event == NULL, delivery->erased || delivery->erasure);
+    assert_int_equal(delivery->event == NULL, delivery->erased || delivery->erasure || delivery->answers);
+    if (delivery->answers) {
+        assert_int_equal(delivery->erased, 0);
+        assert_string_equal(delivery->answers->case_number, "case-1");
+        assert_string_equal(delivery->answers->items[0].question, "finished");
+        seen.told += delivery->answers->n_items == 1 && delivery->answers->items[0].yes;
+    }
     if (delivery->event)
         assert_string_equal(casebus_event_get(delivery->event, "identity.name", 0, name, sizeof name),
                             "张三");
@@ -680,6 +686,24 @@ static void deliver_erased(uint64_t position, uint64_t previous, size_t hash_siz
     deliver_this(&delivery, position, previous);
 }
 
+/* Yes to @question, in the place of the event. */
+static void deliver_answer(uint64_t position, uint64_t previous, const char *question)
+{
+    Casebus__V1__Delivery delivery = CASEBUS__V1__DELIVERY__INIT;
+    Casebus__V1__Answer answer = CASEBUS__V1__ANSWER__INIT, *list[] = {&answer};
+    Casebus__V1__Answers answers = CASEBUS__V1__ANSWERS__INIT;
+    answer.question = (char *)(uintptr_t)question;
+    answer.yes = true;
+    answers.case_number = (char *)"case-1";
+    answers.answer = list;
+    answers.n_answer = question ? 1 : 0;
+    delivery.node = (char *)"group-2";
+    delivery.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, no_case};
+    delivery.event_hash = (ProtobufCBinaryData){DIGEST_SIZE, sample.hash};
+    delivery.answers = &answers;
+    deliver_this(&delivery, position, previous);
+}
+
 /* An order to destroy the delivery at @erased; @hash: of its entry as a leaf. */
 static void deliver_order(uint64_t position, uint64_t previous, uint64_t erased, uint8_t hash[DIGEST_SIZE])
 {
@@ -824,6 +848,29 @@ static void test_orders_to_destroy_take_their_place_in_what_is_signed(void **sta
     assert_memory_equal(peer.confirmed.running_hash, hash, DIGEST_SIZE);
 }
 
+static void test_answers_take_the_place_of_the_event_in_what_is_signed(void **state)
+{
+    (void)state;
+    uint8_t hash[DIGEST_SIZE] = {0};
+    receiver_open();
+    seen.confirm = true;
+    deliver_answer(4, 0, "finished");
+    UNTIL(seen.told == 1);
+    delivered_hash(peer.crypter, hash, 4, 0, sample.hash);
+    UNTIL(peer.confirmed.position == 4);
+    assert_true(peer.confirmed.signed_well);
+    assert_memory_equal(peer.confirmed.running_hash, hash, DIGEST_SIZE);
+}
+
+static void test_answers_have_to_answer_something(void **state)
+{
+    (void)state;
+    receiver_open();
+    deliver_answer(5, 0, NULL);
+    UNTIL(strstr(seen.logged, "delivery 5.0") || seen.stopped);
+    assert_int_equal(seen.deliveries, 0);
+}
+
 static void test_delivery_without_content_has_to_say_of_what(void **state)
 {
     (void)state;
@@ -946,6 +993,8 @@ int main(void)
         TEST(test_altered_part_stops_the_node),
         TEST(test_confirmation_signs_the_running_hash),
         TEST(test_orders_to_destroy_take_their_place_in_what_is_signed),
+        TEST(test_answers_take_the_place_of_the_event_in_what_is_signed),
+        TEST(test_answers_have_to_answer_something),
         TEST(test_delivery_without_content_has_to_say_of_what),
         TEST(test_receiver_resumes_after_what_it_confirmed),
         TEST(test_node_lives_on_the_callers_loop),

@@ -4,9 +4,11 @@
  * table, with the bodies opened from the ledger. A receiver that is far behind costs a bounded piece of work
  * a round, and nothing in memory but its window. */
 #include "hub/bus/internal.h"
+#include "hub/exchange/answers.h"
 #include "hub/exchange/tables.h"
 #include "proto/base/texts.h"
 #include "proto/codec/entry.h"
+#include "proto/codec/event.h"
 
 #include <stdlib.h>
 
@@ -105,12 +107,44 @@ static bool filling_ready(struct filling *filling, size_t size)
     return !filling->done;
 }
 
+/* ---- answers in place of an event ---- */
+
+/* Answers what was decided to be answered. False without memory. */
+static bool delivery_answer(struct bus *bus, Casebus__V1__Delivery *delivery, struct bytes event_hash,
+                            const Casebus__V1__EventHeader *header, uint32_t questions)
+{
+    struct answer found[QUESTIONS_MAX];
+    size_t n = answers_of(header, questions, found);
+    Casebus__V1__Answers *answers = arena_alloc(&bus->arena, sizeof *answers);
+    Casebus__V1__Answer *answer = arena_alloc(&bus->arena, (n + 1) * sizeof *answer);
+    Casebus__V1__Answer **list = arena_alloc(&bus->arena, (n + 1) * sizeof *list);
+    if (!answers || !answer || !list)
+        return false;
+    casebus__v1__answers__init(answers);
+    answers->case_number = header->case_number;
+    answers->item = header->item;
+    answers->area = header->area;
+    answers->answer = list;
+    for (size_t i = 0; i < n; i++) {
+        casebus__v1__answer__init(&answer[i]);
+        answer[i].question = (char *)(uintptr_t)question_name(found[i].question);
+        answer[i].yes = found[i].yes;
+        list[answers->n_answer++] = &answer[i];
+    }
+    delivery->answers = answers;
+    delivery->event_hash = (ProtobufCBinaryData){event_hash.size, (uint8_t *)(uintptr_t)event_hash.data};
+    return true;
+}
+
 /* ---- from memory ---- */
 
 static Casebus__V1__Delivery *delivery_of_event(struct bus *bus, const struct group *group,
-                                                const struct group_event *event, uint32_t part_mask)
+                                                const struct group_event *event,
+                                                const struct exchange_receiver *to)
 {
     const Casebus__V1__Event *wire = event->member->wire;
+    const struct exchange_event *said = &event->member->event;
+    uint32_t part_mask = to->part_mask;
     Casebus__V1__Delivery *delivery = arena_alloc(&bus->arena, sizeof(*delivery));
     Casebus__V1__DeliveredPart *parts = arena_alloc(&bus->arena, (wire->n_part + 1) * sizeof(*parts));
     Casebus__V1__DeliveredPart **list = arena_alloc(&bus->arena, (wire->n_part + 1) * sizeof(*list));
@@ -123,9 +157,14 @@ static Casebus__V1__Delivery *delivery_of_event(struct bus *bus, const struct gr
     delivery->number = event->number;
     delivery->case_id = (ProtobufCBinaryData){CASE_ID_SIZE, (uint8_t *)event->case_id};
     if (erasures_withhold(bus, event->position, &part_mask)) {
-        delivery->event_hash = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)event->member->event.event_hash};
+        delivery->event_hash = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)(uintptr_t)said->event_hash};
         return delivery;
     }
+    if (to->questions)
+        return delivery_answer(bus, delivery, bytes_of(said->event_hash, DIGEST_SIZE), said->header,
+                               to->questions)
+                   ? delivery
+                   : NULL;
     delivery->header = wire->header;
     delivery->part = list;
     for (size_t i = 0; i < wire->n_part; i++) {
@@ -161,7 +200,7 @@ static bool work_event(struct filling *filling, const struct group *group, const
         if (!filling_ready(filling, event_size(event)))
             return false;
         Casebus__V1__Delivery *delivery =
-            delivery_of_event(filling->bus, group, event, event->receivers[ordinal].part_mask);
+            delivery_of_event(filling->bus, group, event, &event->receivers[ordinal]);
         if (!delivery || !filling_add(filling, delivery, event->position, ordinal)) {
             filling->done = true;
             return false;
@@ -265,18 +304,34 @@ static bool open_parts(struct bus *bus, uint64_t position, const Casebus__V1__Ev
     return true;
 }
 
+static bool answer_opened(struct bus *bus, const Casebus__V1__EventEntry *entry, struct bytes header,
+                          uint32_t questions, Casebus__V1__Delivery *delivery, struct casebus_error *err)
+{
+    const Casebus__V1__EventHeader *decoded = event_header_decode(header, &bus->arena, err);
+    if (!decoded)
+        return false;
+    if (delivery_answer(bus, delivery, bytes_of(entry->event_hash.data, entry->event_hash.len), decoded,
+                        questions))
+        return true;
+    error_set(err, CASEBUS_NO_MEMORY, _("no memory for a delivery"));
+    return false;
+}
+
 /* Opens what the receiver may see of the event. */
 static bool event_open(struct bus *bus, uint64_t position, const Casebus__V1__EventEntry *entry,
-                       const Casebus__V1__SealedBody *body, uint32_t part_mask,
+                       const Casebus__V1__SealedBody *body, const Casebus__V1__Receiver *to,
                        Casebus__V1__Delivery *delivery, struct casebus_error *err)
 {
     uint8_t key[KEY_SIZE];
     struct bytes header;
     if (vault_key(bus->options.vault, body->slot, key, err))
         return false;
-    bool opened = open_part(bus, position, entry, body, key, 0, &header, err) &&
-                  open_parts(bus, position, entry, body, key, part_mask, delivery, err);
+    bool opened =
+        open_part(bus, position, entry, body, key, 0, &header, err) &&
+        (to->questions || open_parts(bus, position, entry, body, key, to->part_mask, delivery, err));
     secret_clear(key, sizeof(key));
+    if (opened && to->questions)
+        return answer_opened(bus, entry, header, to->questions, delivery, err);
     if (opened)
         delivery->header = (ProtobufCBinaryData){header.size, (uint8_t *)header.data};
     return opened;
@@ -295,11 +350,11 @@ static Casebus__V1__Delivery *event_from_disk(struct bus *bus, uint64_t position
     Casebus__V1__SealedBody *body = body_decode(sealed, &bus->arena, err);
     if (!body || ordinal >= entry->event->n_receiver)
         return NULL;
-    uint32_t part_mask = entry->event->receiver[ordinal]->part_mask;
+    Casebus__V1__Receiver to = *entry->event->receiver[ordinal];
     casebus__v1__delivery__init(delivery);
-    if (erasures_withhold(bus, position, &part_mask) || body_item_erased(body, 0))
+    if (erasures_withhold(bus, position, &to.part_mask) || body_item_erased(body, 0))
         delivery->event_hash = entry->event->event_hash;
-    else if (!event_open(bus, position, entry->event, body, part_mask, delivery, err))
+    else if (!event_open(bus, position, entry->event, body, &to, delivery, err))
         return NULL;
     delivery->hub_time_us = entry->hub_time_us;
     delivery->node = entry->event->node;

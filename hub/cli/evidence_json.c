@@ -147,6 +147,7 @@ static json_t *fact_json(const struct evidence_fact *fact)
     case FACT_RECEIVER:
         delivery_json(json, fact);
         set_number(json, "parts", fact->mask);
+        set_number(json, "questions", fact->questions);
         break;
     case FACT_HEADER:
         set_number(json, "position", fact->position);

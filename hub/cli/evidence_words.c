@@ -146,7 +146,10 @@ static void erasure_say(const struct cli *cli, const struct evidence_fact *fact)
 static void receiver_say(const struct cli *cli, const struct evidence_fact *fact)
 {
     char parts[PARTS_TEXT];
-    if (*parts_text(parts, fact->mask))
+    if (fact->questions)
+        say(cli, _("The hub decided to tell node '%s' yes or no of event %llu, and to show it nothing."),
+            fact->name, (llu)fact->position);
+    else if (*parts_text(parts, fact->mask))
         say(cli, _("The hub decided to deliver event %llu to node '%s', with its parts %s."),
             (llu)fact->position, fact->name, parts);
     else

@@ -18,6 +18,7 @@ static const struct {
     {"other-kind", N_("is about other kinds of events")},
     {"not-begun", N_("has not begun yet")},
     {"ended", N_("has ended")},
+    {"no-answer", N_("asks what this event does not answer")},
     {"delegated-away", N_("does not count: another body decides in its place")},
 };
 
@@ -42,11 +43,12 @@ static void print_text(const struct cli *cli, const char *format, const char *te
 static void print_row(const struct cli *cli, const json_t *row)
 {
     char parts[128];
+    bool answers = json_object_get(row, "answers");
     fprintf(cli->out, _("      row %u (line %u, %s) %s"), (unsigned)get_number(row, "number"),
             (unsigned)get_number(row, "line"), get_text(row, "relation"),
             reason_words(get_text(row, "says")));
-    get_joined(row, "parts", parts, sizeof parts);
-    fprintf(cli->out, _("; parts: %s"), *parts ? parts : _("none"));
+    get_joined(row, answers ? "answers" : "parts", parts, sizeof parts);
+    fprintf(cli->out, answers ? _("; yes or no alone: %s") : _("; parts: %s"), *parts ? parts : _("none"));
     print_text(cli, _("; purpose: %s"), get_text(row, "purpose"));
     print_text(cli, _("; basis: %s"), get_text(row, "basis"));
     fputc('\n', cli->out);
@@ -55,10 +57,15 @@ static void print_row(const struct cli *cli, const json_t *row)
 static void print_then(const struct cli *cli, const json_t *event)
 {
     unsigned rule = (unsigned)get_number(event, "rule");
+    char answers[128];
     if (get_bool(event, "published"))
         fprintf(cli->out, _("    when it came: this node published it\n"));
     else if (!get_bool(event, "received"))
         fprintf(cli->out, _("    when it came: it was not delivered to this node\n"));
+    else if (json_object_get(event, "answers"))
+        fprintf(cli->out,
+                _("    when it came: told yes or no alone (%s), by row %u of the policy then in force\n"),
+                get_joined(event, "answers", answers, sizeof answers), rule);
     else if (rule)
         fprintf(cli->out, _("    when it came: delivered, by row %u of the policy then in force\n"), rule);
     else
@@ -80,8 +87,9 @@ static void print_event(const struct cli *cli, const json_t *event, bool receive
         fprintf(cli->out, _("    now: its content is not readable, so that no row can be asked\n"));
         return;
     }
-    fprintf(cli->out, get_bool(event, "lets") ? _("    now: it would be let see it\n")
-                                              : _("    now: it would not be let see it\n"));
+    fprintf(cli->out, get_bool(event, "sees")   ? _("    now: it would be let see it\n")
+                      : get_bool(event, "lets") ? _("    now: it would be told yes or no, and not see it\n")
+                                                : _("    now: it would not be let see it\n"));
     if (receive_all)
         fprintf(cli->out, _("      enrolled to receive the events of all departments\n"));
     for (size_t i = 0; i < json_array_size(rows); i++)

@@ -60,6 +60,17 @@ json_t *part_kinds_json(uint32_t kinds)
     return names;
 }
 
+json_t *questions_json(uint32_t questions)
+{
+    json_t *names = json_array();
+    for (int question = 1; question < 32; question++) {
+        const char *name = question_name((Casebus__V1__Question)question);
+        if (name && questions >> question & 1)
+            json_array_append_new(names, json_string(name));
+    }
+    return names;
+}
+
 const struct hub_peer *hub_peer_find(const struct hub_status *status, const char *node)
 {
     for (size_t i = 0; status && i < status->n_peers; i++)
@@ -143,8 +154,10 @@ static json_t *receivers_json(const Casebus__V1__EventEntry *entry)
         for (unsigned bit = 0; bit < 32; bit++)
             if (entry->receiver[i]->part_mask & 1u << bit)
                 json_array_append_new(parts, json_integer((json_int_t)bit));
-        json_array_append_new(receivers,
-                              json_pack("{s:s, s:o}", "node", entry->receiver[i]->node, "parts", parts));
+        json_t *receiver = json_pack("{s:s, s:o}", "node", entry->receiver[i]->node, "parts", parts);
+        if (entry->receiver[i]->questions)
+            json_object_set_new(receiver, "answers", questions_json(entry->receiver[i]->questions));
+        json_array_append_new(receivers, receiver);
     }
     return receivers;
 }

@@ -27,6 +27,7 @@ int case_find_number(struct reader *reader, const char *number, struct bytes *ca
                      struct casebus_error *err);
 /* Names of the part kinds whose bits are set. */
 json_t *part_kinds_json(uint32_t kinds);
+json_t *questions_json(uint32_t questions); /* names of a set of question_bit */
 /* One peer of status; @status may be NULL. NULL when it is not known. */
 const struct hub_peer *hub_peer_find(const struct hub_status *status, const char *node);
 

@@ -1,5 +1,6 @@
 /* GET and POST /v1/policy, GET /v1/policy/why/NODE?case=NUMBER: who sees what, by which row, and why not. */
 #include "hub/console/answers.h"
+#include "hub/exchange/answers.h"
 #include "hub/rights/rights_ledger.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
@@ -93,6 +94,7 @@ static const char *const reasons[] = {
     [RIGHTS_NOT_BEGUN] = "not-begun",
     [RIGHTS_ENDED] = "ended",
     [RIGHTS_DELEGATED_AWAY] = "delegated-away",
+    [RIGHTS_NO_ANSWER] = "no-answer",
 };
 
 struct asking {
@@ -112,6 +114,8 @@ static json_t *row_json(const struct rights_row *row, enum rights_reason reason)
     set_text(json, "relation", rights_relation_name(row->relation));
     set_text(json, "says", reasons[reason]);
     json_object_set_new(json, "parts", part_kinds_json(row->part_kinds));
+    if (row->questions)
+        json_object_set_new(json, "answers", questions_json(row->questions));
     set_text(json, "purpose", row->purpose);
     set_text(json, "basis", row->basis);
     set_time(json, "until_us", row->until_us);
@@ -129,6 +133,8 @@ static void decided_json(const struct asking *asking, const Casebus__V1__EventEn
     set_bool(json, "received", receiver != NULL);
     if (receiver)
         set_number(json, "rule", receiver->rule);
+    if (receiver && receiver->questions)
+        json_object_set_new(json, "answers", questions_json(receiver->questions));
     json_t *parts = json_array();
     for (uint32_t i = 0; receiver && i < 32; i++)
         if (receiver->part_mask >> i & 1)
@@ -139,9 +145,9 @@ static void decided_json(const struct asking *asking, const Casebus__V1__EventEn
 /* What the policy in force says of it now: each row that is for the node. */
 static void today_json(const struct asking *asking, const Casebus__V1__EventHeader *header, json_t *json)
 {
-    const struct rights_subject subject = {header->item, header->area, header->kind};
+    const struct rights_subject subject = {header->item, header->area, header->kind, answers_known(header)};
     json_t *rows = json_array();
-    bool lets = asking->node->receive_all;
+    bool lets = asking->node->receive_all, sees = lets;
     for (size_t i = 0; asking->rights && i < asking->rights->n_rows; i++) {
         const struct rights_row *row = &asking->rights->rows[i];
         enum rights_reason reason =
@@ -149,8 +155,10 @@ static void today_json(const struct asking *asking, const Casebus__V1__EventHead
         if (reason != RIGHTS_OTHER_READER)
             json_array_append_new(rows, row_json(row, reason));
         lets = lets || reason == RIGHTS_LETS;
+        sees = sees || (reason == RIGHTS_LETS && !row->questions);
     }
     set_bool(json, "lets", lets);
+    set_bool(json, "sees", sees);
     json_object_set_new(json, "rows", rows);
 }
 

@@ -1,6 +1,7 @@
 /* Deciding: what shall become of one event. Only looks; whatever it finds is written into the ledger and then
  * applied. The hub refuses what it cannot hold or what is not the sender's to say; what is merely odd becomes
  * a finding of the case. Sentences repeat no case number and no record id: they may hold personal data. */
+#include "hub/exchange/answers.h"
 #include "hub/exchange/exchange_private.h"
 #include "proto/base/texts.h"
 
@@ -68,7 +69,7 @@ static int choose_receivers(const struct exchange_parties *parties, const char *
                             struct exchange_decision *decision)
 {
     const struct rights_row *rows[RIGHTS_ROWS_MAX];
-    const struct rights_subject subject = {header->item, header->area, header->kind};
+    const struct rights_subject subject = {header->item, header->area, header->kind, answers_known(header)};
     size_t n_rows = parties->rights && parties->memo
                         ? rights_rows_recall(parties->memo, parties->rights, &subject, hub_time_us, rows)
                         : 0;
@@ -76,15 +77,20 @@ static int choose_receivers(const struct exchange_parties *parties, const char *
     for (size_t i = 0; i < parties->n_nodes; i++) {
         const struct exchange_node *node = &parties->nodes[i];
         const struct rights_reader reader = {node->name, node->department, node->area};
-        struct right right = rights_of(rows, n_rows, &reader);
+        struct right right = rights_of(rows, n_rows, &reader, &subject);
         if (node->gone || (!node->receive_all && right.rule == 0) || strcmp(node->name, sender) == 0)
             continue;
         if (decision->n_receivers == RECEIVERS_MAX)
             return -1;
-        if (node->receive_all)
+        if (node->receive_all) {
             right.part_kinds |= node->receive_part_kinds;
-        decision->receivers[decision->n_receivers++] = (struct exchange_receiver){
-            .node = node->name, .part_mask = part_mask(header, right.part_kinds), .rule = right.rule};
+            right.questions = 0;
+        }
+        decision->receivers[decision->n_receivers++] =
+            (struct exchange_receiver){.node = node->name,
+                                       .part_mask = part_mask(header, right.part_kinds),
+                                       .rule = right.rule,
+                                       .questions = right.questions};
     }
     return 0;
 }

@@ -81,7 +81,8 @@ enum exchange_verdict { VERDICT_ACCEPTED = 1, VERDICT_DUPLICATE = 2, VERDICT_REF
 struct exchange_receiver {
     const char *node; /* lives as long as the registry passed in */
     uint32_t part_mask;
-    uint32_t rule; /* the row of the policy that lets it; 0: the node's own grants */
+    uint32_t rule;      /* the row of the policy that lets it; 0: the node's own grants */
+    uint32_t questions; /* question_bit: it is told their answers and nothing else; 0: it sees the event */
 };
 struct exchange_decision {
     enum exchange_verdict verdict;

@@ -100,9 +100,9 @@ enum rights_reason rights_row_says(const struct rights *rights, const struct rig
         return RIGHTS_NOT_BEGUN;
     if (!rights_row_runs(row, at_us))
         return RIGHTS_ENDED;
-    return row->relation == RIGHTS_COMPETENT && delegated_away(rights, row, subject, at_us)
-               ? RIGHTS_DELEGATED_AWAY
-               : RIGHTS_LETS;
+    if (row->relation == RIGHTS_COMPETENT && delegated_away(rights, row, subject, at_us))
+        return RIGHTS_DELEGATED_AWAY;
+    return row->questions && !(row->questions & subject->answered) ? RIGHTS_NO_ANSWER : RIGHTS_LETS;
 }
 
 size_t rights_rows_about(const struct rights *rights, const struct rights_subject *subject, int64_t at_us,
@@ -178,19 +178,27 @@ size_t rights_rows_recall(struct rights_memo *memo, const struct rights *rights,
     return n;
 }
 
-struct right rights_of(const struct rights_row *const *rows, size_t n, const struct rights_reader *reader)
+static void right_note(struct right *right, const struct rights_row *row)
 {
-    struct right right = {0};
+    right->rule = row->number;
+    right->relation = row->relation;
+}
+
+struct right rights_of(const struct rights_row *const *rows, size_t n, const struct rights_reader *reader,
+                       const struct rights_subject *subject)
+{
+    struct right seen = {0}, told = {0};
     for (size_t i = 0; i < n; i++) {
-        if (!rights_row_is_for(rows[i], reader))
+        uint32_t answered = rows[i]->questions & subject->answered;
+        struct right *right = rows[i]->questions ? &told : &seen;
+        if (!rights_row_is_for(rows[i], reader) || (rows[i]->questions && !answered))
             continue;
-        if (right.rule == 0) {
-            right.rule = rows[i]->number;
-            right.relation = rows[i]->relation;
-        }
-        right.part_kinds |= rows[i]->part_kinds;
+        if (right->rule == 0)
+            right_note(right, rows[i]);
+        right->part_kinds |= rows[i]->part_kinds;
+        right->questions |= rows[i]->questions;
     }
-    return right;
+    return seen.rule ? seen : told;
 }
 
 const char *rights_relation_name(enum rights_relation relation)

@@ -46,6 +46,7 @@ struct rights_row {
     struct rights_texts areas;  /* beginnings of area codes: "3201" */
     uint64_t kinds;             /* rights_kind_bit */
     uint32_t part_kinds;        /* part_kind_bit */
+    uint32_t questions;         /* question_bit; with any, the row gives their answers and nothing else */
     int64_t since_us, until_us; /* [since, until); 0: open */
     const char *purpose, *basis;
 };
@@ -64,13 +65,15 @@ struct rights_reader {
 struct rights_subject {
     const char *item, *area;
     Casebus__V1__Kind kind;
+    uint32_t answered; /* answers_known: the questions that it answers */
 };
 
-/* The rights that rows give together. */
+/* The rights that rows give together. Whoever may see the event needs no answers. */
 struct right {
     uint32_t rule; /* number of the first row that lets; 0: nothing does */
     enum rights_relation relation;
-    uint32_t part_kinds; /* of all rows that let */
+    uint32_t part_kinds; /* of all rows that let see it */
+    uint32_t questions;  /* no row lets see it, but these may be answered */
 };
 
 uint64_t rights_kind_bit(Casebus__V1__Kind kind);
@@ -86,7 +89,8 @@ enum rights_reason {
     RIGHTS_OTHER_KIND,
     RIGHTS_NOT_BEGUN,
     RIGHTS_ENDED,
-    RIGHTS_DELEGATED_AWAY
+    RIGHTS_DELEGATED_AWAY,
+    RIGHTS_NO_ANSWER /* the event answers nothing that the row asks */
 };
 enum rights_reason rights_row_says(const struct rights *rights, const struct rights_row *row,
                                    const struct rights_reader *reader, const struct rights_subject *subject,
@@ -116,8 +120,9 @@ size_t rights_rows_recall(struct rights_memo *memo, const struct rights *rights,
                           const struct rights_row **rows);
 /* Whether the row is for @reader. */
 bool rights_row_is_for(const struct rights_row *row, const struct rights_reader *reader);
-/* What @n rows, found by rights_rows_about, let @reader see. */
-struct right rights_of(const struct rights_row *const *rows, size_t n, const struct rights_reader *reader);
+/* What @n rows, found by rights_rows_about for @subject, let @reader see. */
+struct right rights_of(const struct rights_row *const *rows, size_t n, const struct rights_reader *reader,
+                       const struct rights_subject *subject);
 /* Whether the row's time has begun and not ended. */
 bool rights_row_runs(const struct rights_row *row, int64_t at_us);
 /* "grant", "competent" ... */

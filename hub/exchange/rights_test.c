@@ -61,9 +61,9 @@ static struct right right_at(const struct rights_row *rows, size_t n, const stru
                              const char *item, const char *area, Casebus__V1__Kind kind, int64_t at_us)
 {
     const struct rights rights = {.version = 1, .rows = rows, .n_rows = n};
-    const struct rights_subject subject = {item, area, kind};
+    const struct rights_subject subject = {item, area, kind, 0};
     const struct rights_row *about[8];
-    return rights_of(about, rights_rows_about(&rights, &subject, at_us, about), reader);
+    return rights_of(about, rights_rows_about(&rights, &subject, at_us, about), reader, &subject);
 }
 
 static void test_nobody_sees_anything_without_a_row(void **state)
@@ -163,7 +163,7 @@ static void test_what_is_remembered_is_what_would_be_found(void **state)
         seed = seed * 1664525u + 1013904223u;
         const struct rights *rights = &policies[seed >> 30 & 1];
         const struct rights_subject subject = {items[(seed >> 8) % 5], areas[(seed >> 16) % 3],
-                                               seed >> 20 & 1 ? ACCEPT : DECIDE};
+                                               seed >> 20 & 1 ? ACCEPT : DECIDE, 0};
         int64_t at_us = (int64_t[]){0, 999, 1000, 1999, 2000, 5000}[(seed >> 24) % 6];
         size_t n = rights_rows_about(rights, &subject, at_us, found);
         assert_int_equal(rights_rows_recall(&memo, rights, &subject, at_us, recalled), n);
@@ -176,9 +176,9 @@ static void test_each_no_has_its_reason(void **state)
     (void)state;
     const struct rights_row rows[] = {competent, delegated};
     const struct rights rights = {.version = 1, .rows = rows, .n_rows = 2};
-    const struct rights_subject mine = {COMPANY_AT_MARKET, "320100", ACCEPT};
-    const struct rights_subject other = {SEAL_AT_POLICE, "320100", ACCEPT};
-    const struct rights_subject elsewhere = {COMPANY_AT_MARKET, "320500", ACCEPT};
+    const struct rights_subject mine = {COMPANY_AT_MARKET, "320100", ACCEPT, 0};
+    const struct rights_subject other = {SEAL_AT_POLICE, "320100", ACCEPT, 0};
+    const struct rights_subject elsewhere = {COMPANY_AT_MARKET, "320500", ACCEPT, 0};
     assert_int_equal(rights_row_says(&rights, &competent, &market, &mine, 1), RIGHTS_LETS);
     assert_int_equal(rights_row_says(&rights, &competent, &bureau, &mine, 1), RIGHTS_OTHER_READER);
     assert_int_equal(rights_row_says(&rights, &competent, &market, &other, 1), RIGHTS_OTHER_ITEM);
@@ -188,6 +188,36 @@ static void test_each_no_has_its_reason(void **state)
     assert_int_equal(rights_row_says(&rights, &delegated, &bureau, &mine, 2000), RIGHTS_ENDED);
     struct rights_row watching = supervising();
     assert_int_equal(rights_row_says(&rights, &watching, &market, &mine, 1500), RIGHTS_OTHER_KIND);
+}
+
+static void test_whoever_may_be_answered_sees_nothing_and_whoever_sees_needs_no_answer(void **state)
+{
+    (void)state;
+    struct rights_row rows[2] = {{.number = 1,
+                                  .relation = RIGHTS_GRANT,
+                                  .to = {.department = "rsj"},
+                                  .items = {company, 1},
+                                  .kinds = RIGHTS_ALL_KINDS,
+                                  .questions = 12}};
+    const struct rights rights = {.version = 1, .rows = rows, .n_rows = 2};
+    const struct rights_subject answers = {COMPANY, "320100", DECIDE, 4},
+                                silent = {COMPANY, "320100", DECIDE, 2};
+    const struct rights_row *one = rows, *both[] = {&rows[0], &rows[1]};
+    rows[1] = rows[0];
+    rows[1].number = 2;
+    rows[1].questions = 0;
+    rows[1].part_kinds = 8;
+    struct right right = rights_of(&one, 1, &insurance, &answers);
+    assert_int_equal(right.rule, 1);
+    assert_int_equal(right.questions, 12);
+    assert_int_equal(right.part_kinds, 0);
+    assert_int_equal(rights_of(&one, 1, &insurance, &silent).rule, 0);
+    assert_int_equal(rights_row_says(&rights, one, &insurance, &silent, 1), RIGHTS_NO_ANSWER);
+    assert_int_equal(rights_row_says(&rights, one, &insurance, &answers, 1), RIGHTS_LETS);
+    right = rights_of(both, 2, &insurance, &answers);
+    assert_int_equal(right.rule, 2);
+    assert_int_equal(right.questions, 0);
+    assert_int_equal(right.part_kinds, 8);
 }
 
 static void test_a_pattern_matches_what_it_says(void **state)
@@ -229,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_rows_add_up_and_the_first_one_is_named),
         cmocka_unit_test(test_what_is_remembered_is_what_would_be_found),
         cmocka_unit_test(test_each_no_has_its_reason),
+        cmocka_unit_test(test_whoever_may_be_answered_sees_nothing_and_whoever_sees_needs_no_answer),
         cmocka_unit_test(test_a_pattern_matches_what_it_says),
         cmocka_unit_test(test_a_kind_of_a_later_version_is_let_by_no_row),
     };

@@ -153,6 +153,7 @@ int writer_accept_member(struct pipeline *pipeline, struct group *group, struct 
         receivers[i].node = (char *)decision->receivers[i].node;
         receivers[i].part_mask = decision->receivers[i].part_mask;
         receivers[i].rule = decision->receivers[i].rule;
+        receivers[i].questions = decision->receivers[i].questions;
         list[i] = &receivers[i];
     }
 

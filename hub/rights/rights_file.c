@@ -1,5 +1,6 @@
 #include "hub/rights/rights_file.h"
 
+#include "hub/exchange/answers.h"
 #include "hub/exchange/exchange.h"
 #include "proto/base/calendar.h"
 #include "proto/base/identifiers.h"
@@ -57,7 +58,8 @@ enum {
     KEY_DEPARTMENT = 2048,
     KEY_AREA = 4096,
     KEY_BODIES = 8192,
-    KEY_SUPERVISION = 16384
+    KEY_SUPERVISION = 16384,
+    KEY_ANSWERS = 32768
 };
 
 #define KEYS_OF_SCOPE                                                                                        \
@@ -74,11 +76,11 @@ static const struct section {
      KEY_DEPARTMENT | KEY_BODIES, true},
     {"delegations", RIGHTS_DELEGATED, KEYS_OF_SCOPE | KEY_TO | KEY_FROM | KEY_SUPERVISION,
      KEY_TO | KEY_FROM | KEY_ITEMS | KEY_SINCE | KEY_BASIS, true},
-    {"joint", RIGHTS_JOINT, KEYS_OF_SCOPE | KEY_TO, KEY_TO | KEY_ITEMS | KEY_BASIS, false},
-    {"cross_region", RIGHTS_CROSS_REGION, KEYS_OF_SCOPE | KEY_TO, KEY_TO | KEY_ITEMS | KEY_AREAS | KEY_BASIS,
-     false},
-    {"grants", RIGHTS_GRANT, KEYS_OF_SCOPE | KEY_TO, KEY_TO | KEY_ITEMS | KEY_PURPOSE | KEY_BASIS | KEY_UNTIL,
-     false},
+    {"joint", RIGHTS_JOINT, KEYS_OF_SCOPE | KEY_TO | KEY_ANSWERS, KEY_TO | KEY_ITEMS | KEY_BASIS, false},
+    {"cross_region", RIGHTS_CROSS_REGION, KEYS_OF_SCOPE | KEY_TO | KEY_ANSWERS,
+     KEY_TO | KEY_ITEMS | KEY_AREAS | KEY_BASIS, false},
+    {"grants", RIGHTS_GRANT, KEYS_OF_SCOPE | KEY_TO | KEY_ANSWERS,
+     KEY_TO | KEY_ITEMS | KEY_PURPOSE | KEY_BASIS | KEY_UNTIL, false},
 };
 
 static const struct key {
@@ -90,6 +92,7 @@ static const struct key {
     {"purpose", KEY_PURPOSE}, {"basis", KEY_BASIS},   {"since", KEY_SINCE},
     {"until", KEY_UNTIL},     {"name", KEY_NAME},     {"department", KEY_DEPARTMENT},
     {"area", KEY_AREA},       {"bodies", KEY_BODIES}, {"supervision", KEY_SUPERVISION},
+    {"answers", KEY_ANSWERS},
 };
 
 /* ---- faults ---- */
@@ -270,6 +273,23 @@ static uint32_t parts_read(struct reading *reading, struct fy_node *node)
     return kinds;
 }
 
+static uint32_t questions_read(struct reading *reading, struct fy_node *node)
+{
+    struct rights_texts texts;
+    uint32_t questions = 0;
+    if (!texts_read(reading, node, "answers", &texts))
+        return 0;
+    for (size_t i = 0; i < texts.n; i++) {
+        uint32_t bit = question_bit(question_parse(texts.items[i]));
+        if (bit == 0)
+            fault_at(reading, node,
+                     _("'%s' is no question: there are accepted, approved, finished and certificate"),
+                     texts.items[i]);
+        questions |= bit;
+    }
+    return questions;
+}
+
 /* Midnight at the beginning of the day, or, with @next, of the day after. */
 static int64_t day_read(struct reading *reading, struct fy_node *node, bool next)
 {
@@ -348,6 +368,9 @@ static void value_read(struct reading *reading, struct entry *entry, unsigned ke
         row->part_kinds = parts_read(reading, node);
         entry->has_parts = true;
         break;
+    case KEY_ANSWERS:
+        row->questions = questions_read(reading, node);
+        break;
     case KEY_PURPOSE:
         row->purpose = text_read(reading, node, "purpose");
         break;
@@ -416,6 +439,8 @@ static void entry_read(struct reading *reading, struct entry *entry)
     missing_tell(reading, entry, entry->section->must & ~seen);
     if (entry->row.until_us && entry->row.until_us <= entry->row.since_us)
         fault_at(reading, entry->node, _("it ends before it begins"));
+    if (entry->has_parts && entry->row.questions)
+        fault_at(reading, entry->node, _("'answers' stands in the place of 'parts': it has one of them"));
 }
 
 /* ---- rows ---- */

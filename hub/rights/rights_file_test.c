@@ -1,6 +1,7 @@
 /* A policy file is read as it is written, or refused with every fault and its line. */
 #include "hub/rights/rights_file.h"
 
+#include "hub/exchange/answers.h"
 #include "hub/exchange/exchange.h"
 #include "proto/base/calendar.h"
 
@@ -157,6 +158,25 @@ static void test_what_is_no_code_is_named(void **state)
                  "it ends before it begins");
 }
 
+static void test_a_row_may_give_answers_in_the_place_of_parts(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(
+        read_text(f, "joint:\n  - {to: {node: a}, items: [x], basis: b, answers: [finished, certificate]}\n"),
+        0);
+    assert_int_equal(f->rights.rows[0].questions,
+                     question_bit(CASEBUS__V1__QUESTION__QUESTION_FINISHED) |
+                         question_bit(CASEBUS__V1__QUESTION__QUESTION_CERTIFICATE));
+    assert_int_equal(f->rights.rows[0].part_kinds, 0);
+    assert_fault(f, "joint:\n  - {to: {node: a}, items: [x], basis: b, answers: [name]}\n",
+                 "policy.yaml:2: 'name' is no question");
+    assert_fault(f, "joint:\n  - {to: {node: a}, items: [x], basis: b, answers: finished, parts: [form]}\n",
+                 "it has one of them");
+    assert_fault(f,
+                 "departments:\n  - {department: a, bodies: [\"11320100MB151234XT\"], answers: finished}\n",
+                 "an entry of 'departments' has no 'answers'");
+}
+
 static void test_what_is_no_yaml_or_no_policy_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -179,8 +199,11 @@ static void test_what_is_no_yaml_or_no_policy_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_each_section_becomes_its_rows),           T(test_all_faults_are_told_with_their_lines),
-        T(test_a_right_needs_its_reason_and_its_end),    T(test_what_is_no_code_is_named),
+        T(test_each_section_becomes_its_rows),
+        T(test_all_faults_are_told_with_their_lines),
+        T(test_a_right_needs_its_reason_and_its_end),
+        T(test_what_is_no_code_is_named),
+        T(test_a_row_may_give_answers_in_the_place_of_parts),
         T(test_what_is_no_yaml_or_no_policy_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,17 @@ struct casebus_erasure {
     size_t n_items;
 };
 
+/* An event that this node may not see: what it may be told of it, in the hub's words. */
+struct casebus_answer {
+    const char *question; /* "accepted", "approved", "finished", "certificate" */
+    int yes;              /* 0: no */
+};
+struct casebus_answers {
+    const char *case_number, *item, *area;
+    const struct casebus_answer *items;
+    size_t n_items;
+};
+
 struct casebus_delivery {
     struct casebus_delivery_id id;
     int64_t hub_time_us;
@@ -84,6 +95,7 @@ struct casebus_delivery {
     const struct casebus_erasure *erasure; /* an order to destroy; valid during the call. event_id is the hash
                                               of the order's entry, node is empty */
     int erased; /* non-zero: the event's content was destroyed before it was delivered */
+    const struct casebus_answers *answers; /* yes or no in the place of an event; valid during the call */
 };
 
 /* All are optional and are called from inside casebus_node_run (or the loop), never from another thread. They

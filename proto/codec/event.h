@@ -4,6 +4,7 @@
 #define CODEC_EVENT_H
 
 #include "proto/casebus/v1/event.pb-c.h"
+#include "proto/casebus/v1/ledger.pb-c.h"
 #include "proto/codec/codec.h"
 #include "proto/crypto/suite.h"
 
@@ -43,5 +44,7 @@ const char *real_name_name(Casebus__V1__RealName value);
 Casebus__V1__RealName real_name_parse(const char *name);
 const char *part_kind_name(Casebus__V1__PartKind kind);
 Casebus__V1__PartKind part_kind_parse(const char *name);
+const char *question_name(Casebus__V1__Question question);
+Casebus__V1__Question question_parse(const char *name);
 
 #endif

@@ -391,6 +391,7 @@ AS_INT(Casebus__V1__Operation, operation)
 AS_INT(Casebus__V1__Channel, channel)
 AS_INT(Casebus__V1__RealName, real_name)
 AS_INT(Casebus__V1__PartKind, part_kind)
+AS_INT(Casebus__V1__Question, question)
 
 static void test_names_are_those_of_the_schema(void **state)
 {
@@ -400,6 +401,7 @@ static void test_names_are_those_of_the_schema(void **state)
     names_agree(&casebus__v1__channel__descriptor, "CHANNEL_", channel_name_int, channel_parse_int);
     names_agree(&casebus__v1__real_name__descriptor, "REAL_NAME_", real_name_name_int, real_name_parse_int);
     names_agree(&casebus__v1__part_kind__descriptor, "PART_KIND_", part_kind_name_int, part_kind_parse_int);
+    names_agree(&casebus__v1__question__descriptor, "QUESTION_", question_name_int, question_parse_int);
     for (unsigned i = 1; i < casebus__v1__kind__descriptor.n_values; i++)
         assert_non_null(kind_title((Casebus__V1__Kind)casebus__v1__kind__descriptor.values[i].value));
     assert_null(kind_title(0));

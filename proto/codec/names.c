@@ -70,6 +70,14 @@ static const struct name_row part_kind_rows[] = {
     {0, NULL, NULL},
 };
 
+static const struct name_row question_rows[] = {
+    {CASEBUS__V1__QUESTION__QUESTION_ACCEPTED, "accepted", NULL},
+    {CASEBUS__V1__QUESTION__QUESTION_APPROVED, "approved", NULL},
+    {CASEBUS__V1__QUESTION__QUESTION_FINISHED, "finished", NULL},
+    {CASEBUS__V1__QUESTION__QUESTION_CERTIFICATE, "certificate", NULL},
+    {0, NULL, NULL},
+};
+
 /* The row of @value; the last one, which has no name, when there is none. */
 static const struct name_row *row_of(const struct name_row *rows, int value)
 {
@@ -140,4 +148,14 @@ const char *part_kind_name(Casebus__V1__PartKind kind)
 Casebus__V1__PartKind part_kind_parse(const char *name)
 {
     return (Casebus__V1__PartKind)value_of(part_kind_rows, name);
+}
+
+const char *question_name(Casebus__V1__Question question)
+{
+    return row_of(question_rows, (int)question)->name;
+}
+
+Casebus__V1__Question question_parse(const char *name)
+{
+    return (Casebus__V1__Question)value_of(question_rows, name);
 }

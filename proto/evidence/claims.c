@@ -204,6 +204,7 @@ static int event_fact(struct verification *v, const struct proven_leaf *leaf, co
         fact->position = leaf->position;
         fact->ordinal = (uint32_t)i;
         fact->mask = event->receiver[i]->part_mask;
+        fact->questions = event->receiver[i]->questions;
     }
     return 0;
 }

@@ -65,7 +65,8 @@ struct evidence_fact {
     uint64_t number;
     uint64_t stream;
     uint32_t ordinal;
-    uint32_t mask; /* RECEIVER: parts granted; PASSED: 1 when RECEIVED says more */
+    uint32_t questions; /* RECEIVER: it was told yes or no to these (bit: Question) and shown nothing */
+    uint32_t mask;      /* RECEIVER: parts granted; PASSED: 1 when RECEIVED says more */
     int64_t time_us;
     struct bytes
         hash; /* 32 bytes; of CHECKPOINT the root, of EVENT and OUTCOME the event's, of ACT the leaf's */

@@ -64,6 +64,31 @@ class Policy(unittest.TestCase):
         self.assertEqual(len(lines), 1)
         self.assertNotIn("secret", str(lines))
 
+    def test_yes_or_no_is_told_and_never_what_it_is_about(self):
+        path = self.apply(kinds="accept, step, finish")
+        path.write_text(path.read_text().replace("parts: [form]", "answers: [finished]"))
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes").code, 0)
+        self.publish([("case-1", 1, "accept", "secret"), ("case-1", 2, "step", "secret"), ("case-1", 3, "finish", "secret")])
+        self.hub.stop().start()  # from the disk, and then from memory
+        self.insurance.launch()
+        self.insurance.wait_received(1)
+        self.publish([("case-2", 1, "accept", "secret"), ("case-2", 2, "finish", "secret")])
+        lines = self.received()
+        self.assertEqual([(line["case_number"], line["answers"]) for line in lines],
+                         [("case-1", {"finished": True}), ("case-2", {"finished": True})])
+        self.assertEqual(sorted(lines[0]), ["answers", "area", "case_id", "case_number", "event_id", "hub_time", "item", "node",
+                                            "number", "ordinal", "origin", "position"])
+        answer = self.hub.ask("policy", "why", "insurance", "case-1")
+        told = sorted((e["position"], e["kind"], e.get("answers"), e["sees"], e["lets"], e["rows"][0]["says"]) for e in answer["events"])
+        self.assertEqual([line[1:] for line in told],
+                         [("accept", None, False, False, "no-answer"), ("step", None, False, False, "no-answer"),
+                          ("finish", ["finished"], False, True, "lets")])
+        self.assertIn("told yes or no alone (finished), by row 1", self.hub.casebus("policy", "why", "insurance", "case-1").out)
+        self.hub.casebus("erase", "--case", "case-1", "--order", "by decision 7", "--yes")
+        order = self.received()[-1]["erasure"]["destroy"]
+        self.assertEqual([(line["position"], line["all"]) for line in order], [(lines[0]["position"], True)])
+        self.hub.verify()
+
     def test_the_hub_says_why_and_why_not_also_after_a_restart(self):
         self.publish([("case-1", 1, "accept")])
         path = self.apply()

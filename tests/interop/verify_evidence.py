@@ -69,7 +69,7 @@ class Message:
 
 
 R = True
-RECEIVER = Message("Receiver", [(1, "node", "text"), (2, "part_mask", "u32"), (3, "rule", "u32")])
+RECEIVER = Message("Receiver", [(1, "node", "text"), (2, "part_mask", "u32"), (3, "rule", "u32"), (4, "questions", "u32")])
 EVENT_ENTRY = Message("EventEntry", [(1, "node", "text"), (2, "stream", "fixed64"), (3, "number", "u64"), (4, "event_hash", "bytes"),
                                      (5, "case_id", "bytes"), (6, "receiver", RECEIVER, R), (7, "released_from", "u64")])
 SEAL_OUTCOME = Message("SealOutcome", [(1, "index", "u32"), (2, "event_hash", "bytes"), (3, "duplicate_of", "u64"), (4, "code", "text")])
@@ -898,7 +898,7 @@ class Verification:
             self.fact("event", position=position, hub_time_us=entry.hub_time_us, node=event.node, stream=f"{event.stream:016x}",
                       number=event.number, event_hash=event.event_hash.hex(), case_id=event.case_id.hex(), seal=seal_position)
             for ordinal, receiver in enumerate(event.receiver):
-                self.fact("receiver", node=receiver.node, position=position, ordinal=ordinal, parts=receiver.part_mask)
+                self.fact("receiver", node=receiver.node, position=position, ordinal=ordinal, parts=receiver.part_mask, questions=receiver.questions)
             if claim.header:
                 self.header(position, event, claim)
         for i, (position, entry) in enumerate(self.leaves):
