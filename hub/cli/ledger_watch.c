@@ -14,27 +14,31 @@
 
 #define TOKEN_MAX 256
 #define TRUST_MAX 16
+#define ASKED_MAX 256 /* options of one kind */
 #define TELL_NS   200000000ull
 
 struct watching {
     const char *where, *trust[TRUST_MAX], *state, *token_file, *witnesses;
-    size_t n_trust;
+    const char *departments[ASKED_MAX], *accept[ASKED_MAX];
+    size_t n_trust, n_departments, n_accept;
     bool once;
     uint64_t every_s;
     /* loaded */
     uint8_t authority[CERTIFICATE_MAX];
     size_t authority_size;
     char vkeys[TRUST_MAX][VKEY_MAX], token[TOKEN_MAX];
+    uint8_t accepted[ASKED_MAX][KEY_ID_SIZE];
     struct policy *policy;
     struct source *source;
     struct watch *watch;
     struct log log, to_stderr;
     int64_t silent_since_us;
     enum casebus_code silent_code; /* why */
+    bool asked;                    /* a key was told of that nobody has accepted */
     uint64_t shown_ns;             /* when progress was shown; 0: it is not on the screen */
 };
 
-enum { OPT_ONCE = 256, OPT_EVERY, OPT_TOKEN, OPT_WITNESSES, OPT_STATE };
+enum { OPT_ONCE = 256, OPT_EVERY, OPT_TOKEN, OPT_WITNESSES, OPT_STATE, OPT_ACCEPT, OPT_DEPARTMENT };
 
 static const struct argp_option options[] = {
     {"trust", 't', N_("CA,VKEY"), 0,
@@ -46,9 +50,23 @@ static const struct argp_option options[] = {
     {"token", OPT_TOKEN, N_("FILE"), 0, N_("File with the auditor's token; else $CASEBUS_TOKEN"), 0},
     {"witnesses", OPT_WITNESSES, N_("FILE"), 0,
      N_("Policy file: whose cosignatures each checkpoint must carry"), 0},
+    {"accept-key", OPT_ACCEPT, N_("KEY"), 0,
+     N_("The department has said that this key is its own: the id of the key, or the enrolment.json of the "
+        "node; remembered, may be given more than once"),
+     0},
+    {"department", OPT_DEPARTMENT, N_("NAME"), 0,
+     N_("Ask about the first key of each node of this department as well; may be given more than once"), 0},
     {"once", OPT_ONCE, NULL, 0, N_("Look once"), 0},
     {"every", OPT_EVERY, N_("SECONDS"), 0, N_("Look so often (60)"), 0},
     {0}};
+
+static error_t one_more(const char **list, size_t *n, const char *arg, const struct argp_state *state)
+{
+    if (*n == ASKED_MAX)
+        argp_error(state, _("an option is given more than %d times"), ASKED_MAX);
+    list[(*n)++] = arg;
+    return 0;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -59,6 +77,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, _("--trust is given more than %d times"), TRUST_MAX);
         watching->trust[watching->n_trust++] = arg;
         return 0;
+    case OPT_ACCEPT:
+        return one_more(watching->accept, &watching->n_accept, arg, state);
+    case OPT_DEPARTMENT:
+        return one_more(watching->departments, &watching->n_departments, arg, state);
     case OPT_STATE:
         watching->state = arg;
         return 0;
@@ -191,12 +213,21 @@ static int trust_load(struct watching *watching, struct casebus_error *err)
     return 0;
 }
 
+static int accepted_load(struct watching *watching, struct casebus_error *err)
+{
+    struct bytes authority = bytes_of(watching->authority, watching->authority_size);
+    for (size_t i = 0; i < watching->n_accept; i++)
+        if (trust_key_read(watching->accepted[i], watching->accept[i], authority, err))
+            return -1;
+    return 0;
+}
+
 static int begin(struct watching *watching, bool show, struct casebus_error *err)
 {
     const char *vkeys[TRUST_MAX];
     for (size_t i = 0; i < watching->n_trust; i++)
         vkeys[i] = watching->vkeys[i];
-    if (trust_load(watching, err) || token_load(watching, err) ||
+    if (trust_load(watching, err) || accepted_load(watching, err) || token_load(watching, err) ||
         (watching->witnesses && policy_read(&watching->policy, watching->witnesses, err)) ||
         source_open(&watching->source, watching->where, watching->token[0] ? watching->token : NULL, on_stop,
                     NULL, err))
@@ -208,6 +239,10 @@ static int begin(struct watching *watching, bool show, struct casebus_error *err
                                         .authority = bytes_of(watching->authority, watching->authority_size),
                                         .policy = watching->policy,
                                         .log = &watching->log,
+                                        .departments = watching->departments,
+                                        .n_departments = watching->n_departments,
+                                        .accepted = (const uint8_t(*)[KEY_ID_SIZE])watching->accepted,
+                                        .n_accepted = watching->n_accept,
                                         .progress = show ? on_progress : NULL,
                                         .stop = on_stop,
                                         .self = watching};
@@ -224,24 +259,40 @@ static void end(struct watching *watching)
 
 /* ---- what came out ---- */
 
-static const char *answer_word(int answer)
+static const char *answer_word(int answer, const struct watch_result *result)
 {
-    return answer == 0 ? "OK" : answer == 1 ? "ALARM" : "UNKNOWN";
+    return answer == 1 ? "ALARM" : answer < 0 ? "UNKNOWN" : result->n_open ? "VOUCHED" : "OK";
+}
+
+static json_t *vouched_json(const struct watch_result *result)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < result->n_vouched; i++) {
+        const struct vouched_key *key = &result->vouched[i];
+        char id[2 * KEY_ID_SIZE + 1];
+        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:b, s:b}", "position",
+                                              (json_int_t)key->position, "node", key->node, "department",
+                                              key->department, "key", hex_encode(id, key->id, KEY_ID_SIZE),
+                                              "first", key->first, "accepted", key->accepted));
+    }
+    return list;
 }
 
 static void tell_json(const struct cli *cli, const struct watch_result *result, int answer,
                       const struct casebus_error *err)
 {
     char root[2 * DIGEST_SIZE + 1];
-    json_t *json =
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "result", answer_word(answer), "origin", result->origin,
-                  "size", (json_int_t)result->size, "new", (json_int_t)result->fresh, "enrolled",
-                  (json_int_t)result->enrolled, "root", hex_encode(root, result->root, DIGEST_SIZE));
+    json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "result", answer_word(answer, result),
+                             "origin", result->origin, "size", (json_int_t)result->size, "new",
+                             (json_int_t)result->fresh, "enrolled", (json_int_t)result->enrolled, "root",
+                             hex_encode(root, result->root, DIGEST_SIZE));
     if (result->lost)
         json_object_set_new(json, "lost",
                             json_pack("{s:I, s:I, s:s}", "from", (json_int_t)result->lost_from, "to",
                                       (json_int_t)(result->lost_from + result->lost - 1), "kept",
                                       result->kept));
+    if (result->n_vouched)
+        json_object_set_new(json, "vouched", vouched_json(result));
     if (answer) {
         json_object_set_new(json, "code", json_string(casebus_code_text(err->code)));
         json_object_set_new(json, "sentence", json_string(err->text));
@@ -273,6 +324,42 @@ static void tell_back(struct watching *watching)
     watching->silent_since_us = 0;
 }
 
+static void tell_vouched(const struct watching *watching, const struct watch_result *result)
+{
+    for (size_t i = 0; i < result->n_vouched; i++) {
+        const struct vouched_key *key = &result->vouched[i];
+        char id[2 * KEY_ID_SIZE + 1];
+        if (!key->accepted)
+            log_error(&watching->log, "WATCH-VOUCHED",
+                      key->first
+                          ? _("entry %llu: the hub's operator alone vouches for the key of node '%s', the "
+                              "first of this name; ask department '%s', not the hub, whether it is its "
+                              "own; if it is, it counts with --accept-key %s")
+                          : _("entry %llu: the hub's operator alone vouches for the key of node '%s', "
+                              "since the one before is revoked; ask department '%s', not the hub, whether "
+                              "it is its own; if it is, it counts with --accept-key %s"),
+                      (unsigned long long)key->position, key->node, key->department,
+                      hex_encode(id, key->id, KEY_ID_SIZE));
+    }
+}
+
+/* Each time there is something new, and when nothing has to be asked any more. */
+static void tell_good(struct watching *watching, const struct watch_result *result, bool first)
+{
+    bool asked = result->n_open > 0;
+    if (!result->fresh && !first && asked == watching->asked)
+        return;
+    watching->asked = asked;
+    if (asked)
+        tell_vouched(watching, result);
+    else
+        log_info(&watching->log, "WATCH-OK",
+                 _n("%llu entry verified; new: %llu, enrolments: %llu",
+                    "%llu entries verified; new: %llu, enrolments: %llu", result->size),
+                 (unsigned long long)result->size, (unsigned long long)result->fresh,
+                 (unsigned long long)result->enrolled);
+}
+
 static void tell(struct watching *watching, const struct watch_result *result, bool first, int answer,
                  const struct casebus_error *err)
 {
@@ -285,17 +372,14 @@ static void tell(struct watching *watching, const struct watch_result *result, b
     if (answer == 1)
         log_error(&watching->log, "WATCH-ALARM", "%s (%s)%s%s", err->text, casebus_code_text(err->code),
                   err->hint[0] ? "; " : "", err->hint);
-    else if (result->fresh || first)
-        log_info(&watching->log, "WATCH-OK",
-                 _n("%llu entry verified; new: %llu, enrolments: %llu",
-                    "%llu entries verified; new: %llu, enrolments: %llu", result->size),
-                 (unsigned long long)result->size, (unsigned long long)result->fresh,
-                 (unsigned long long)result->enrolled);
+    else
+        tell_good(watching, result, first);
 }
 
 static int look(struct watching *watching, const struct cli *cli)
 {
     int answer = -1;
+    bool asked = false;
     for (bool first = true; answer != 1 && !stopped; first = false) {
         struct casebus_error err = {0};
         struct watch_result result;
@@ -307,6 +391,7 @@ static int look(struct watching *watching, const struct cli *cli)
             break;
         }
         answer = now;
+        asked = now == 0 ? result.n_open > 0 : asked;
         tell(watching, &result, first, answer, &err);
         if (cli->json)
             tell_json(cli, &result, answer, &err);
@@ -315,7 +400,9 @@ static int look(struct watching *watching, const struct cli *cli)
         if (answer != 1)
             wait_or_stop(watching->every_s);
     }
-    return answer == 0 ? CLI_OK : answer == 1 ? CLI_NEGATIVE : CLI_UNREACHABLE;
+    if (answer < 0)
+        return CLI_UNREACHABLE;
+    return answer == 1 || asked ? CLI_NEGATIVE : CLI_OK;
 }
 
 int ledger_watch_main(struct cli *cli, int argc, char **argv)
@@ -327,12 +414,13 @@ int ledger_watch_main(struct cli *cli, int argc, char **argv)
         .options = options,
         .parser = parse,
         .args_doc = N_("URL|DIR"),
-        .doc =
-            N_("Watches a hub's ledger from outside: reads new entries, and checks that the ledger has only "
-               "grown, that the entries give the root that the hub signed, that departments' own keys "
-               "signed what is said to be theirs, and tells of each key that is enrolled. Ends with 1 "
-               "when something is wrong. --once ends with 0 when all is well, with 3 when it could not look "
-               "or an older tree is shown.")};
+        .doc = N_(
+            "Watches a hub's ledger from outside: reads new entries, and checks that the ledger has only "
+            "grown, that the entries give the root that the hub signed, that departments' own keys "
+            "signed what is said to be theirs, and tells of each key that is enrolled. Ends with 1 "
+            "when something is wrong. --once ends with 0 when all is well, with 1 as well while a key is not "
+            "accepted for which the hub's operator alone vouches, with 3 when it could not look or an older "
+            "tree is shown.")};
     cli_parse(cli, &argp, argc, argv, &watching);
     signals_catch();
     watching.log = (struct log){.min_level = LOG_INFO, .sink = log_sink, .self = &watching};

@@ -50,22 +50,64 @@ static int enrolment_take(const char *path, const json_t *json, uint8_t authorit
     return 0;
 }
 
-static int enrolment_read(const char *path, uint8_t authority[CERTIFICATE_MAX], size_t *size,
-                          char vkey[VKEY_MAX], struct casebus_error *err)
+/* NULL with @err; otherwise to be released. */
+static json_t *enrolment_open(const char *path, struct casebus_error *err)
 {
     struct buffer file;
     json_t *json = NULL;
-    int r = file_read(path, ENROLMENT_FILE_MAX, &file, err);
-    if (r == 0) {
+    if (file_read(path, ENROLMENT_FILE_MAX, &file, err) == 0) {
         json = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, NULL);
-        r = json_is_object(json) ? enrolment_take(path, json, authority, size, vkey, err)
-                                 : error_set(err, CASEBUS_CONFIG, _("'%s' is not an enrolment.json"), path);
+        if (!json_is_object(json))
+            error_set(err, CASEBUS_CONFIG, _("'%s' is not an enrolment.json"), path);
     }
+    buffer_deinit(&file);
+    if (json_is_object(json))
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+static int enrolment_read(const char *path, uint8_t authority[CERTIFICATE_MAX], size_t *size,
+                          char vkey[VKEY_MAX], struct casebus_error *err)
+{
+    json_t *json = enrolment_open(path, err);
+    int r = json ? enrolment_take(path, json, authority, size, vkey, err) : -1;
     if (r)
         error_hint(err, _("either the enrolment.json of a node, or a certificate file, a comma, and the "
                           "log's verifier key or a file with it"));
     json_decref(json);
-    buffer_deinit(&file);
+    return r;
+}
+
+static int certificate_take(uint8_t id[KEY_ID_SIZE], const char *path, const json_t *json,
+                            struct bytes authority, struct casebus_error *err)
+{
+    uint8_t der[CERTIFICATE_MAX];
+    size_t size;
+    struct certificate_info info;
+    const char *pem = json_string_value(json_object_get(json, "certificate"));
+    if (!pem || !certificate_from_pem(bytes_of_text(pem), der, &size))
+        return error_set(err, CASEBUS_CERTIFICATE, _("'%s': \"%s\" is not a certificate in PEM"), path,
+                         "certificate");
+    if (certificate_check(bytes_of(der, size), authority, 0, &info, err))
+        return error_context(err, "'%s'", path);
+    public_key_id(&info.key, id);
+    return 0;
+}
+
+int trust_key_read(uint8_t id[KEY_ID_SIZE], const char *text, struct bytes authority,
+                   struct casebus_error *err)
+{
+    if (hex_decode(id, KEY_ID_SIZE, text))
+        return 0;
+    json_t *json = enrolment_open(text, err);
+    int r = json ? certificate_take(id, text, json, authority, err) : -1;
+    if (r)
+        error_hint(err,
+                   _("give the id of the key, %d hex digits, as casebus-adapter join shows it, or the "
+                     "enrolment.json of the node"),
+                   2 * KEY_ID_SIZE);
+    json_decref(json);
     return r;
 }
 

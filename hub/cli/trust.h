@@ -12,5 +12,9 @@ int trust_vkey_read(char out[VKEY_MAX], const char *text, struct casebus_error *
  * of a node, which holds both and came to it from the hub's operator. */
 int trust_read(const char *text, uint8_t authority[CERTIFICATE_MAX], size_t *size, char vkey[VKEY_MAX],
                struct casebus_error *err);
+/* The id of a node's signing key: in hex, or out of the enrolment.json of the node, whose certificate
+ * @authority has to have issued. */
+int trust_key_read(uint8_t id[KEY_ID_SIZE], const char *text, struct bytes authority,
+                   struct casebus_error *err);
 
 #endif

@@ -152,6 +152,30 @@ size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Ca
     return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
 }
 
+size_t hub_fixture_enrol_anew(struct hub_fixture *fixture, const char *name)
+{
+    struct casebus_error err;
+    const Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
+    struct fixture_node *node = hub_fixture_node(fixture, name);
+    signing_key_free(node->key);
+    must(signing_key_generate(&node->key, suite_get(SUITE_INTL), &err), &err);
+    node->curve[0]++;
+    return hub_fixture_enrol(fixture, name, &grants);
+}
+
+size_t hub_fixture_standing(struct hub_fixture *fixture, const char *name, Casebus__V1__NodeStatus status)
+{
+    uint8_t subject[DIGEST_SIZE] = {1};
+    Casebus__V1__NodeStatusChanged changed = CASEBUS__V1__NODE_STATUS_CHANGED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    changed.node = (char *)name;
+    changed.status = status;
+    changed.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED;
+    act.node_status_changed = &changed;
+    return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
+}
+
 /* ---- events ---- */
 
 struct made_event {

@@ -82,6 +82,9 @@ void hub_fixture_deinit(struct hub_fixture *fixture);
 
 /* Gather entries; each returns the position of its (first) entry. */
 size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Casebus__V1__Grants *grants);
+/* It comes with other keys than before, which those before did not sign. */
+size_t hub_fixture_enrol_anew(struct hub_fixture *fixture, const char *name);
+size_t hub_fixture_standing(struct hub_fixture *fixture, const char *name, Casebus__V1__NodeStatus status);
 size_t hub_fixture_batch(struct hub_fixture *fixture, const char *node, const struct fixture_event *events,
                          size_t n);
 /* A batch of FIXTURE_LARGE events that together are more than one answer of the console holds. */

@@ -279,6 +279,14 @@ static int enrolment_check(struct verify *verify, struct verify_node *node,
     return succession_check(verify, node, enrolled, err);
 }
 
+static void unvouched_tell(const struct verify *verify, const struct verify_node *node)
+{
+    const struct verify_node *known = node_find(verify, node->info.node);
+    bool revoked = known && known->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED;
+    if (verify->options->unvouched && (!known || revoked))
+        verify->options->unvouched(verify->options->self, verify->position, &node->info, revoked);
+}
+
 int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enrolled,
                     struct casebus_error *err)
 {
@@ -291,7 +299,12 @@ int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enro
                           err) ||
         identity_check(verify, &node.info, statement, err))
         return -1;
-    if (enrolment_check(verify, &node, enrolled, err) || node_put(verify, &node, err)) {
+    if (enrolment_check(verify, &node, enrolled, err)) {
+        verifier_free(node.verifier);
+        return -1;
+    }
+    unvouched_tell(verify, &node);
+    if (node_put(verify, &node, err)) {
         verifier_free(node.verifier);
         return -1;
     }

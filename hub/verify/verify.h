@@ -16,6 +16,7 @@
 #include "hub/ledger/ledger.h"
 #include "hub/state/state.h"
 #include "hub/vault/vault.h"
+#include "proto/crypto/certificate.h"
 
 #define VERIFY_JOBS_MAX 64
 
@@ -41,6 +42,10 @@ struct verify_options {
     /* Called by the caller's thread about ten times a second; each may be NULL. */
     void (*progress)(void *self, enum verify_phase phase, uint64_t done, uint64_t total);
     bool (*stop)(void *self); /* true: end soon, and keep how far it got */
+    /* For this key no key before it stands good: it is the first of its node, or the one after a revocation
+     * (@after_revoked). Told of all such keys by each run, those of entries that an earlier one has checked
+     * too, perhaps twice; by one thread at a time. */
+    void (*unvouched)(void *self, uint64_t position, const struct certificate_info *info, bool after_revoked);
     void *self;
     uint64_t stop_at; /* not 0: end behind the chunk with this entry, as if stop had said so */
 };

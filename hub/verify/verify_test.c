@@ -531,6 +531,54 @@ static void test_verify_accepts_a_key_that_the_one_before_signed(void **state)
     assert_int_equal(result.nodes, 2);
 }
 
+struct met {
+    uint64_t positions[16];
+    bool revoked[16];
+    size_t n;
+};
+
+static void on_unvouched(void *self, uint64_t position, const struct certificate_info *info, bool revoked)
+{
+    struct met *met = self;
+    assert_true(met->n < 16);
+    assert_true(node_name_valid(info->node));
+    met->positions[met->n] = position;
+    met->revoked[met->n++] = revoked;
+}
+
+static void test_verify_tells_of_keys_for_which_no_key_before_them_stands_good(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    enrol_again(fixture, "bureau", true); /* 10 */
+    hub_fixture_standing(fixture, "desk", CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED);
+    hub_fixture_enrol_anew(fixture, "desk"); /* 12 */
+    publish_many(fixture, 3);
+    hub_fixture_write(fixture);
+    for (unsigned level = 0; level < 4; level++)
+        for (int run = 0; run < 2; run++) { /* the second one goes on behind them, and tells all the same */
+            struct met met = {.n = 0};
+            struct verify_result result;
+            struct verify_options options = options_of(fixture, NULL);
+            char path[PATH_MAX];
+            folder_path(path, fixture->dir, level % 2 ? "odd.resume" : "even.resume");
+            if (run == 0)
+                unlink(path);
+            options.resume_path = path;
+            options.resume = true;
+            options.chunk_level = level;
+            options.unvouched = on_unvouched;
+            options.self = &met;
+            if (verify_once(&options, &result) != VERIFY_HOLDS)
+                fail_msg("%s", result.fault.text);
+            assert_int_equal(result.resumed_from > 12, run == 1 && level > 0);
+            assert_int_equal(met.n, 3);
+            assert_int_equal(met.positions[0], 1);
+            assert_false(met.revoked[1]);
+            assert_int_equal(met.positions[2], 12);
+            assert_true(met.revoked[2]);
+        }
+}
+
 /* ---- generations ---- */
 
 #define NEXT_ORIGIN "js.example/exchange/2"
@@ -1132,6 +1180,7 @@ int main(void)
         claim(test_verify_finds_a_batch_under_an_expired_certificate),
         claim(test_verify_finds_a_key_that_the_one_before_did_not_sign),
         claim(test_verify_accepts_a_key_that_the_one_before_signed),
+        claim(test_verify_tells_of_keys_for_which_no_key_before_them_stands_good),
         claim(test_verify_follows_the_ledger_into_the_next_generation),
         claim(test_verify_opens_each_content_under_the_origin_of_its_time),
         claim(test_verify_follows_a_generation_whose_end_was_lost),

@@ -5,6 +5,7 @@
 #include "hub/watch/bundles.h"
 #include "hub/watch/logs.h"
 #include "hub/watch/seen.h"
+#include "hub/watch/vouched.h"
 #include "hub/watch/watch.h"
 
 struct watch {
@@ -12,6 +13,7 @@ struct watch {
     struct logs logs;
     struct bundles bundles;
     struct seen seen;
+    struct vouched vouched;
     char evidence[PATH_MAX], newest[PATH_MAX], next[PATH_MAX];
     int lock;
     struct arena arena; /* of one entry */

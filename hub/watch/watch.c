@@ -144,6 +144,12 @@ static bool on_stop(void *self)
     return watch->options.stop && watch->options.stop(watch->options.self);
 }
 
+static void on_unvouched(void *self, uint64_t position, const struct certificate_info *info,
+                         bool after_revoked)
+{
+    vouched_meet(&((struct watch *)self)->vouched, position, info, after_revoked);
+}
+
 int watch_meaning(struct watch *watch, const struct seen *seen, struct casebus_error *err)
 {
     char resume[PATH_MAX];
@@ -155,7 +161,9 @@ int watch_meaning(struct watch *watch, const struct seen *seen, struct casebus_e
                                            .resume = true,
                                            .progress = on_verified,
                                            .stop = on_stop,
+                                           .unvouched = on_unvouched,
                                            .self = watch};
+    vouched_begin(&watch->vouched);
     if (!verified)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to watch a ledger"));
     int answer = -1;
@@ -274,6 +282,9 @@ static void round_end(struct watch *watch)
     result->fresh = result->size - (result->lost ? result->lost_from : watch->have);
     snprintf(result->origin, sizeof result->origin, "%s", seen_origin(&watch->seen));
     memcpy(result->root, watch->checkpoint.root, DIGEST_SIZE);
+    result->vouched = watch->vouched.keys;
+    result->n_vouched = watch->vouched.n;
+    result->n_open = watch->vouched.n_open;
 }
 
 static int round_run(struct watch *watch, struct casebus_error *err)
@@ -285,6 +296,8 @@ static int round_run(struct watch *watch, struct casebus_error *err)
     int r = round_judge(watch, err);
     if (r == 0 && seen_size(&watch->seen) > 0)
         r = watch_meaning(watch, &watch->seen, err);
+    if (r == 0)
+        r = vouched_judge(&watch->vouched, err);
     if (r == 0)
         round_end(watch);
     bundles_drop(&watch->bundles);
@@ -330,7 +343,8 @@ static int paths_make(struct watch *watch, char lock[PATH_MAX], struct casebus_e
     if (path_join(lock, PATH_MAX, dir, "lock") || path_join(watch->bundles.dir, PATH_MAX, dir, "incoming") ||
         path_join(watch->evidence, PATH_MAX, dir, "evidence") ||
         path_join(watch->newest, PATH_MAX, dir, "checkpoint") ||
-        path_join(watch->next, PATH_MAX, dir, "next"))
+        path_join(watch->next, PATH_MAX, dir, "next") ||
+        path_join(watch->vouched.path, PATH_MAX, dir, "accepted"))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), dir);
     return 0;
 }
@@ -350,7 +364,8 @@ static int parts_open(struct watch *watch, struct casebus_error *err)
         dir_check(options->dir, err) || dir_make(options->dir, err) || dir_make(watch->bundles.dir, err))
         return -1;
     watch->lock = file_lock(lock, err);
-    if (watch->lock < 0 || watch_seen_open(watch, err))
+    if (watch->lock < 0 || vouched_accept(&watch->vouched, options->accepted, options->n_accepted, err) ||
+        watch_seen_open(watch, err))
         return -1;
     if (!watch->seen.ledger || logs_know(&watch->logs, seen_origin(&watch->seen)))
         return 0;
@@ -369,6 +384,8 @@ int watch_open(struct watch **watchp, const struct watch_options *options, struc
     watch->lock = -1;
     watch->bundles =
         (struct bundles){.source = options->source, .progress = on_taken, .stop = on_stop, .self = watch};
+    watch->vouched.departments = options->departments;
+    watch->vouched.n_departments = options->n_departments;
     arena_init(&watch->arena, 64 * 1024, 4 * 1024 * 1024);
     int r = parts_open(watch, err);
     *watchp = r ? watch_close(watch) : watch;
@@ -381,6 +398,7 @@ struct watch *watch_close(struct watch *watch)
         return NULL;
     seen_close(&watch->seen);
     logs_deinit(&watch->logs);
+    vouched_deinit(&watch->vouched);
     arena_deinit(&watch->arena);
     if (watch->lock >= 0)
         close(watch->lock);

@@ -3,7 +3,8 @@
  * Entries are read as they are published, and a copy of them is kept (without contents, which are not shown).
  * So each round knows by itself that the tree has only grown, that the entries give the root that the hub
  * signed, that every seal was signed by the department's own key, and who was enrolled: a second key of a
- * name that the first did not sign is an alarm.
+ * name that the first did not sign is an alarm; one for which the hub's operator alone vouches is asked about
+ * until it is accepted.
  *
  * A hub that was restored is followed into its next generation. What it has lost of what was seen here is set
  * aside, named, and kept.
@@ -13,6 +14,7 @@
  *   verify.resume       how far it was verified
  *   incoming/           bundles of the round at hand
  *   evidence/           what an alarm was about
+ *   accepted            keys that a department has said to be its own
  *   before-DATE/        a copy of what a restored hub has lost, with its checkpoint
  *   next/               one that is being made in its place */
 #ifndef WATCH_WATCH_H
@@ -20,6 +22,7 @@
 
 #include "hub/ledger/ledger.h"
 #include "hub/watch/source.h"
+#include "hub/watch/vouched.h"
 #include "proto/base/log.h"
 #include "proto/crypto/certificate.h"
 #include "proto/merkle/policy.h"
@@ -34,9 +37,13 @@ struct watch_options {
     /* Whose checkpoints: a key counts for its generation and, under their names, for later ones. */
     const char *const *log_vkeys;
     size_t n_logs;
-    struct bytes authority;      /* DER: who certifies departments' keys */
-    const struct policy *policy; /* whose cosignatures are demanded; NULL: nobody's */
-    const struct log *log;       /* tells what is new */
+    struct bytes authority;         /* DER: who certifies departments' keys */
+    const struct policy *policy;    /* whose cosignatures are demanded; NULL: nobody's */
+    const struct log *log;          /* tells what is new */
+    const char *const *departments; /* of which the first key of each node is asked about as well */
+    size_t n_departments;
+    const uint8_t (*accepted)[KEY_ID_SIZE]; /* keys about which need not be asked; remembered */
+    size_t n_accepted;
     /* Each may be NULL. */
     void (*progress)(void *self, enum watch_phase phase, uint64_t done, uint64_t total);
     bool (*stop)(void *self); /* true: give the round up soon; watch_round is -1 with CASEBUS_CLOSED */
@@ -57,10 +64,15 @@ struct watch_result {
     uint64_t lost;           /* entries seen here before that a restored hub has not, */
     uint64_t lost_from;      /* from this one on, */
     char kept[PATH_MAX];     /* and where they are kept */
+    /* Keys for which the hub's operator alone vouches, of which @n_open nobody has accepted; valid until the
+     * next round. */
+    const struct vouched_key *vouched;
+    size_t n_vouched, n_open;
 };
 
-/* One look. 0: all is well; 1: alarm, @err says what is wrong; -1: it could not be looked at, @err says why
- * (CASEBUS_BEHIND: an older tree is shown, of which nothing else is wrong). */
+/* One look. 0: all is well, but for keys to be asked about; 1: alarm, @err says what is wrong; -1: it could
+ * not be looked at, @err says why (CASEBUS_BEHIND: an older tree is shown, of which nothing else is wrong).
+ */
 int watch_round(struct watch *watch, struct watch_result *result, struct casebus_error *err);
 
 #endif

@@ -20,6 +20,9 @@ struct world {
     struct casebus_error err;
     struct log log;
     char said[8192]; /* ids of the lines of the last look */
+    const char *const *departments;
+    size_t n_departments, n_accepted;
+    uint8_t accepted[1][KEY_ID_SIZE];
     bool stop;
 };
 
@@ -182,6 +185,10 @@ static int open_with(struct world *world, const char *const *vkeys, size_t n)
                                           .authority =
                                               bytes_of(hub->keys.authority, hub->keys.authority_size),
                                           .log = &world->log,
+                                          .departments = world->departments,
+                                          .n_departments = world->n_departments,
+                                          .accepted = (const uint8_t(*)[KEY_ID_SIZE])world->accepted,
+                                          .n_accepted = world->n_accepted,
                                           .stop = on_stop,
                                           .self = world};
     world->watch = watch_close(world->watch);
@@ -411,6 +418,135 @@ static void test_watch_needs_the_key_of_a_generation_that_has_another(void **sta
     signing_key_free(key);
 }
 
+/* ---- who vouches ---- */
+
+static const char *key_text(struct world *world, const char *node)
+{
+    static char text[2 * KEY_ID_SIZE + 1];
+    uint8_t id[KEY_ID_SIZE];
+    public_key_id(signing_key_public(hub_fixture_node(&world->hub, node)->key), id);
+    return hex_encode(text, id, KEY_ID_SIZE);
+}
+
+static void accepted_write(struct world *world, const char *format, const char *key)
+{
+    char path[PATH_MAX], text[256];
+    int size = snprintf(text, sizeof text, format, key);
+    folder_path(path, world->state, "accepted");
+    must(file_write(path, bytes_of(text, (size_t)size), 0600, &world->err), &world->err);
+}
+
+/* The desk has lost its keys and comes with others; @size entries in all. */
+static void desk_revoked(struct world *world, size_t size)
+{
+    hub_fixture_standing(&world->hub, "desk", CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED); /* 10 */
+    hub_fixture_enrol_anew(&world->hub, "desk");                                              /* 11 */
+    grow_to(world, size);
+    show(world, FIXTURE_ORIGIN, size);
+}
+
+static void test_watch_tells_what_nodes_may_still_do(void **state)
+{
+    struct world *world = *state;
+    hub_fixture_standing(&world->hub, "desk", CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED);
+    hub_fixture_standing(&world->hub, "desk", CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE);
+    hub_fixture_standing(&world->hub, "bureau", CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED);
+    show(world, FIXTURE_ORIGIN, 13);
+    expect_good(world, 13);
+    expect_said(world, "WATCH-SUSPENDED entry 10: node 'desk' is suspended");
+    expect_said(world, "WATCH-RESUMED entry 11: node 'desk' is active again");
+    expect_said(world, "WATCH-REVOKED entry 12: the keys of node 'bureau' are revoked; ");
+    assert_int_equal(world->result.n_vouched, 0);
+    expect_good(world, 13);
+    assert_string_equal(world->said, "");
+}
+
+static void test_watch_asks_about_the_key_after_a_revocation_until_it_is_accepted(void **state)
+{
+    struct world *world = *state;
+    desk_revoked(world, 20);
+    for (int i = 0; i < 4; i++) { /* also when nothing is new, and when it begins again */
+        expect_good(world, 20);
+        assert_int_equal(world->result.n_open, 1);
+        assert_int_equal(world->result.n_vouched, 1);
+        assert_int_equal(world->result.vouched[0].position, 11);
+        assert_string_equal(world->result.vouched[0].node, "desk");
+        assert_false(world->result.vouched[0].first);
+        world->watch = i % 2 ? watch_close(world->watch) : world->watch;
+    }
+    accepted_write(world, "# asked by telephone\n\n \t%s # the desk's, says Li\r\n", key_text(world, "desk"));
+    expect_good(world, 20);
+    assert_int_equal(world->result.n_open, 0);
+    assert_true(world->result.vouched[0].accepted);
+    hub_fixture_standing(&world->hub, "desk", CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED);
+    hub_fixture_enrol_anew(&world->hub, "desk"); /* one more that nobody has spoken about */
+    show(world, FIXTURE_ORIGIN, 22);
+    expect_good(world, 22);
+    assert_int_equal(world->result.n_vouched, 2);
+    assert_int_equal(world->result.n_open, 1);
+    assert_false(world->result.vouched[1].accepted);
+}
+
+static void test_watch_asks_about_keys_that_it_saw_before_it_knew_to_ask(void **state)
+{
+    struct world *world = *state;
+    const char *vkey = world->hub.keys.log_vkey, *departments[] = {"other", "市监局"};
+    desk_revoked(world, 400);
+    expect_good(world, 400);
+    world->departments = departments;
+    world->n_departments = 1;
+    must(open_with(world, &vkey, 1), &world->err);
+    expect_good(world, 400);
+    assert_int_equal(world->result.n_vouched, 1);
+    world->n_departments = 2;
+    must(open_with(world, &vkey, 1), &world->err);
+    expect_good(world, 400);
+    assert_int_equal(world->result.n_open, 3); /* the first keys of bureau and desk, and the next one */
+    assert_true(world->result.vouched[0].first);
+    assert_int_equal(world->result.vouched[1].position, 2);
+}
+
+static void test_watch_remembers_a_key_that_is_accepted_even_in_advance(void **state)
+{
+    struct world *world = *state;
+    const char *vkey = world->hub.keys.log_vkey;
+    show(world, FIXTURE_ORIGIN, 10);
+    expect_good(world, 10);
+    accepted_write(world, "%s", "00112233445566778899aabbccddeeff"); /* and no end of the line */
+    desk_revoked(world, 20);
+    must(hex_decode(world->accepted[0], KEY_ID_SIZE, key_text(world, "desk")) ? 0 : -1, &world->err);
+    for (int i = 0; i < 3; i++) {
+        world->n_accepted = i < 2;
+        must(open_with(world, &vkey, 1), &world->err);
+    }
+    expect_good(world, 20);
+    assert_int_equal(world->result.n_vouched, 1);
+    assert_int_equal(world->result.n_open, 0);
+    char path[PATH_MAX];
+    struct buffer file;
+    folder_path(path, world->state, "accepted");
+    must(file_read(path, 4096, &file, &world->err), &world->err);
+    assert_int_equal(file.size, 2 * 33); /* each once */
+    buffer_deinit(&file);
+}
+
+static void test_watch_names_a_line_that_accepts_nothing(void **state)
+{
+    static const char *const lines[] = {"%.31s\n", "%s0\n", "x%.31s\n", "# fine\n%s ff\n", "%s\n\nyes"};
+    struct world *world = *state;
+    desk_revoked(world, 20);
+    expect_good(world, 20);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        accepted_write(world, lines[i], key_text(world, "desk"));
+        assert_int_equal(look(world), -1);
+        assert_int_equal(world->err.code, CASEBUS_CONFIG);
+        assert_non_null(strstr(world->err.text, "this is not the id of a key"));
+    }
+    accepted_write(world, "", "");
+    expect_good(world, 20);
+    assert_int_equal(world->result.n_open, 1);
+}
+
 /* ---- what is older ---- */
 
 static void test_watch_takes_an_older_tree_that_agrees_for_no_fork(void **state)
@@ -611,6 +747,11 @@ int main(void)
         claim(test_watch_is_not_deceived_by_a_generation_that_hides_the_one_before),
         claim(test_watch_verifies_a_generation_before_it_follows),
         claim(test_watch_needs_the_key_of_a_generation_that_has_another),
+        claim(test_watch_tells_what_nodes_may_still_do),
+        claim(test_watch_asks_about_the_key_after_a_revocation_until_it_is_accepted),
+        claim(test_watch_asks_about_keys_that_it_saw_before_it_knew_to_ask),
+        claim(test_watch_remembers_a_key_that_is_accepted_even_in_advance),
+        claim(test_watch_names_a_line_that_accepts_nothing),
         claim(test_watch_takes_an_older_tree_that_agrees_for_no_fork),
         claim(test_watch_names_the_entry_where_a_fork_begins),
         claim(test_watch_takes_no_fork_for_a_restore),

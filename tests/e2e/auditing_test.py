@@ -61,12 +61,23 @@ class Watching(unittest.TestCase):
         self.assertEqual(done.code, 0, done.said)
         self.hub.start()
 
+    def node(self, *words, expect=0):
+        done = self.hub.casebus("node", *words)
+        self.assertEqual(done.code, expect, done.said)
+
+    def enrols_anew(self, folder):
+        """The operator enrols keys for the office's name; whose they are is for the office to say."""
+        self.node("add", "office", "--department", "office", "--area", "320100", "--publish", "--out", folder)
+        self.published()
+        return folder / "enrolment.json"
+
     def words(self, where=None, vkeys=None, state=None):
         trust = [word for vkey in vkeys or [self.vkey] for word in ("--trust", f"{self.authority},{vkey}")]
         return ["ledger", "watch", where or f"http://127.0.0.1:{self.hub.port}", *trust, "--state", state or self.audit]
 
-    def watch(self, expect, **more):
-        done = self.world.run("casebus", *self.words(**more), "--once", "--json", environment={"CASEBUS_TOKEN": self.token})
+    def watch(self, expect, *options, **more):
+        done = self.world.run("casebus", *self.words(**more), *options, "--once", "--json",
+                              environment={"CASEBUS_TOKEN": self.token})
         self.assertEqual(done.code, expect, done.said)
         return done
 
@@ -154,6 +165,81 @@ class Watching(unittest.TestCase):
         self.assertEqual(done.json()["code"], "CB-BEHIND")
         self.assertIn(f"a checkpoint of '{harness.ORIGIN}' is shown, but the hub goes on as '{NEXT}' since entry {size}", done.err)
         self.assertIn("must not run any more", done.err)
+
+    # ---- whose key is it ----
+
+    def test_what_nodes_may_still_do_is_told(self):
+        self.publish(3)
+        for verb in ("suspend", "resume"):
+            self.node(verb, "office", "--why", "a test")
+        self.published()
+        told = self.watch(0).err
+        self.assertIn(" WATCH-SUSPENDED ", told)
+        self.assertIn(" WATCH-RESUMED ", told)
+        self.node("revoke", "office", "--why", "a test", "--yes")
+        self.published()
+        done = self.watch(0)
+        self.assertIn(" WATCH-REVOKED ", done.err)
+        self.assertIn("for the next key of that name the hub's operator alone vouches", done.err)
+        self.assertNotIn("vouched", done.json())
+
+    def test_key_that_the_operator_minted_behind_a_revocation_fails_each_look_until_it_is_accepted(self):
+        self.publish(3)
+        self.watch(0)
+        self.node("revoke", "office", "--why", "a test", "--yes")
+        new = self.enrols_anew(self.world.path / "minted")
+        for state in (self.audit, self.audit, self.world.path / "another"):  # one that begins later asks as well
+            done = self.watch(1, state=state)
+            seen, = done.json()["vouched"]
+            self.assertEqual((done.json()["result"], seen["node"], seen["department"], seen["accepted"], seen["first"]),
+                             ("VOUCHED", "office", "office", False, False))
+            self.assertIn(f"entry {seen['position']}: the hub's operator alone vouches for the key of node 'office'", done.err)
+            self.assertIn(f"--accept-key {seen['key']}", done.err)
+            self.assertNotIn(" WATCH-OK ", done.err)
+        self.assertEqual(seen["key"], self.hub.nodes()["office"]["key_id"])
+        self.assertEqual(self.watch(1, "--accept-key", self.office.dir / "enrolment.json").json()["result"], "VOUCHED")  # the old one
+        done = self.watch(0, "--accept-key", new)
+        self.assertEqual((done.json()["result"], done.json()["vouched"][0]["accepted"]), ("OK", True))
+        self.assertEqual(self.watch(0).json()["result"], "OK")
+        self.assertEqual(self.watch(0, "--accept-key", seen["key"], state=self.world.path / "another").json()["result"], "OK")
+        words = self.watch(1, "--accept-key", "0123").err
+        self.assertIn("0123", words)
+        self.node("revoke", "office", "--why", "once more", "--yes")
+        self.enrols_anew(self.world.path / "third")  # what was accepted says nothing about the next one
+        self.assertEqual([key["accepted"] for key in self.watch(1).json()["vouched"]], [True, False])
+
+    def test_watch_that_runs_goes_on_while_a_key_is_not_accepted_and_hears_when_it_is(self):
+        process = self.world.start(self.world.path / "watch.log", "casebus", *self.words(), "--every", 1,
+                                   environment={"CASEBUS_TOKEN": self.token})
+        self.publish(3)
+        self.node("revoke", "office", "--why", "a test", "--yes")
+        self.enrols_anew(self.world.path / "minted")
+        process.wait_for(" WATCH-VOUCHED ")
+        other = self.world.office(self.hub, "other", publish=True)
+        other.write_rows([("case-9", 1, "step")])
+        other.publish()
+        self.published()
+        process.wait_for(" enrols a key for node 'other' ")
+        process.popen.send_signal(signal.SIGTERM)
+        self.assertEqual(process.finish(), 1)
+        later = self.world.start(self.world.path / "later.log", "casebus", *self.words(), "--every", 1,
+                                 environment={"CASEBUS_TOKEN": self.token})
+        later.wait_for(" WATCH-VOUCHED ")
+        self.assertNotIn(" WATCH-OK ", later.log())
+        (self.audit / "accepted").write_text(f"{self.hub.nodes()['office']['key_id']}  # says Li, by telephone\n")
+        later.wait_for(" WATCH-OK ")
+        self.assertEqual(later.stop(), 0)
+
+    def test_department_that_watches_itself_is_asked_about_each_first_key(self):
+        self.publish(3)
+        office = self.office.dir / "enrolment.json"
+        self.assertEqual(self.watch(0, "--department", "office", "--accept-key", office).json()["result"], "OK")
+        self.node("add", "office-2", "--department", "office", "--area", "320100", "--publish", "--out", self.world.path / "minted")
+        self.published()
+        self.watch(0, state=self.world.path / "another")
+        seen = self.watch(1, "--department", "office").json()["vouched"]
+        self.assertEqual([(key["node"], key["first"], key["accepted"]) for key in seen],
+                         [("office", True, True), ("office-2", True, False)])
 
     # ---- what is no alarm ----
 
