@@ -10,6 +10,7 @@
 #include "hub/pipeline/release.h"
 #include "hub/pipeline/sharing.h"
 #include "hub/pipeline/standing.h"
+#include "hub/renewing.h"
 #include "hub/retention.h"
 #include "hub/stores.h"
 #include "hub/waiting.h"
@@ -19,6 +20,7 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <uv.h>
@@ -40,6 +42,7 @@ struct hub {
     struct monitor *monitor;
     struct invitations *invitations;
     struct door *door;
+    struct renewing *_Atomic renewing; /* the bus may ask before it is there */
     char door_address[256];
     uint8_t curve_key[CURVE_KEY_SIZE];
     struct witnessing witnessing;
@@ -93,6 +96,15 @@ static void hub_on_cosigned(void *self, uint64_t size, const char *note)
     struct hub *hub = self;
     if (hub->bus)
         bus_post_cosigned(hub->bus, size, note);
+}
+
+static int hub_renew(void *self, uint64_t session, const char *node, struct bytes statement,
+                     struct bytes signature, struct casebus_error *err)
+{
+    struct hub *hub = self;
+    struct renewing *renewing = atomic_load(&hub->renewing);
+    return renewing ? renewing_ask(renewing, session, node, statement, signature, err)
+                    : error_set(err, CASEBUS_BUSY, _("the hub is starting, or stopping"));
 }
 
 static void hub_on_behind(void *self, const struct casebus_error *err)
@@ -383,6 +395,7 @@ static int make_bus(struct hub *hub, struct casebus_error *err)
         .log = hub->log,
         .silence_ms = stores->settings.silence_seconds * 1000,
         .on_fatal = hub_on_fatal,
+        .renew = hub_renew,
         .self = hub,
     };
     return bus_new(&hub->bus, &options, err);
@@ -436,6 +449,14 @@ static int start_console(struct hub *hub, struct casebus_error *err)
         return -1;
     hub->console_hub.monitor = monitor_address(hub->monitor);
     return console_start(&hub->console, &hub->console_hub, path, hub->log, err);
+}
+
+static int start_renewing(struct hub *hub, struct casebus_error *err)
+{
+    struct renewing *renewing = NULL;
+    int r = renewing_start(&renewing, &hub->console_hub, hub->bus, hub->log, err);
+    atomic_store(&hub->renewing, renewing);
+    return r;
 }
 
 /* A door that cannot be opened again for those who were invited before keeps nobody else out. */
@@ -581,7 +602,7 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
         witnessing_start(&hub->witnessing, &hub->stores, hub->dir, hub->log, err))
         return -1;
     fill_console(hub);
-    if (start_door(hub, err) || start_console(hub, err))
+    if (start_door(hub, err) || start_renewing(hub, err) || start_console(hub, err))
         return -1;
     log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
@@ -597,6 +618,7 @@ static void hub_stop(struct hub *hub)
         pipeline_stopping(hub->pipeline); /* or a question may wait for it */
     hub->console = console_stop(hub->console);
     hub->door = door_free(hub->door);
+    renewing_stop(hub->renewing);
     hub->monitor = monitor_stop(hub->monitor);
     witnessing_close(&hub->witnessing);
     if (hub->pipeline)
@@ -604,6 +626,7 @@ static void hub_stop(struct hub *hub)
     if (hub->bus)
         bus_stop(hub->bus);
     hub->bus = bus_free(hub->bus);
+    renewing_free(hub->renewing);
     hub->pipeline = pipeline_free(hub->pipeline);
     hub->invitations = invitations_close(hub->invitations);
     stores_close(&hub->stores);

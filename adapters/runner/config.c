@@ -26,6 +26,8 @@ const struct setting general_settings[] = {
      N_("Seconds without their word after which a warning is logged"), NULL},
     {"outbox_keep_mb", SETTING_TEXT, "512", GENERAL(outbox_keep_mb),
      N_("MiB of acknowledged events that are kept until the hub has a second copy of them"), NULL},
+    {"renew_days", SETTING_TEXT, "60", GENERAL(renew_days_text),
+     N_("Days before its end on which the node's certificate is renewed, over the session"), NULL},
     {"rejects", SETTING_WRITE, "", GENERAL(rejects),
      N_("Where rows go that cannot be used; NODE/rejects.csv else"), NULL},
     {"backfill", SETTING_BOOL, "false", GENERAL(backfill), N_("This is history: it rings no clock"), NULL},
@@ -217,6 +219,8 @@ static void witnesses_check(struct config *config, struct faults *faults)
                  _("it is a number of seconds, from 1 to 99999999"));
     number_check(config, "outbox_keep_mb", config->general.outbox_keep_mb, &config->general.outbox_keep,
                  faults, _("it is a number of MiB, from 1 to 99999999"));
+    number_check(config, "renew_days", config->general.renew_days_text, &config->general.renew_days, faults,
+                 _("it is a number of days, from 1 on; hubs renew from 90 days before the end on"));
     if (!node || !config->general.witnesses || access(config->general.witnesses, R_OK) != 0)
         return;
     if (policy_read(&policy, config->general.witnesses, &err) != 0)

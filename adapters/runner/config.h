@@ -22,6 +22,8 @@ struct general {
     unsigned witness_patience_s;
     const char *outbox_keep_mb;
     unsigned outbox_keep; /* MiB */
+    const char *renew_days_text;
+    unsigned renew_days;
     bool backfill;
 };
 

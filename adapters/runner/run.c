@@ -384,6 +384,7 @@ static int node_open(struct run *run, struct casebus_error *err)
                                            .witness_patience_s = run->config.general.witness_patience_s,
                                            .outbox_keep_bytes = (uint64_t)run->config.general.outbox_keep
                                                                 << 20,
+                                           .renew_days = run->config.general.renew_days,
                                            .subscribe = run->config.sink_kind != NULL};
     run->event = casebus_event_new();
     if (!run->event)

@@ -6,6 +6,7 @@
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/secret_file.h"
+#include "proto/enrol/enrolment_file.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -22,8 +23,6 @@ struct reading {
     const char *dir;
     char path[PATH_MAX]; /* of enrolment.json */
     json_t *json;
-    uint8_t authority[CERTIFICATE_MAX];
-    size_t authority_size;
     uint8_t certificate[CERTIFICATE_MAX];
     size_t certificate_size;
 };
@@ -194,27 +193,29 @@ static bool curve_key_is(const char *text, const uint8_t key[CURVE_KEY_SIZE])
     return zmq_z85_decode(decoded, text) && memcmp(decoded, key, CURVE_KEY_SIZE) == 0;
 }
 
-static int belongs_not(struct reading *reading, const char *why, struct casebus_error *err)
+/* That the certificate binds together what stands in the directory: NULL, or why not. */
+static const char *certificate_fault(const struct enrolment *enrolment, const struct certificate_info *info)
 {
-    error_set(err, CASEBUS_CERTIFICATE, "'%s': %s", reading->path, why);
-    return error_hint(err, _("the files of one node belong together; enrol the node again at the hub"));
+    if (strcmp(info->node, enrolment->node) != 0)
+        return _("the certificate is for another node");
+    /* A node that its restored hub did not know any more was certified again, by a later generation. */
+    if (!origin_valid(info->origin) || !origin_follows(info->origin, enrolment->origin))
+        return _("the certificate is for another hub");
+    if (!public_key_equal(&info->key, signing_key_public(enrolment->key)))
+        return _("the certificate is for another signing key");
+    if (!curve_key_is(enrolment->curve_public, info->curve_key))
+        return _("the certificate is for another CURVE key");
+    return NULL;
 }
 
-/* That the certificate binds together what stands in the directory. */
 static int certificate_compare(struct reading *reading, const struct certificate_info *info,
                                struct casebus_error *err)
 {
-    const struct enrolment *enrolment = reading->enrolment;
-    if (strcmp(info->node, enrolment->node) != 0)
-        return belongs_not(reading, _("the certificate is for another node"), err);
-    /* A node that its restored hub did not know any more was certified again, by a later generation. */
-    if (!origin_valid(info->origin) || !origin_follows(info->origin, enrolment->origin))
-        return belongs_not(reading, _("the certificate is for another hub"), err);
-    if (!public_key_equal(&info->key, signing_key_public(enrolment->key)))
-        return belongs_not(reading, _("the certificate is for another signing key"), err);
-    if (!curve_key_is(enrolment->curve_public, info->curve_key))
-        return belongs_not(reading, _("the certificate is for another CURVE key"), err);
-    return 0;
+    const char *why = certificate_fault(reading->enrolment, info);
+    if (!why)
+        return 0;
+    error_set(err, CASEBUS_CERTIFICATE, "'%s': %s", reading->path, why);
+    return error_hint(err, _("the files of one node belong together; enrol the node again at the hub"));
 }
 
 static int validity_check(struct reading *reading, const struct certificate_info *info, int64_t now,
@@ -241,15 +242,18 @@ static int validity_check(struct reading *reading, const struct certificate_info
 static int certificate_take(struct reading *reading, int64_t now, struct casebus_error *err)
 {
     struct certificate_info info;
-    if (pem_take(reading, "authority", reading->authority, &reading->authority_size, err) != 0 ||
+    struct enrolment *enrolment = reading->enrolment;
+    if (pem_take(reading, "authority", enrolment->authority, &enrolment->authority_size, err) != 0 ||
         pem_take(reading, "certificate", reading->certificate, &reading->certificate_size, err) != 0)
         return -1;
     if (certificate_check(bytes_of(reading->certificate, reading->certificate_size),
-                          bytes_of(reading->authority, reading->authority_size), 0, &info, err) != 0)
+                          bytes_of(enrolment->authority, enrolment->authority_size), 0, &info, err) != 0)
         return error_context(err, "'%s', \"certificate\"", reading->path);
     if (validity_check(reading, &info, now, err) != 0)
         return -1;
-    reading->enrolment->certificate_ends = info.not_after;
+    enrolment->certificate_ends = info.not_after;
+    snprintf(enrolment->department, sizeof enrolment->department, "%s", info.department);
+    snprintf(enrolment->area, sizeof enrolment->area, "%s", info.area);
     return certificate_compare(reading, &info, err);
 }
 
@@ -267,6 +271,27 @@ int enrolment_load(struct enrolment *enrolment, const char *dir, int64_t now, st
         r = -1;
     json_decref(reading.json);
     return r;
+}
+
+int enrolment_renew(struct enrolment *enrolment, const char *dir, struct bytes certificate,
+                    struct casebus_error *err)
+{
+    struct certificate_info info;
+    if (certificate_check(certificate, bytes_of(enrolment->authority, enrolment->authority_size), 0, &info,
+                          err) != 0)
+        return -1;
+    const char *why = certificate_fault(enrolment, &info);
+    if (!why &&
+        (strcmp(info.department, enrolment->department) != 0 || strcmp(info.area, enrolment->area) != 0))
+        why = _("the certificate is for another department or area");
+    if (!why && info.not_after <= enrolment->certificate_ends)
+        why = _("the certificate does not end later than the one before");
+    if (why)
+        return error_set(err, CASEBUS_CERTIFICATE, "%s", why);
+    if (enrolment_file_renew(dir, certificate, err) != 0)
+        return -1;
+    enrolment->certificate_ends = info.not_after;
+    return 0;
 }
 
 void enrolment_deinit(struct enrolment *enrolment)

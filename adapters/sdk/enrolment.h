@@ -13,6 +13,8 @@ struct enrolment {
     const struct suite *suite;
     char origin[ORIGIN_MAX]; /* of the hub */
     char node[NODE_NAME_MAX];
+    char department[64]; /* as the certificate has it */
+    char area[8];
     char endpoint[ENDPOINT_MAX];
     char hub_curve_key[CURVE_Z85_MAX];
     char curve_public[CURVE_Z85_MAX];
@@ -20,6 +22,8 @@ struct enrolment {
     struct note_verifier log; /* signs the hub's checkpoints */
     struct signing_key *key;
     uint8_t key_id[KEY_ID_SIZE];
+    uint8_t authority[CERTIFICATE_MAX]; /* DER */
+    size_t authority_size;
     int64_t certificate_ends; /* seconds since 1970 */
 };
 
@@ -27,6 +31,11 @@ struct enrolment {
  * is by the authority, for this node, its keys and this hub, and valid at @now (seconds since 1970). Every
  * sentence names the file at fault. @enrolment may be deinited whatever comes of it. */
 int enrolment_load(struct enrolment *enrolment, const char *dir, int64_t now, struct casebus_error *err);
+/* Puts @certificate, which the hub has issued anew, in the place of the one that is in DIR: it has to be of the
+ * same authority, for the same node and keys, and to end later. What is in DIR is the old one or the new one
+ * at every moment. */
+int enrolment_renew(struct enrolment *enrolment, const char *dir, struct bytes certificate,
+                    struct casebus_error *err);
 void enrolment_deinit(struct enrolment *enrolment); /* fine on a zeroed one */
 
 #endif

@@ -16,6 +16,7 @@
 
 enum {
     RECEIVE_WINDOW = 4 * 1024 * 1024,
+    RENEW_DAYS = 60,
     ARENA_BLOCK = 16 * 1024,
     ARENA_MAX = 4 * 1024 * 1024,
 };
@@ -227,6 +228,7 @@ static int session_begin(struct casebus_node *node, const struct casebus_node_op
         .log = &node->log,
         .subscribe = options->subscribe != 0,
         .receive_window = options->receive_window_bytes ? options->receive_window_bytes : RECEIVE_WINDOW,
+        .renew_days = options->renew_days ? options->renew_days : RENEW_DAYS,
         .events = &node_events,
         .self = node};
     node->handles++;
@@ -450,6 +452,7 @@ void casebus_node_get_status(const struct casebus_node *node, struct casebus_nod
     status->confirmed_size = node->confirmed.newest.size;
     status->unconfirmed_since = node->confirmed.unconfirmed_since_us / 1000000;
     status->certificate_ends = node->enrolment.certificate_ends;
+    status->renewal_error = node->session.renewal.why;
     status->shut_out = node->session.shut_out;
     status->last_error = node->session.last_error;
 }

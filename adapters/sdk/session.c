@@ -207,6 +207,7 @@ static void round_end(struct session *session, int linger_ms)
     session->connection = connection_close(session->connection, linger_ms);
     publishing_end(session);
     receiving_end(session);
+    renewal_end(session);
     uv_timer_stop(&session->timer);
 }
 
@@ -449,6 +450,8 @@ static int welcome_take(struct session *session, const Casebus__V1__Welcome *wel
              session->parts.enrolment->node, welcome->origin, welcome->software);
     clock_compare(session, welcome->hub_time_us);
     certificate_remind(session);
+    session->renewal.offered = welcome->renews;
+    renewal_work(session);
     if (receiving_begin(session, err) != 0)
         return -1;
     /* What witnesses have confirmed is asked for at once: a run may be short. */
@@ -505,6 +508,10 @@ static int frame_take(struct session *session, const Casebus__V1__Frame *frame, 
         return ready ? publishing_on_accepted(session, frame->accepted, err) : unexpected(frame, err);
     case CASEBUS__V1__FRAME__BODY_REFUSED:
         return ready ? publishing_on_refused(session, frame->refused, err) : unexpected(frame, err);
+    case CASEBUS__V1__FRAME__BODY_RENEWED:
+        if (ready)
+            renewal_on_renewed(session, frame->renewed);
+        return 0;
     default:
         return unexpected(frame, err);
     }
@@ -590,6 +597,8 @@ static void session_on_pulse(struct session *session)
         (outbox_pending(session->parts.outbox) == 0 && outbox_settle(session->parts.outbox, &err) != 0) ||
         witness_save(session->parts.witness, &err) != 0)
         session_fault(session, &err, false, REFUSED_MIN_MS);
+    else
+        renewal_work(session);
 }
 
 /* --- opening and closing --- */

@@ -10,6 +10,7 @@
 #include "adapters/sdk/connection.h"
 #include "adapters/sdk/inbox.h"
 #include "adapters/sdk/receipts.h"
+#include "adapters/sdk/renewal.h"
 #include "proto/base/log.h"
 #include "proto/codec/frame.h"
 
@@ -33,6 +34,7 @@ struct session_parts {
     const struct log *log;
     bool subscribe;
     uint32_t receive_window;
+    unsigned renew_days; /* before its end the certificate is renewed */
     const struct session_events *events;
     void *self; /* of the events */
 };
@@ -86,6 +88,7 @@ struct session {
     struct casebus_error last_error;
     uv_timer_t timer; /* its meaning depends on the state */
     struct receiver receiver;
+    struct renewal renewal;
     int handles; /* that the loop still knows */
     void (*on_closed)(void *self);
 };

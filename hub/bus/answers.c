@@ -40,6 +40,7 @@ static void send_welcome(struct bus *bus, struct session *session, const struct 
     welcome.window_bytes = PEER_WINDOW_BYTES;
     welcome.ping_interval_ms = (uint32_t)(bus->silence_ns / PINGS_IN_SILENCE / 1000000);
     welcome.secured_up_to_size = atomic_load_explicit(&bus->secured, memory_order_relaxed);
+    welcome.renews = bus->options.renew != NULL;
     welcome.n_stream = job->n_streams;
     welcome.stream = list;
     welcome.checkpoint = receipts_checkpoint(bus, session, &err);

@@ -21,7 +21,7 @@
 
 /* ---- posted from other threads ---- */
 
-static void wake(struct bus *bus)
+void bus_wake(struct bus *bus)
 {
     uint64_t one = 1;
     if (write(bus->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
@@ -38,7 +38,7 @@ void bus_post_group(struct bus *bus, struct group *group)
         bus->posted = group;
     bus->last_posted = group;
     pthread_mutex_unlock(&bus->lock);
-    wake(bus);
+    bus_wake(bus);
 }
 
 void bus_post_persisted(struct bus *bus, uint64_t size)
@@ -46,7 +46,7 @@ void bus_post_persisted(struct bus *bus, uint64_t size)
     pthread_mutex_lock(&bus->lock);
     bus->posted_persisted = size;
     pthread_mutex_unlock(&bus->lock);
-    wake(bus);
+    bus_wake(bus);
 }
 
 /* What witnesses say; the lock is held. */
@@ -73,7 +73,7 @@ void bus_post_behind(struct bus *bus, const struct casebus_error *err)
     if (!bus->running)
         take_witnesses_word(bus); /* before anybody could be answered */
     pthread_mutex_unlock(&bus->lock);
-    wake(bus);
+    bus_wake(bus);
 }
 
 bool bus_behind(struct bus *bus)
@@ -88,7 +88,7 @@ void bus_post_cosigned(struct bus *bus, uint64_t size, const char *note)
     bus->posted_cosigned_size = size;
     bus->posted_cosigned_serial++;
     pthread_mutex_unlock(&bus->lock);
-    wake(bus);
+    bus_wake(bus);
 }
 
 void bus_fatal(struct bus *bus, const struct casebus_error *err)
@@ -145,6 +145,7 @@ static void on_wake(struct bus *bus)
         receipts_persisted(bus, persisted);
     }
     erasures_let_go(bus);
+    renewals_answer(bus);
 }
 
 /* Receives and forgets the rest of a message. */
@@ -412,7 +413,7 @@ void bus_stop(struct bus *bus)
     pthread_mutex_lock(&bus->lock);
     bus->stop = true;
     pthread_mutex_unlock(&bus->lock);
-    wake(bus);
+    bus_wake(bus);
     pthread_join(bus->thread, NULL);
     bus->running = false;
 }
@@ -438,6 +439,7 @@ struct bus *bus_free(struct bus *bus)
         bus->posted = group->next_posted;
         group_unref(group);
     }
+    renewals_free(bus);
     free(bus->peers);
     erasures_close(bus);
     receipts_close(bus);

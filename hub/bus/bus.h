@@ -23,6 +23,10 @@ struct bus_options {
     const struct log *log;
     unsigned silence_ms; /* after which a peer is taken for gone; 0: twenty seconds */
     void (*on_fatal)(void *self, const struct casebus_error *err); /* the bus's thread */
+    /* Takes copies: has @node certified anew, and says what came of it by bus_post_renewed. NULL: nobody does.
+     * The bus's thread. */
+    int (*renew)(void *self, uint64_t session, const char *node, struct bytes statement,
+                 struct bytes signature, struct casebus_error *err);
     void *self;
 };
 
@@ -60,6 +64,10 @@ void bus_post_behind(struct bus *bus, const struct casebus_error *err);
 bool bus_behind(struct bus *bus);
 /* The newest checkpoint that satisfies the policy of witnesses. */
 void bus_post_cosigned(struct bus *bus, uint64_t size, const char *note);
+
+/* What came of a renewal: a certificate, or else @why there is none. Any thread. */
+void bus_post_renewed(struct bus *bus, uint64_t session, struct bytes certificate,
+                      const struct casebus_error *why);
 
 /* Copies at most @max peers; returns how many there are. *deliveries and *confirms (may be NULL): since the
  * start. Any thread. */

@@ -107,6 +107,8 @@ struct session {
     unsigned cosigned_serial; /* of the cosigned checkpoint that it was sent last */
     bool confirm_under_way, confirm_waits;
     zmq_msg_t confirm; /* that waits */
+    bool renewing;     /* its certificate is being renewed */
+    uint64_t renew_asked_ns;
     struct receiver receiver;
     struct session *next; /* in its bucket */
 };
@@ -177,6 +179,7 @@ struct bus {
     struct group *posted, *last_posted;
     uint64_t posted_persisted;
     bool posted_behind;
+    struct renewed *posted_renewed;
     struct casebus_error behind_why;
     uint64_t posted_cosigned_size;
     char posted_cosigned[NOTE_MAX + 1];
@@ -213,6 +216,12 @@ void connections_leave(struct bus *bus, uint64_t number, uint64_t at_ns);
 void standing_enforce(struct bus *bus);
 /* Whether frames of the node are looked at. */
 bool standing_lets(const struct bus *bus, const char *node);
+
+/* renewals.c */
+void renewals_ask(struct bus *bus, struct session *session, const Casebus__V1__Renew *renew);
+/* Sends what was posted. */
+void renewals_answer(struct bus *bus);
+void renewals_free(struct bus *bus);
 
 /* sessions.c */
 struct session *session_find(struct bus *bus, const void *routing_id);
@@ -306,6 +315,7 @@ int erasures_ordinal(struct bus *bus, const struct group *group, size_t index, c
                      uint32_t *ordinal, struct casebus_error *err);
 
 /* bus.c */
+void bus_wake(struct bus *bus);
 void bus_fatal(struct bus *bus, const struct casebus_error *err);
 
 #endif

@@ -231,6 +231,9 @@ static void on_control(struct bus *bus, struct session *session, struct registry
         break;
     case CASEBUS__V1__FRAME__BODY_PONG:
         break;
+    case CASEBUS__V1__FRAME__BODY_RENEW:
+        renewals_ask(bus, session, frame->renew);
+        break;
     case CASEBUS__V1__FRAME__BODY_BYE:
         on_bye(bus, session);
         break;

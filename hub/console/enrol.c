@@ -8,6 +8,7 @@
 #include "hub/console/enrol.h"
 
 #include "hub/console/answers.h"
+#include "hub/gate/gate.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
@@ -35,6 +36,7 @@ struct enrolment {
     struct grant_list rights;
     struct bytes invitation; /* empty: an operator enrols it by hand */
     const char *by;          /* who approves it; "": nobody looks */
+    const char *renews;      /* the node that asks for itself, over its session; NULL: it is another way */
     uint64_t timeout_ms;
     uint8_t authority[CERTIFICATE_MAX];
     size_t authority_size;
@@ -330,9 +332,41 @@ static bool certificate_ends(const struct enrolment *enrolment, const struct reg
            next.not_after > node->info.not_after + RENEWAL_DAYS / 2 * day;
 }
 
+/* A node may prolong what it has, and no more; and only while it has it. */
+static int renewal_check(const struct registry_node *node, const struct enrolment *enrolment,
+                         struct casebus_error *err)
+{
+    if (!node || strcmp(enrolment->fields->node, enrolment->renews) != 0)
+        return error_set(err, CASEBUS_NOT_ALLOWED, _("node '%s' asks for a certificate of node '%s'"),
+                         enrolment->renews, enrolment->fields->node);
+    if (!registry_node_active(node))
+        return gate_check_status(node, err);
+    if (!same_identity(node, enrolment->fields)) {
+        error_set(err, CASEBUS_KEY, _("a renewal keeps department, area and keys of node '%s'"),
+                  node->info.node);
+        return error_hint(err, _("other keys come by an invitation: casebus node invite"));
+    }
+    if (clock_unix_us() / 1000000 <= node->info.not_after)
+        return 0;
+    error_set(err, CASEBUS_CERTIFICATE, _("the certificate of node '%s' has ended"), node->info.node);
+    return error_hint(err, _("the hub's operator enrols it again: casebus node add"));
+}
+
+static void rights_keep(struct enrolment *enrolment, const struct registry_node *node)
+{
+    struct grant_list *rights = &enrolment->rights;
+    casebus__v1__grants__init(&rights->grants);
+    rights->grants.publish = node->publish;
+    rights->grants.receive_all = node->receive_all;
+    rights->grants.receive_part_kind = rights->part_kinds;
+    for (uint32_t kind = 1; kind < 32 && rights->grants.n_receive_part_kind < GRANT_PARTS_MAX; kind++)
+        if (node->receive_part_kinds & part_kind_bit((Casebus__V1__PartKind)kind))
+            rights->part_kinds[rights->grants.n_receive_part_kind++] = kind;
+}
+
 /* 1: this very node is enrolled already; 0: it gets a certificate: the name is free, or its own one ends; -1:
  * it is another's. */
-static int name_check(const struct call *call, const struct enrolment *enrolment, struct casebus_error *err)
+static int name_check(const struct call *call, struct enrolment *enrolment, struct casebus_error *err)
 {
     struct registry *registry = call->hub->registry(call->hub->self);
     if (!registry)
@@ -341,6 +375,12 @@ static int name_check(const struct call *call, const struct enrolment *enrolment
     const struct registry_node *curve = registry_find_curve(registry, enrolment->fields->curve_key.data);
     int answer = 0;
     bool revoked = node && node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED;
+    if (enrolment->renews && renewal_check(node, enrolment, err)) {
+        registry_unref(registry);
+        return -1;
+    }
+    if (enrolment->renews)
+        rights_keep(enrolment, node);
     if (revoked && (!curve || curve == node)) {
         answer = revoked_check(node, enrolment->fields, err);
     } else if (node && same_identity(node, enrolment->fields) &&
@@ -376,8 +416,12 @@ static int commit(struct call *call, struct enrolment *enrolment, struct casebus
                          &enrolment->rights.grants, enrolment->invitation, enrolment->by,
                          (int)enrolment->timeout_ms, err))
         return -1;
-    log_notice(call->log, "NODE-ENROLLED", "node '%s' of department '%s' is enrolled",
-               enrolment->fields->node, enrolment->fields->department);
+    if (enrolment->renews)
+        log_notice(call->log, "NODE-RENEWED", _("the certificate of node '%s' was renewed"),
+                   enrolment->fields->node);
+    else
+        log_notice(call->log, "NODE-ENROLLED", "node '%s' of department '%s' is enrolled",
+                   enrolment->fields->node, enrolment->fields->department);
     call->status = 201;
     return 0;
 }
@@ -496,10 +540,21 @@ int handle_enrol(struct call *call, struct casebus_error *err)
     return r;
 }
 
+/* In process, for those who need no more than the certificate. */
+static int enrol_alone(const struct console_hub *hub, const struct log *log, struct enrolment *enrolment,
+                       uint8_t certificate[CERTIFICATE_MAX], size_t *size, struct casebus_error *err)
+{
+    struct call call = {.hub = hub, .log = log};
+    if (enrol(&call, enrolment, err))
+        return -1;
+    memcpy(certificate, enrolment->certificate, enrolment->certificate_size);
+    *size = enrolment->certificate_size;
+    return 0;
+}
+
 int console_enrol(const struct console_hub *hub, const struct log *log, const struct enrolment_asked *asked,
                   uint8_t certificate[CERTIFICATE_MAX], size_t *size, struct casebus_error *err)
 {
-    struct call call = {.hub = hub, .log = log};
     struct enrolment *enrolment = enrolment_new(err);
     if (!enrolment)
         return -1;
@@ -509,11 +564,23 @@ int console_enrol(const struct console_hub *hub, const struct log *log, const st
     enrolment->by = asked->by;
     enrolment->rights = *asked->rights;
     enrolment->rights.grants.receive_part_kind = enrolment->rights.part_kinds;
-    int r = enrol(&call, enrolment, err);
-    if (r == 0) {
-        memcpy(certificate, enrolment->certificate, enrolment->certificate_size);
-        *size = enrolment->certificate_size;
-    }
+    int r = enrol_alone(hub, log, enrolment, certificate, size, err);
+    enrolment_free(enrolment);
+    return r;
+}
+
+int console_renew(const struct console_hub *hub, const struct log *log, const char *name,
+                  struct bytes statement, struct bytes signature, uint8_t certificate[CERTIFICATE_MAX],
+                  size_t *size, struct casebus_error *err)
+{
+    struct enrolment *enrolment = enrolment_new(err);
+    if (!enrolment)
+        return -1;
+    enrolment->statement = statement;
+    enrolment->signature = signature;
+    enrolment->renews = name;
+    enrolment->by = "";
+    int r = enrol_alone(hub, log, enrolment, certificate, size, err);
     enrolment_free(enrolment);
     return r;
 }

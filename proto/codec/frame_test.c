@@ -91,9 +91,11 @@ static void test_every_kind_of_frame_is_known_by_name(void **state)
 {
     struct fixture *f = *state;
 
-    for (uint8_t body = 1; body <= 12; body++) {
-        const uint8_t bytes[] = {(uint8_t)(body << 3 | 2), 0};
-        Casebus__V1__Frame *frame = receive(f, bytes_of(bytes, sizeof bytes));
+    for (uint8_t body = 1; body <= 18; body++) {
+        if (body == 13)
+            body = 17; /* those of the door are not empty: joining_test.c */
+        const uint8_t tag = (uint8_t)(body << 3 | 2), bytes[] = {tag, body > 15, 0};
+        Casebus__V1__Frame *frame = receive(f, bytes_of(bytes, body > 15 ? 3 : 2));
         assert_non_null(frame);
         assert_int_equal(frame->body_case, body);
         assert_string_not_equal(frame_name(frame->body_case), "?");
@@ -112,10 +114,10 @@ static void test_frame_of_a_later_version_is_told_from_nonsense(void **state)
 {
     struct fixture *f = *state;
 
-    assert_refused(receive(f, bytes_of("\x8A\x01\x00", 3)), f->err, CASEBUS_BAD_VERSION,
-                   "a frame of kind 17");
+    assert_refused(receive(f, bytes_of("\xF2\x01\x00", 3)), f->err, CASEBUS_BAD_VERSION,
+                   "a frame of kind 30");
     assert_refused(receive(f, bytes_of("\x52\x00\x52\x00", 4)), f->err, CASEBUS_MALFORMED, "given twice");
-    assert_refused(receive(f, bytes_of("\x8A\x01\x00\x52\x00", 5)), f->err, CASEBUS_MALFORMED, "2 bodies");
+    assert_refused(receive(f, bytes_of("\xF2\x01\x00\x52\x00", 5)), f->err, CASEBUS_MALFORMED, "2 bodies");
 }
 
 static void test_frame_cut_anywhere_is_refused(void **state)

@@ -1,8 +1,8 @@
 #include "proto/enrol/enrolment_file.h"
 
-#include "proto/base/bytes.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/certificate.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -18,17 +18,10 @@ bool endpoint_usable(const char *endpoint)
            colon[1 + strspn(colon + 1, "0123456789")] == '\0';
 }
 
-int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err)
+static int json_write(const char *dir, const json_t *enrolment, struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct buffer content;
-    json_object_set_new(enrolment, "signing_key", json_string("node.key"));
-    json_object_set_new(enrolment, "curve_key", json_string("node.curve"));
-    if (endpoint)
-        json_object_set_new(enrolment, "endpoint", json_string(endpoint));
-    if (!json_is_string(json_object_get(enrolment, "endpoint")))
-        return error_set(err, CASEBUS_ARGUMENT,
-                         _("the hub does not say where nodes find it; give --endpoint"));
     if (path_join(path, sizeof path, dir, "enrolment.json"))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dir);
     char *text = json_dumps(enrolment, JSON_INDENT(2));
@@ -39,4 +32,58 @@ int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoin
     buffer_deinit(&content);
     free(text);
     return r;
+}
+
+static json_t *json_read(const char *dir, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    struct buffer text;
+    json_error_t fault;
+    json_t *json = NULL;
+    if (path_join(path, sizeof path, dir, "enrolment.json")) {
+        error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dir);
+        return NULL;
+    }
+    int r = file_read(path, FILE_MAX, &text, err);
+    if (r == 0)
+        json = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &fault);
+    buffer_deinit(&text);
+    if (json_is_object(json))
+        return json;
+    if (r == 0)
+        error_set(err, CASEBUS_CONFIG, _("'%s' line %d is not JSON: %s"), path, fault.line,
+                  json ? _("no object") : fault.text);
+    json_decref(json);
+    return NULL;
+}
+
+static int pem_set(json_t *json, const char *name, struct bytes certificate, struct casebus_error *err)
+{
+    struct buffer pem;
+    buffer_init(&pem, 2 * CERTIFICATE_MAX);
+    int r = certificate_to_pem(certificate, &pem, err);
+    if (r == 0 && json_object_set_new(json, name, json_stringn((const char *)pem.data, pem.size)))
+        r = error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+    buffer_deinit(&pem);
+    return r;
+}
+
+int enrolment_file_renew(const char *dir, struct bytes certificate, struct casebus_error *err)
+{
+    json_t *json = json_read(dir, err);
+    int r = json && pem_set(json, "certificate", certificate, err) == 0 ? json_write(dir, json, err) : -1;
+    json_decref(json);
+    return r;
+}
+
+int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err)
+{
+    json_object_set_new(enrolment, "signing_key", json_string("node.key"));
+    json_object_set_new(enrolment, "curve_key", json_string("node.curve"));
+    if (endpoint)
+        json_object_set_new(enrolment, "endpoint", json_string(endpoint));
+    if (!json_is_string(json_object_get(enrolment, "endpoint")))
+        return error_set(err, CASEBUS_ARGUMENT,
+                         _("the hub does not say where nodes find it; give --endpoint"));
+    return json_write(dir, enrolment, err);
 }

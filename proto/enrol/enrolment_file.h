@@ -3,6 +3,7 @@
 #ifndef ENROL_ENROLMENT_FILE_H
 #define ENROL_ENROLMENT_FILE_H
 
+#include "proto/base/bytes.h"
 #include "proto/base/error.h"
 
 #include <jansson.h>
@@ -11,6 +12,8 @@
 /* Writes @enrolment, as the hub tells it, with the names of the key files added; @endpoint replaces the
  * hub's word for where it is, unless it is NULL. */
 int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err);
+/* Replaces the certificate in the file that is there; all else stays. */
+int enrolment_file_renew(const char *dir, struct bytes certificate, struct casebus_error *err);
 /* Whether @endpoint is tcp://HOST:PORT or ipc://PATH. Whatever is wrong would be found only at the node. */
 bool endpoint_usable(const char *endpoint);
 
