@@ -131,6 +131,18 @@ static void look_keys(struct doctor *doctor)
                    doctor->keys.log_vkey);
 }
 
+static void look_authority(struct doctor *doctor)
+{
+    int64_t first, last;
+    char until[CLOCK_TEXT];
+    if (!doctor->has_keys ||
+        !certificate_times(bytes_of(doctor->keys.authority, doctor->keys.authority_size), &first, &last))
+        return;
+    bool soon = certificate_days_left(last, clock_unix_us() / 1000000) < CERTIFICATE_WARN_DAYS;
+    doctor_say(doctor, soon ? VERDICT_LOOK : VERDICT_FINE, "authority",
+               _("the certificate of this hub's authority ends %s"), clock_text(until, last));
+}
+
 static void look_disk(struct doctor *doctor)
 {
     struct statvfs disk;
@@ -174,6 +186,7 @@ int hub_doctor(const char *dir, bool full, struct casebus_error *err)
     look_rights(&doctor);
     look_lock(&doctor);
     look_keys(&doctor);
+    look_authority(&doctor);
     doctor_files(&doctor);
     doctor_ledger(&doctor);
     doctor_state(&doctor);

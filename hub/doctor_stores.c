@@ -23,11 +23,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SAMPLE           256 /* entries that are looked at without --full */
-#define CLOCK_SLACK_US   (5ll * 60 * 1000000)
-#define CERTIFICATE_DAYS 30
-#define SECONDS_A_DAY    86400
-#define BLOCK            65536
+#define SAMPLE         256 /* entries that are looked at without --full */
+#define CLOCK_SLACK_US (5ll * 60 * 1000000)
+#define BLOCK          65536
 
 /* --- ledger --------------------------------------------------------------------------------------------- */
 
@@ -424,12 +422,12 @@ static int node_visit(void *self, struct bytes key, struct bytes value)
         return 0;
     const struct registry_node *node = registry_find(registry, name);
     int64_t days =
-        node ? (node->info.not_after - clock_unix_us() / 1000000) / SECONDS_A_DAY : CERTIFICATE_DAYS;
+        node ? certificate_days_left(node->info.not_after, clock_unix_us() / 1000000) : CERTIFICATE_WARN_DAYS;
     endings->n++;
-    if (days < CERTIFICATE_DAYS) {
+    if (days < CERTIFICATE_WARN_DAYS && row.status != CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED) {
         doctor_say(endings->doctor, VERDICT_LOOK, "node", _("the certificate of '%s' ends in %lld days"),
                    name, (long long)days);
-        doctor_hint(_("enrol it again in time"));
+        doctor_hint(_("its adapter renews it while it is connected; else enrol it again: casebus node add"));
         endings->ending++;
     }
     registry_unref(registry);
@@ -446,5 +444,5 @@ void doctor_nodes(struct doctor *doctor)
     state_view_close(view);
     if (!endings.ending)
         doctor_say(doctor, VERDICT_FINE, "nodes", _("%u are enrolled; no certificate ends within %d days"),
-                   endings.n, CERTIFICATE_DAYS);
+                   endings.n, CERTIFICATE_WARN_DAYS);
 }

@@ -6,6 +6,7 @@
 #include "hub/console/monitor.h"
 #include "hub/door/door.h"
 #include "hub/exchange/exchange.h"
+#include "hub/expiry.h"
 #include "hub/pipeline/inviting.h"
 #include "hub/pipeline/release.h"
 #include "hub/pipeline/sharing.h"
@@ -51,7 +52,7 @@ struct hub {
     uv_loop_t loop;
     uv_signal_t sigterm, sigint;
     uv_async_t fatal;
-    uv_timer_t waiting;
+    uv_timer_t waiting, expiry;
     uv_mutex_t lock; /* guards @err and @failed */
     struct casebus_error err;
     bool failed;
@@ -528,7 +529,8 @@ static void loop_open(struct hub *hub)
     uv_signal_init(&hub->loop, &hub->sigterm);
     uv_signal_init(&hub->loop, &hub->sigint);
     uv_timer_init(&hub->loop, &hub->waiting);
-    hub->waiting.data = hub;
+    uv_timer_init(&hub->loop, &hub->expiry);
+    hub->waiting.data = hub->expiry.data = hub;
     hub->fatal.data = hub->sigterm.data = hub->sigint.data = hub;
 }
 
@@ -536,6 +538,14 @@ static void on_waiting(uv_timer_t *timer)
 {
     struct hub *hub = timer->data;
     waiting_tell(hub->stores.ledger, hub->stores.state, hub->log);
+}
+
+static void on_expiry(uv_timer_t *timer)
+{
+    struct hub *hub = timer->data;
+    struct registry *registry = pipeline_registry(hub->pipeline);
+    expiry_tell(registry, bytes_of(hub->stores.keys.authority, hub->stores.keys.authority_size), hub->log);
+    registry_unref(registry);
 }
 
 /* From here on a signal is a wish to stop in order; before, during a long replay, it ends the process, which
@@ -607,6 +617,7 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
     uv_timer_start(&hub->waiting, on_waiting, 0, WAITING_TOLD_EVERY_MS);
+    uv_timer_start(&hub->expiry, on_expiry, 0, EXPIRY_TOLD_EVERY_MS);
     return 0;
 }
 

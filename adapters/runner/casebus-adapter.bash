@@ -1,7 +1,7 @@
 # bash completion for casebus-adapter(1)
 
 _casebus_adapter_settings() {
-    local names="node= endpoint= rejects= backfill=true source.file= source.format= source.encoding= source.delimiter=
+    local names="node= endpoint= rejects= renew_days= backfill=true source.file= source.format= source.encoding= source.delimiter=
         source.empty_values= source.filter. sink.file="
     mapfile -t COMPREPLY < <(compgen -W "$names" -- "$1")
     compopt -o nospace
@@ -12,7 +12,7 @@ _casebus_adapter() {
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        run | check | explain | join) command=${COMP_WORDS[i]} ;;
+        run | check | explain | join | status) command=${COMP_WORDS[i]} ;;
         esac
     done
     case $before in
@@ -44,13 +44,15 @@ _casebus_adapter() {
         run) options+=" --once --idle --from-start" ;;
         check) options+=" --rows --codes" ;;
         join) options+=" --dir --door" ;;
+        status) options+=" --json" ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
         ;;
     *)
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W "run check explain join" -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W "run check explain join status" -- "$word") ;;
         join) mapfile -t COMPREPLY < <(compgen -W "tcp://" -- "$word") ;;
+        status) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         explain) mapfile -t COMPREPLY < <(compgen -W "eventlog jsonl map" -- "$word") ;;
         *) mapfile -t COMPREPLY < <(compgen -f -X '!*.y*ml' -- "$word"; compgen -d -S / -- "$word") ;;
         esac

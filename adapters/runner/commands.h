@@ -6,14 +6,14 @@
 
 enum exit_code {
     EXIT_FINE = 0,
-    EXIT_SOME_BAD = 1, /* rows were rejected, or events refused */
+    EXIT_SOME_BAD = 1, /* rows were rejected, or events refused; status: the certificate ends soon */
     EXIT_USAGE = 2,    /* command line or configuration */
     EXIT_STUCK = 3,    /* it cannot go on: the source is damaged, the hub refuses this node, ... */
 };
 
 struct options {
     const char *command;
-    const char *argument;    /* CONFIG, KIND or where the hub is; may be NULL */
+    const char *argument;    /* CONFIG, KIND, DIR or where the hub is; may be NULL */
     const char *code;        /* join */
     const char *dir;         /* join: where the node shall be */
     const char *door;        /* join; NULL: behind the hub's port */
@@ -22,6 +22,7 @@ struct options {
     bool backfill;
     bool from_start;
     bool verbose;
+    bool json;              /* status */
     unsigned idle_seconds;  /* with once: no delivery for so long */
     unsigned rows_shown;    /* check */
     const char *codes_file; /* check: where to write unmapped codes; NULL: nowhere */
@@ -31,5 +32,6 @@ int run_command(const struct options *options);
 int check_command(const struct options *options);
 int explain_command(const struct options *options);
 int join_command(const struct options *options);
+int status_command(const struct options *options);
 
 #endif

@@ -18,7 +18,8 @@ enum {
     OPT_ROWS,
     OPT_CODES,
     OPT_DIR,
-    OPT_DOOR
+    OPT_DOOR,
+    OPT_JSON
 };
 
 struct command {
@@ -28,10 +29,8 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"run", run_command, true},
-    {"check", check_command, true},
-    {"explain", explain_command, false},
-    {"join", join_command, true},
+    {"run", run_command, true},   {"check", check_command, true},   {"explain", explain_command, false},
+    {"join", join_command, true}, {"status", status_command, true},
 };
 
 struct arguments {
@@ -50,9 +49,12 @@ static const char doc[] =
        "  explain [KIND]  show the settings there are: eventlog, jsonl, map\n"
        "  join HUB CODE   become a node of the hub at tcp://HOST:PORT, by the code that\n"
        "                  its operator gave out; the keys are made here, in --dir\n"
+       "  status DIR      show who the node in DIR is and until when its certificate\n"
+       "                  lasts\n"
        "\n"
-       "Exit codes: 0 fine; 1 some rows were rejected or refused; 2 wrong usage or\n"
-       "configuration; 3 it cannot go on.\n"
+       "Exit codes: 0 fine; 1 some rows were rejected or refused, or the certificate\n"
+       "ends within 30 days (status); 2 wrong usage or configuration; 3 it cannot go\n"
+       "on.\n"
        "\n"
        "To begin:  casebus-adapter explain > adapter.yaml\n"
        "           casebus-adapter check adapter.yaml\n"
@@ -70,6 +72,7 @@ static const struct argp_option argp_options[] = {
      N_("check: write the codes that no table knows as a table to fill in"), 0},
     {"dir", OPT_DIR, N_("DIR"), 0, N_("join: where keys and enrolment.json go (node)"), 0},
     {"door", OPT_DOOR, N_("tcp://HOST:PORT"), 0, N_("join: the hub's door, if not one port behind HUB"), 0},
+    {"json", OPT_JSON, NULL, 0, N_("status: for programs"), 0},
     {"verbose", 'v', NULL, 0, N_("More log lines"), 0},
     {"language", OPT_LANGUAGE, N_("zh|en"), 0, N_("Language of messages, if not that of the locale"), 0},
     {0},
@@ -139,6 +142,9 @@ static error_t option_parse(int key, char *value, struct argp_state *state)
     case OPT_DOOR:
         options->door = value;
         return 0;
+    case OPT_JSON:
+        options->json = true;
+        return 0;
     case 'v':
         options->verbose = true;
         return 0;
@@ -175,7 +181,7 @@ static const struct command *command_find(const char *name)
 static const char *option_foreign(const struct options *options, const struct command *command)
 {
     bool run = command->main == run_command, check = command->main == check_command,
-         join = command->main == join_command;
+         join = command->main == join_command, status = command->main == status_command;
     const struct {
         bool given, fits;
         const char *name;
@@ -187,7 +193,8 @@ static const char *option_foreign(const struct options *options, const struct co
                 {options->codes_file != NULL, check, "--codes"},
                 {options->dir != NULL, join, "--dir"},
                 {options->door != NULL, join, "--door"},
-                {options->sets && options->sets[0], !join, "--set"}};
+                {options->json, status, "--json"},
+                {options->sets && options->sets[0], !join && !status, "--set"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].given && !rows[i].fits)
             return rows[i].name;
@@ -202,6 +209,8 @@ static int command_check(const struct command *command, const struct options *op
         fprintf(stderr, _("casebus-adapter: there is no command '%s'\n"), options->command);
     else if (command->main == join_command && !options->code)
         fprintf(stderr, _("casebus-adapter: 'join' needs the hub's address and the code\n"));
+    else if (command->main == status_command && !options->argument)
+        fprintf(stderr, _("casebus-adapter: 'status' needs the node's folder\n"));
     else if (command->needs_argument && !options->argument)
         fprintf(stderr, _("casebus-adapter: '%s' needs a configuration file\n"), command->name);
     else if (foreign)
@@ -223,7 +232,7 @@ int main(int argc, char **argv)
     argp_program_version_hook = version_print;
     struct argp argp = {.options = argp_options,
                         .parser = option_parse,
-                        .args_doc = N_("run CONFIG\ncheck CONFIG\nexplain [KIND]\njoin HUB CODE"),
+                        .args_doc = N_("run CONFIG\ncheck CONFIG\nexplain [KIND]\njoin HUB CODE\nstatus DIR"),
                         .doc = doc,
                         .argp_domain = "casebus"};
     arguments.options.sets = arguments.sets;

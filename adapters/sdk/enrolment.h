@@ -31,9 +31,9 @@ struct enrolment {
  * is by the authority, for this node, its keys and this hub, and valid at @now (seconds since 1970). Every
  * sentence names the file at fault. @enrolment may be deinited whatever comes of it. */
 int enrolment_load(struct enrolment *enrolment, const char *dir, int64_t now, struct casebus_error *err);
-/* Puts @certificate, which the hub has issued anew, in the place of the one that is in DIR: it has to be of the
- * same authority, for the same node and keys, and to end later. What is in DIR is the old one or the new one
- * at every moment. */
+/* Puts @certificate, which the hub has issued anew, in the place of the one that is in DIR: it has to be of
+ * the same authority, for the same node and keys, and to end later. What is in DIR is the old one or the new
+ * one at every moment. */
 int enrolment_renew(struct enrolment *enrolment, const char *dir, struct bytes certificate,
                     struct casebus_error *err);
 void enrolment_deinit(struct enrolment *enrolment); /* fine on a zeroed one */

@@ -13,8 +13,8 @@
 #include <zmq.h>
 
 enum {
-    UNANSWERED_PINGS = 6,       /* in which an answer has to come ... */
-    RETRY_PINGS = 6,            /* ... and after which it is asked again, then twice as long, and so on */
+    UNANSWERED_PINGS = 6, /* in which an answer has to come ... */
+    RETRY_PINGS = 6,      /* ... and after which it is asked again, then twice as long, and so on */
     RETRY_MAX_MS = 6 * 3600000,
 };
 
@@ -24,7 +24,7 @@ static void renewal_failed(struct session *session, const struct casebus_error *
 {
     struct renewal *renewal = &session->renewal;
     const struct enrolment *enrolment = session->parts.enrolment;
-    int64_t days = (enrolment->certificate_ends - clock_unix_us() / 1000000) / SECONDS_A_DAY;
+    int64_t days = certificate_days_left(enrolment->certificate_ends, clock_unix_us() / 1000000);
     renewal->delay_ms *= 2;
     if (renewal->delay_ms < RETRY_PINGS * session->limits.ping_interval_ms)
         renewal->delay_ms = RETRY_PINGS * session->limits.ping_interval_ms;

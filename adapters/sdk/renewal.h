@@ -12,11 +12,11 @@
 struct session;
 
 struct renewal {
-    bool offered;      /* the hub of this session answers Renew */
-    bool asked;        /* in this session, and not answered */
-    uint64_t asked_ms; /* loop time */
-    uint64_t due_ms;   /* loop time: not before */
-    uint64_t delay_ms; /* of the last wait; grows until it is renewed */
+    bool offered;             /* the hub of this session answers Renew */
+    bool asked;               /* in this session, and not answered */
+    uint64_t asked_ms;        /* loop time */
+    uint64_t due_ms;          /* loop time: not before */
+    uint64_t delay_ms;        /* of the last wait; grows until it is renewed */
     struct casebus_error why; /* of the last try that failed; CASEBUS_OK: none did */
 };
 

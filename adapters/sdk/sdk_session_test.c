@@ -955,6 +955,98 @@ static void test_goodbye_is_said(void **state)
     assert_int_equal(peer.byes, 1);
 }
 
+/* --- renewal --- */
+
+static int64_t certificate_ends(void)
+{
+    struct casebus_node_status status;
+    casebus_node_get_status(node, &status);
+    return status.certificate_ends;
+}
+
+static enum casebus_code renewal_code(void)
+{
+    struct casebus_node_status status;
+    casebus_node_get_status(node, &status);
+    return status.renewal_error.code;
+}
+
+static void test_a_certificate_that_ends_is_renewed_within_the_session(void **state)
+{
+    (void)state;
+    struct enrolment again;
+    peer.renews = true;
+    peer.renewed_until = bed.now + 30000000;
+    node_open();
+    publish(10);
+    UNTIL(casebus_node_pending(node) == 0 && certificate_ends() == peer.renewed_until);
+    assert_int_equal(peer.hellos, 1);
+    assert_int_equal(peer.renewals, 1);
+    expect_logged("CERTIFICATE-RENEWED");
+    assert_int_equal(enrolment_load(&again, bed.dir, bed.now, &err), 0);
+    assert_int_equal(again.certificate_ends, peer.renewed_until);
+    enrolment_deinit(&again);
+}
+
+static void test_a_hub_that_does_not_offer_renewal_is_not_asked(void **state)
+{
+    (void)state;
+    peer.ping_ms = 100;
+    node_open();
+    UNTIL(peer.pings > 2);
+    assert_int_equal(peer.renewals, 0);
+    expect_logged("CERTIFICATE-ENDS");
+}
+
+static void test_a_refused_renewal_is_told_and_tried_again(void **state)
+{
+    (void)state;
+    peer.renews = true;
+    peer.ping_ms = 100;
+    peer.refuse_renew = "CB-NOT-ALLOWED";
+    peer.renewed_until = bed.now + 30000000;
+    node_open();
+    UNTIL(renewal_code() == CASEBUS_NOT_ALLOWED);
+    expect_logged("RENEWAL-FAILED");
+    peer.refuse_renew = NULL;
+    UNTIL(certificate_ends() == peer.renewed_until);
+    assert_int_equal(peer.renewals, 2);
+    assert_int_equal(peer.hellos, 1);
+    assert_int_equal(renewal_code(), CASEBUS_OK);
+}
+
+static void test_an_unanswered_renewal_is_told_and_tried_again(void **state)
+{
+    (void)state;
+    peer.renews = peer.renews_not = true;
+    peer.ping_ms = 100;
+    peer.renewed_until = bed.now + 30000000;
+    node_open();
+    UNTIL(renewal_code() == CASEBUS_TIMEOUT);
+    peer.renews_not = false;
+    UNTIL(certificate_ends() == peer.renewed_until);
+    assert_int_equal(peer.hellos, 1);
+}
+
+static void test_a_certificate_that_is_not_this_node_s_or_not_later_is_not_taken(void **state)
+{
+    (void)state;
+    int64_t before = bed.now + 1000000;
+    peer.renews = true;
+    peer.ping_ms = 100;
+    peer.renew_node = "group-2";
+    peer.renewed_until = bed.now + 30000000;
+    node_open();
+    UNTIL(renewal_code() == CASEBUS_CERTIFICATE);
+    assert_int_equal(certificate_ends(), before);
+    peer.renew_node = NULL;
+    peer.renewed_until = before;
+    seen.logged[0] = '\0';
+    UNTIL(peer.renewals > 1 && strstr(seen.logged, "does not end later"));
+    assert_int_equal(certificate_ends(), before);
+    assert_int_equal(seen.stopped, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
@@ -998,6 +1090,11 @@ int main(void)
         TEST(test_delivery_without_content_has_to_say_of_what),
         TEST(test_receiver_resumes_after_what_it_confirmed),
         TEST(test_node_lives_on_the_callers_loop),
+        TEST(test_a_certificate_that_ends_is_renewed_within_the_session),
+        TEST(test_a_hub_that_does_not_offer_renewal_is_not_asked),
+        TEST(test_a_refused_renewal_is_told_and_tried_again),
+        TEST(test_an_unanswered_renewal_is_told_and_tried_again),
+        TEST(test_a_certificate_that_is_not_this_node_s_or_not_later_is_not_taken),
         TEST(test_goodbye_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

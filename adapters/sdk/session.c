@@ -38,9 +38,8 @@ enum {
     ARENA_MAX = 8 * 1024 * 1024,
 };
 
-#define SKEW_MAX_US      (INT64_C(300) * 1000000)
-#define CERTIFICATE_DAYS 30
-#define SECONDS_A_DAY    86400
+#define SKEW_MAX_US (INT64_C(300) * 1000000)
+#define DAY_MS      UINT64_C(86400000)
 
 static void session_on_waited(struct session *session);
 static void session_on_unanswered(struct session *session);
@@ -384,13 +383,19 @@ static void clock_compare(struct session *session, int64_t hub_time_us)
                     -skew_us / 1000000);
 }
 
+/* At each beginning of a session, and once a day. */
 static void certificate_remind(struct session *session)
 {
     const struct enrolment *enrolment = session->parts.enrolment;
-    int64_t days = (enrolment->certificate_ends - clock_unix_us() / 1000000) / SECONDS_A_DAY;
-    if (days < CERTIFICATE_DAYS)
+    int64_t days = certificate_days_left(enrolment->certificate_ends, clock_unix_us() / 1000000);
+    session->reminded_ms = uv_now(session->parts.loop);
+    if (days < 0)
+        log_warning(session->parts.log, "CERTIFICATE-ENDED",
+                    _("the certificate of node '%s' has ended: the hub's operator enrols it again"),
+                    enrolment->node);
+    else if (days < CERTIFICATE_WARN_DAYS)
         log_warning(session->parts.log, "CERTIFICATE-ENDS",
-                    _("the certificate of node '%s' ends in %" PRId64 " days: enrol the node again in time"),
+                    _("the certificate of node '%s' ends in %" PRId64 " days and was not renewed yet"),
                     enrolment->node, days);
 }
 
@@ -599,6 +604,8 @@ static void session_on_pulse(struct session *session)
         session_fault(session, &err, false, REFUSED_MIN_MS);
     else
         renewal_work(session);
+    if (session->state == SESSION_READY && uv_now(session->parts.loop) - session->reminded_ms >= DAY_MS)
+        certificate_remind(session);
 }
 
 /* --- opening and closing --- */

@@ -80,10 +80,11 @@ struct session {
     uint64_t heard_ms; /* loop time of the last frame */
     uint64_t delay_ms; /* of the last wait; grows until something was answered */
     uint64_t pings;
-    uint64_t shut_out;  /* handshakes refused in a row */
-    bool working;       /* inside session_work: handlers may call back */
-    bool close_wanted;  /* by such a handler */
-    struct arena arena; /* of the frame at hand */
+    uint64_t reminded_ms; /* loop time: of the certificate's end */
+    uint64_t shut_out;    /* handshakes refused in a row */
+    bool working;         /* inside session_work: handlers may call back */
+    bool close_wanted;    /* by such a handler */
+    struct arena arena;   /* of the frame at hand */
     struct casebus_event *event;
     struct casebus_error last_error;
     uv_timer_t timer; /* its meaning depends on the state */

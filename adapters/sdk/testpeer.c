@@ -221,6 +221,7 @@ static void on_hello(struct testpeer *peer, const Casebus__V1__Hello *hello)
     welcome.stream = states;
     welcome.checkpoint = testpeer_checkpoint(peer);
     welcome.generation = peer->generation;
+    welcome.renews = peer->renews;
     frame.body_case = CASEBUS__V1__FRAME__BODY_WELCOME;
     frame.welcome = &welcome;
     testpeer_send(peer, &frame);
@@ -326,6 +327,43 @@ static void on_ping(struct testpeer *peer, const Casebus__V1__Ping *ping)
     testpeer_send(peer, &frame);
 }
 
+static void on_renew(struct testpeer *peer, const Casebus__V1__Renew *renew)
+{
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    Casebus__V1__Renewed renewed = CASEBUS__V1__RENEWED__INIT;
+    struct bytes statement = bytes_of(renew->statement.data, renew->statement.len);
+    const Casebus__V1__EnrolmentStatement *fields = enrolment_decode(statement, &peer->arena, NULL);
+    struct verifier *verifier = verifier_new(signing_key_public(peer->bed->node_key));
+    assert_non_null(fields);
+    assert_int_equal(renew->signature.len, SIGNATURE_SIZE);
+    assert_true(verifier_check(verifier, statement, renew->signature.data));
+    verifier_free(verifier);
+    peer->renewals++;
+    if (peer->renews_not)
+        return;
+    struct certificate_info info = {.key = *signing_key_public(peer->bed->node_key),
+                                    .not_before = peer->bed->now - 100,
+                                    .not_after = peer->renewed_until};
+    uint8_t certificate[CERTIFICATE_MAX];
+    snprintf(info.node, sizeof info.node, "%s", peer->renew_node ? peer->renew_node : fields->node);
+    snprintf(info.department, sizeof info.department, "%s", fields->department);
+    snprintf(info.area, sizeof info.area, "%s", fields->area);
+    snprintf(info.origin, sizeof info.origin, "%s", fields->origin);
+    memcpy(info.curve_key, fields->curve_key.data, CURVE_KEY_SIZE);
+    assert_int_equal(certificate_issue(peer->bed->authority_key,
+                                       bytes_of(peer->bed->authority, peer->bed->authority_size), &info,
+                                       certificate, &renewed.certificate.len, NULL),
+                     0);
+    renewed.certificate.data = certificate;
+    if (peer->refuse_renew) {
+        renewed.certificate.len = 0;
+        renewed.code = (char *)peer->refuse_renew;
+    }
+    frame.body_case = CASEBUS__V1__FRAME__BODY_RENEWED;
+    frame.renewed = &renewed;
+    testpeer_send(peer, &frame);
+}
+
 static void on_frame(struct testpeer *peer, const Casebus__V1__Frame *frame)
 {
     switch (frame->body_case) {
@@ -349,6 +387,9 @@ static void on_frame(struct testpeer *peer, const Casebus__V1__Frame *frame)
         break;
     case CASEBUS__V1__FRAME__BODY_PING:
         on_ping(peer, frame->ping);
+        break;
+    case CASEBUS__V1__FRAME__BODY_RENEW:
+        on_renew(peer, frame->renew);
         break;
     case CASEBUS__V1__FRAME__BODY_BYE:
         peer->byes++;

@@ -50,11 +50,16 @@ struct testpeer {
     /* What it says witnesses cosigned: sent with the next Pongs. */
     const struct signing_key *witness_key; /* NULL: nothing */
     const char *witness_name;
-    bool cosigned_other;    /* of another tree than this one */
-    uint64_t cosigned_size; /* 0: of the whole tree */
+    bool renews;              /* answers Renew: by */
+    bool renews_not;          /* nothing at all */
+    const char *refuse_renew; /* this code; else by a certificate */
+    const char *renew_node;   /* of this node; NULL: of the one that asks */
+    int64_t renewed_until;    /* seconds since 1970 */
+    bool cosigned_other;      /* of another tree than this one */
+    uint64_t cosigned_size;   /* 0: of the whole tree */
 
     /* What it has seen. */
-    unsigned hellos, batches, events, confirms, credits, subscribes, pings, byes;
+    unsigned hellos, batches, events, confirms, credits, subscribes, pings, byes, renewals;
     size_t in_flight_max;
     uint8_t batch_hashes[64][DIGEST_SIZE]; /* of the statements, as they came */
     Casebus__V1__DeliveryId subscribed;    /* after which */

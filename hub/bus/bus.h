@@ -23,8 +23,8 @@ struct bus_options {
     const struct log *log;
     unsigned silence_ms; /* after which a peer is taken for gone; 0: twenty seconds */
     void (*on_fatal)(void *self, const struct casebus_error *err); /* the bus's thread */
-    /* Takes copies: has @node certified anew, and says what came of it by bus_post_renewed. NULL: nobody does.
-     * The bus's thread. */
+    /* Takes copies: has @node certified anew, and says what came of it by bus_post_renewed. NULL: nobody
+     * does. The bus's thread. */
     int (*renew)(void *self, uint64_t session, const char *node, struct bytes statement,
                  struct bytes signature, struct casebus_error *err);
     void *self;

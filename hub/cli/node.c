@@ -35,6 +35,18 @@ static const char *connected_text(const json_t *node)
     return get_bool(node, "connected") ? _("yes") : _("no");
 }
 
+/* The day, and how near it is when that is near. */
+static const char *ends_text(const json_t *node, char *out, size_t size)
+{
+    char day[PEOPLE_TEXT];
+    const char *text = time_text(day, get_time(node, "certificate_ends_us"), true);
+    if (!get_bool(node, "certificate_ends_soon") || strcmp(status_text(node), _("revoked")) == 0)
+        return text == day ? strcpy(out, day) : text;
+    snprintf(out, size, _("%s LOOK: %lld days"), text,
+             (long long)json_integer_value(json_object_get(node, "certificate_days_left")));
+    return out;
+}
+
 static void list_print(const struct cli *cli, const json_t *nodes)
 {
     char last[PEOPLE_TITLE];
@@ -63,7 +75,7 @@ static void list_print(const struct cli *cli, const json_t *nodes)
         table_printf(table, "%llu", (unsigned long long)get_number(node, "duplicate"));
         table_printf(table, "%llu", (unsigned long long)get_number(node, "refused"));
         table_text(table, time_text(text, get_time(node, "last_accepted_us"), false));
-        table_text(table, time_text(text, get_time(node, "certificate_ends_us"), true));
+        table_text(table, ends_text(node, text, sizeof text));
     }
     table_print(table, cli->out, cli->colour);
     table_free(table);
@@ -136,7 +148,7 @@ static void show_print(const struct cli *cli, const json_t *node)
              (unsigned long long)get_number(node, "backlog"));
     line(cli, _("deliveries"), text);
     line(cli, _("key"), get_text(node, "key_id"));
-    line(cli, _("certificate ends"), time_text(text, get_time(node, "certificate_ends_us"), true));
+    line(cli, _("certificate ends"), ends_text(node, text, sizeof text));
     streams_print(cli, json_object_get(node, "streams"));
 }
 

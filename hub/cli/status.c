@@ -48,6 +48,30 @@ static void running_print(const struct cli *cli, const json_t *status)
            behind(status, "state_applied"));
 }
 
+static long long days_left(const json_t *certificate)
+{
+    return json_integer_value(json_object_get(certificate, "certificate_days_left"));
+}
+
+/* What ends within thirty days: a line for the authority, and one for each node. */
+static void certificates_print(const struct cli *cli, const json_t *certificates)
+{
+    char day[PEOPLE_TEXT];
+    const json_t *authority = json_object_get(certificates, "authority");
+    const json_t *ending = json_object_get(certificates, "ending");
+    if (get_bool(authority, "certificate_ends_soon"))
+        fieldf(cli, _("certificates"), _("LOOK: the authority's ends %s (%lld days)"),
+               time_text(day, get_time(authority, "certificate_ends_us"), true), days_left(authority));
+    for (size_t i = 0; i < json_array_size(ending); i++) {
+        const json_t *node = json_array_get(ending, i);
+        fieldf(cli, _("certificates"),
+               days_left(node) < 0 ? _("LOOK: that of '%s' ended %s (%lld days): casebus node add")
+                                   : _("LOOK: that of '%s' ends %s (%lld days); is its adapter running?"),
+               get_text(node, "node"), time_text(day, get_time(node, "certificate_ends_us"), true),
+               days_left(node));
+    }
+}
+
 static void stores_print(const struct cli *cli, const json_t *status)
 {
     const json_t *checkpoint = json_object_get(status, "checkpoint");
@@ -119,6 +143,7 @@ static int status_show(struct cli *cli)
         else
             field(cli, _("running"), _("no; its files hold what follows"));
         stores_print(cli, status);
+        certificates_print(cli, json_object_get(status, "certificates"));
         peers_print(cli, json_object_get(status, "peers"));
     }
     json_decref(status);

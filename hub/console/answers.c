@@ -1,6 +1,7 @@
 /* JSON that several handlers share. */
 #include "hub/console/answers.h"
 
+#include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
 void set_time(json_t *object, const char *name, int64_t us)
@@ -241,4 +242,11 @@ unsigned status_of_code(enum casebus_code code)
     default:
         return 500;
     }
+}
+
+void certificate_left_json(json_t *json, int64_t not_after)
+{
+    int64_t days = certificate_days_left(not_after, clock_unix_us() / 1000000);
+    json_object_set_new(json, "certificate_days_left", json_integer(days));
+    set_bool(json, "certificate_ends_soon", days < CERTIFICATE_WARN_DAYS);
 }

@@ -37,6 +37,9 @@ int erasures_status(struct reader *reader, json_t *json, struct casebus_error *e
 /* What in quarantine nobody has decided about: how much, and since when. */
 int quarantine_status(struct reader *reader, json_t *json, struct casebus_error *err);
 
+/* How many days a certificate lasts, and whether that is few. */
+void certificate_left_json(json_t *json, int64_t not_after);
+
 /* Sets a time, or null for "never". */
 void set_time(json_t *object, const char *name, int64_t us);
 void set_number(json_t *object, const char *name, uint64_t number);

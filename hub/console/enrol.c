@@ -18,9 +18,7 @@
 
 #include <limits.h>
 #include <openssl/evp.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
-#include <time.h>
 #include <zmq.h>
 
 #define STATEMENT_MAX    1024
@@ -199,26 +197,13 @@ static int authority_load(const struct call *call, struct enrolment *enrolment, 
                : 0;
 }
 
-static bool asn1_seconds(const ASN1_TIME *time, int64_t *seconds)
-{
-    struct tm tm;
-    if (!time || !ASN1_TIME_to_tm(time, &tm))
-        return false;
-    *seconds = timegm(&tm);
-    return true;
-}
-
 /* A certificate lies within the authority's own time. */
 static int validity_set(const struct enrolment *enrolment, struct certificate_info *info,
                         struct casebus_error *err)
 {
-    const uint8_t *der = enrolment->authority;
-    X509 *authority = d2i_X509(NULL, &der, (long)enrolment->authority_size);
     int64_t first = 0, last = 0, now = clock_unix_us() / 1000000;
-    bool read = authority && asn1_seconds(X509_get0_notBefore(authority), &first) &&
-                asn1_seconds(X509_get0_notAfter(authority), &last);
-    X509_free(authority);
-    if (!read || now > last)
+    if (!certificate_times(bytes_of(enrolment->authority, enrolment->authority_size), &first, &last) ||
+        now > last)
         return error_set(err, CASEBUS_CERTIFICATE,
                          _("keys/authority.pem is unreadable, or its time is over"));
     info->not_before = now - 3600 > first ? now - 3600 : first; /* a node's clock may be behind */

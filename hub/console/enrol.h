@@ -25,9 +25,9 @@ int grants_read(struct grant_list *list, const json_t *grants, struct casebus_er
 int console_enrol(const struct console_hub *hub, const struct log *log, const struct enrolment_asked *asked,
                   uint8_t certificate[CERTIFICATE_MAX], size_t *size, struct casebus_error *err);
 
-/* Certifies the node @name anew, with the rights that it has: name, department, area and keys have to be those
- * that the ledger has, and the certificate must not have ended. Asked again it gets the same certificate. Any
- * thread. */
+/* Certifies the node @name anew, with the rights that it has: name, department, area and keys have to be
+ * those that the ledger has, and the certificate must not have ended. Asked again it gets the same
+ * certificate. Any thread. */
 int console_renew(const struct console_hub *hub, const struct log *log, const char *name,
                   struct bytes statement, struct bytes signature, uint8_t certificate[CERTIFICATE_MAX],
                   size_t *size, struct casebus_error *err);

@@ -1,4 +1,5 @@
 /* What the console answers about a small hub: two nodes, two cases, four events. */
+#include "hub/console/enrol.h"
 #include "hub/console/hub_fixture.h"
 #include "hub/console/message_json.h"
 #include "proto/codec/statement.h"
@@ -483,6 +484,58 @@ static void test_enrolment_asked_again_after_a_restore_speaks_of_the_generation_
 }
 
 /* Whoever forgot a right and asks again must not believe that it was given. */
+/* --- renewals */
+
+static int renew(struct hub_fixture *fixture, const char *session, const struct newcomer *newcomer,
+                 struct casebus_error *err)
+{
+    const struct log silent = {.file = NULL};
+    uint8_t certificate[CERTIFICATE_MAX], signature[SIGNATURE_SIZE];
+    size_t size = 0;
+    struct bytes statement = codec_pack(&newcomer->statement, &fixture->arena);
+    signing_key_sign(newcomer->key, statement, signature);
+    return console_renew(&fixture->hub, &silent, session, statement, bytes_of(signature, sizeof signature),
+                         certificate, &size, err) == 0 &&
+                   size > 0
+               ? 0
+               : -1;
+}
+
+static void test_renewal_long_before_the_end_gets_the_certificate_that_there_is(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer desk;
+    struct casebus_error err;
+    desk_again(fixture, &desk);
+    fixture->hub.enrol = on_enrol;
+    must(renew(fixture, "desk", &desk, &err), &err);
+    assert_int_equal(fixture->n_enrolled, 0);
+}
+
+static void test_renewal_keeps_name_department_and_keys(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct newcomer desk, other;
+    struct casebus_error err;
+    desk_again(fixture, &desk);
+    fixture->hub.enrol = on_enrol;
+    assert_int_equal(renew(fixture, "bureau", &desk, &err), -1); /* of another's session */
+    assert_int_equal(err.code, CASEBUS_NOT_ALLOWED);
+    desk.statement.department = (char *)"数据局";
+    assert_int_equal(renew(fixture, "desk", &desk, &err), -1);
+    assert_int_equal(err.code, CASEBUS_KEY);
+    newcomer_init(&other); /* a key that nobody vouches for */
+    other.statement.node = (char *)"desk";
+    other.statement.department = (char *)"市监局";
+    assert_int_equal(renew(fixture, "desk", &other, &err), -1);
+    assert_int_equal(err.code, CASEBUS_KEY);
+    other.statement.node = (char *)"newcomer";
+    assert_int_equal(renew(fixture, "newcomer", &other, &err), -1); /* who is not enrolled */
+    assert_int_equal(err.code, CASEBUS_NOT_ALLOWED);
+    assert_int_equal(fixture->n_enrolled, 0);
+    signing_key_free(other.key);
+}
+
 static void test_enrolment_asked_again_with_other_rights_is_refused(void **state)
 {
     struct hub_fixture *fixture = *state;
@@ -653,6 +706,8 @@ int main(void)
         claim(test_enrolment_refuses_names_that_are_taken),
         claim(test_enrolment_asked_again_gets_the_same_certificate),
         claim(test_enrolment_asked_again_after_a_restore_speaks_of_the_generation_that_certified),
+        claim(test_renewal_long_before_the_end_gets_the_certificate_that_there_is),
+        claim(test_renewal_keeps_name_department_and_keys),
         claim(test_enrolment_asked_again_with_other_rights_is_refused),
         claim(test_enrolment_checks_its_fields),
         claim(test_a_case_is_proved_with_all_who_signed),

@@ -20,6 +20,7 @@ static void identity_json(json_t *json, const struct registry_node *node)
     json_object_set_new(json, "key_id", hex_json(node->key_id, KEY_ID_SIZE));
     set_time(json, "certificate_begins_us", node->info.not_before * 1000000);
     set_time(json, "certificate_ends_us", node->info.not_after * 1000000);
+    certificate_left_json(json, node->info.not_after);
     set_text(json, "status", status_name(node->status));
     set_bool(json, "publish", node->publish);
     set_bool(json, "receive_all", node->receive_all);

@@ -1,9 +1,12 @@
 /* GET /v1/status, POST /v1/barrier, POST /v1/secured. Without a running hub, status tells what the stores
  * hold. */
 #include "hub/console/answers.h"
+#include "proto/base/clock.h"
+#include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/merkle/note.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 struct hub_status *hub_status_get(const struct console_hub *hub)
@@ -97,6 +100,40 @@ static int stores_json(const struct console_hub *hub, json_t *json, struct caseb
     return r;
 }
 
+/* Nodes whose certificate ends within thirty days, or has ended; and the authority, when it does. */
+static void certificates_json(const struct console_hub *hub, json_t *json)
+{
+    json_t *part = json_object(), *ending = json_array();
+    struct registry *registry = hub->registry ? hub->registry(hub->self) : NULL;
+    char path[PATH_MAX];
+    uint8_t authority[CERTIFICATE_MAX];
+    size_t size;
+    int64_t first, last, now = clock_unix_us() / 1000000;
+    for (size_t i = 0; registry && i < registry->n_nodes; i++) {
+        const struct registry_node *node = &registry->nodes[i];
+        if (node->status == CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED ||
+            certificate_days_left(node->info.not_after, now) >= CERTIFICATE_WARN_DAYS)
+            continue;
+        json_t *one = json_object();
+        set_text(one, "node", node->info.node);
+        set_time(one, "certificate_ends_us", node->info.not_after * 1000000);
+        certificate_left_json(one, node->info.not_after);
+        json_array_append_new(ending, one);
+    }
+    registry_unref(registry);
+    set_number(part, "warn_days", CERTIFICATE_WARN_DAYS);
+    json_object_set_new(part, "ending", ending);
+    if (path_join(path, sizeof path, hub->dir, "keys/authority.pem") == 0 &&
+        certificate_load(path, authority, &size, NULL) == 0 &&
+        certificate_times(bytes_of(authority, size), &first, &last)) {
+        json_t *one = json_object();
+        set_time(one, "certificate_ends_us", last * 1000000);
+        certificate_left_json(one, last);
+        json_object_set_new(part, "authority", one);
+    }
+    json_object_set_new(json, "certificates", part);
+}
+
 /* What everybody else has to know to check this ledger. */
 static void log_key_set(json_t *json, const struct console_hub *hub)
 {
@@ -119,6 +156,7 @@ int handle_status(struct call *call, struct casebus_error *err)
     if (status)
         running_json(call->answer, status);
     free(status);
+    certificates_json(call->hub, call->answer);
     return stores_json(call->hub, call->answer, err);
 }
 

@@ -129,7 +129,8 @@ struct casebus_node_options {
      * logged (UNWITNESSED). NULL: nobody is asked for. */
     const char *witnesses;
     unsigned witness_patience_s; /* 0: one hour */
-    unsigned renew_days; /* before its end the node has its certificate renewed; 0: 60. Hubs do it from 90 on */
+    unsigned
+        renew_days; /* before its end the node has its certificate renewed; 0: 60. Hubs do it from 90 on */
 };
 
 /* Opens the outbox (locked against a second process) and begins to connect. */
@@ -180,8 +181,8 @@ struct casebus_node_status {
     int64_t certificate_ends;  /* seconds since 1970 */
     uint64_t shut_out;         /* how often in a row the hub has refused the handshake, or seemed to */
     struct casebus_error last_error;
-    struct casebus_error renewal_error; /* why the certificate could not be renewed when last tried; CASEBUS_OK:
-                                           it could, or it is not yet time */
+    struct casebus_error renewal_error; /* why the certificate could not be renewed when last tried;
+                                           CASEBUS_OK: it could, or it is not yet time */
 };
 CASEBUS_API void casebus_node_get_status(const struct casebus_node *node, struct casebus_node_status *status);
 CASEBUS_API const char *casebus_node_name(const struct casebus_node *node);

@@ -343,6 +343,22 @@ static bool times_of(const X509 *cert, int64_t *not_before, int64_t *not_after)
     return *not_before <= *not_after;
 }
 
+bool certificate_times(struct bytes certificate, int64_t *not_before, int64_t *not_after)
+{
+    const uint8_t *der = certificate.data;
+    X509 *cert = certificate.size <= CERTIFICATE_MAX ? d2i_X509(NULL, &der, (long)certificate.size) : NULL;
+    bool read = cert && times_of(cert, not_before, not_after);
+    X509_free(cert);
+    ERR_clear_error();
+    return read;
+}
+
+int64_t certificate_days_left(int64_t not_after, int64_t now)
+{
+    int64_t left = not_after - now;
+    return left < 0 ? -1 - (-left - 1) / 86400 : left / 86400;
+}
+
 static void date_format(char out[24], int64_t at)
 {
     time_t t = (time_t)at;

@@ -7,9 +7,10 @@
 
 #include "proto/crypto/keys.h"
 
-#define CERTIFICATE_MAX 2048 /* bytes of DER */
-#define NODE_NAME_MAX   64   /* [a-z0-9][a-z0-9.-]*, at most 63 characters */
-#define ORIGIN_MAX      65   /* at most 64 characters: the common name's bound (RFC 5280 A.1) */
+#define CERTIFICATE_MAX       2048 /* bytes of DER */
+#define NODE_NAME_MAX         64   /* [a-z0-9][a-z0-9.-]*, at most 63 characters */
+#define CERTIFICATE_WARN_DAYS 30   /* before its end everybody who could do something is told */
+#define ORIGIN_MAX            65   /* at most 64 characters: the common name's bound (RFC 5280 A.1) */
 
 struct certificate_info {
     char node[NODE_NAME_MAX];
@@ -42,6 +43,11 @@ int certificate_issue(const struct signing_key *authority_key, struct bytes auth
  * it has to be valid, or 0 not to ask. */
 int certificate_check(struct bytes certificate, struct bytes authority, int64_t at,
                       struct certificate_info *info, struct casebus_error *err);
+/* From when until when it is valid, seconds since 1970, whoever issued it; false when it is no certificate.
+ */
+bool certificate_times(struct bytes certificate, int64_t *not_before, int64_t *not_after);
+/* Whole days from now to @not_after; below zero: it has ended. */
+int64_t certificate_days_left(int64_t not_after, int64_t now);
 /* The first block of @pem, which has to be a certificate, as DER; false when it is not. */
 bool certificate_from_pem(struct bytes pem, uint8_t *out, size_t *sizep);
 /* Appends it in PEM, and a NUL that does not count. */
