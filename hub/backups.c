@@ -4,9 +4,11 @@
 #include "hub/backup/phone.h"
 #include "hub/backup/restore.h"
 #include "hub/hub.h"
+#include "hub/ledger/secured.h"
 #include "hub/progress.h"
 #include "hub/stores.h"
 #include "hub/witness/notary.h"
+#include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/secret_file.h"
@@ -15,10 +17,13 @@
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define AUDITORS_FILE_MAX (64 * 1024)
@@ -46,12 +51,30 @@ static int keys_open(struct hub_keys *keys, struct settings *settings, const cha
     return hub_keys_load(keys, dir, suite_by_name(settings->suite), settings->origin, err);
 }
 
-static int secured_tell(const char *dir, bool running, uint64_t size, struct casebus_error *err)
+/* A path that is no UTF-8 cannot be told. */
+static char *secured_body(const struct secured *secured)
 {
-    char body[64];
-    snprintf(body, sizeof(body), "{\"size\": %" PRIu64 "}", size);
-    int r = running ? phone_post(dir, "/v1/secured", body, err) : 0;
-    return r == 0 ? secured_write(dir, size, err) : r > 0 ? 0 : -1;
+    json_int_t size = (json_int_t)secured->size;
+    json_t *json = json_pack("{s:I, s:s}", "size", size, "dest", secured->dest);
+    json = json ? json : json_pack("{s:I}", "size", size);
+    char *body = json ? json_dumps(json, 0) : NULL;
+    json_decref(json);
+    return body;
+}
+
+static int secured_tell(const char *dir, bool running, uint64_t size, const char *dest,
+                        struct casebus_error *err)
+{
+    struct secured secured = {.size = size, .at_us = clock_unix_us()};
+    int r = 0;
+    if (!realpath(dest, secured.dest))
+        return error_set_errno(err, errno, _("cannot open the directory '%s'"), dest);
+    if (running) {
+        char *body = secured_body(&secured);
+        r = phone_post(dir, "/v1/secured", body ? body : "{}", err);
+        free(body);
+    }
+    return r == 0 ? secured_write(dir, &secured, err) : r > 0 ? 0 : -1;
 }
 
 static int backup(const char *dir, const char *dest, struct log *log, struct backup_result *result,
@@ -72,14 +95,16 @@ static int backup(const char *dir, const char *dest, struct log *log, struct bac
     int r = backup_run(&options, result, err);
     progress_end();
     hub_keys_deinit(&keys);
-    return r ? -1 : secured_tell(dir, running, result->manifest.size, err);
+    return r ? -1 : secured_tell(dir, running, result->manifest.size, dest, err);
 }
 
 int hub_backup(const char *dir, const char *dest, struct log *log, struct casebus_error *err)
 {
-    struct backup_result result;
-    if (backup(dir, dest, log, &result, err))
+    struct backup_result result = {.entries = 0};
+    if (backup(dir, dest, log, &result, err)) {
+        manifest_deinit(&result.manifest);
         return -1;
+    }
     printf(_n("The backup in %s holds %" PRIu64 " entry; %" PRIu64 " are new, %" PRIu64
               " erased contents were erased in it, too.\nThe keys are not in it: keep a copy of %s/keys on "
               "another medium.\n",
@@ -88,7 +113,28 @@ int hub_backup(const char *dir, const char *dest, struct log *log, struct casebu
               "The keys are not in it: keep a copy of %s/keys on another medium.\n",
               result.manifest.size),
            dest, result.manifest.size, result.entries, result.erased, dir);
+    manifest_deinit(&result.manifest);
     return 0;
+}
+
+static void stray_tell(void *self, const char *path)
+{
+    (void)self;
+    printf(
+        _("'%s' is not of this backup, and restore does not use it: a run was cut short, or somebody put it "
+          "there. The next backup removes it.\n"),
+        path);
+}
+
+static void verified_tell(const char *dest, const struct manifest *manifest)
+{
+    printf(_n("The backup in %s is whole: %" PRIu64 " entry of %s, made %s.\n",
+              "The backup in %s is whole: %" PRIu64 " entries of %s, made %s.\n", manifest->size),
+           dest, manifest->size, manifest->origin, manifest->made_at);
+    if (!manifest->papers.suite)
+        printf(
+            _("A former version made it: settings and certificates have no check sums in it, and damage to "
+              "them is not seen. Back up again.\n"));
 }
 
 int hub_backup_verify(const char *dest, struct casebus_error *err)
@@ -96,12 +142,12 @@ int hub_backup_verify(const char *dest, struct casebus_error *err)
     struct manifest manifest;
     int r = backup_check(dest, &manifest, progress_show, NULL, err);
     progress_end();
-    if (r)
-        return -1;
-    printf(_n("The backup in %s is whole: %" PRIu64 " entry of %s, made %s.\n",
-              "The backup in %s is whole: %" PRIu64 " entries of %s, made %s.\n", manifest.size),
-           dest, manifest.size, manifest.origin, manifest.made_at);
-    return 0;
+    if (!r) {
+        verified_tell(dest, &manifest);
+        r = papers_strays(&manifest.papers, dest, stray_tell, NULL, err);
+    }
+    manifest_deinit(&manifest);
+    return r;
 }
 
 /* --- restore -------------------------------------------------------------------------------------------- */
@@ -226,28 +272,57 @@ static int keys_find(struct hub_keys *keys, const struct hub_restore *wanted, co
                      manifest->origin);
 }
 
+static void left_out_tell(void *self, const struct casebus_error *why)
+{
+    (void)self;
+    progress_end();
+    printf(_("Left out: %s.\n"), why->text);
+}
+
+static void settings_change(struct buffer *text, const struct buffer *old, const char *origin)
+{
+    for (char *line = (char *)old->data, *next; line && *line; line = next) {
+        next = strchr(line, '\n');
+        next = next ? next + 1 : line + strlen(line);
+        if (strncmp(line, "origin:", 7) == 0)
+            buffer_printf(text, "origin: %s\n", origin);
+        else
+            buffer_append(text, line, (size_t)(next - line));
+    }
+}
+
+/* Those of a fresh hub, when the backup's are damaged and may be left out. */
+static int settings_make(struct buffer *text, const struct hub_restore *wanted,
+                         const struct restore_result *result, struct casebus_error *err)
+{
+    const struct suite *suite = result->manifest.papers.suite;
+    if (!wanted->leave_damaged || !suite)
+        return -1;
+    left_out_tell(NULL, err);
+    printf(_("The hub's settings are the presets, then: look at %s/hub.yaml before you start it.\n"),
+           wanted->dir);
+    return settings_write(text, result->origin, suite_name(suite), NULL)
+               ? 0
+               : error_set(err, CASEBUS_NO_MEMORY, _("no memory for the settings"));
+}
+
 /* hub.yaml of the backup, with the origin under which the hub goes on. Its being there makes a hub of the
  * directory. */
-static int settings_back(const struct hub_restore *wanted, const char *origin, struct casebus_error *err)
+static int settings_back(const struct hub_restore *wanted, const struct restore_result *result,
+                         struct casebus_error *err)
 {
-    char from[PATH_MAX], to[PATH_MAX];
+    char to[PATH_MAX];
     struct buffer old, text;
-    if (path_join(from, sizeof(from), wanted->dest, "files/hub.yaml") ||
-        path_join(to, sizeof(to), wanted->dir, "hub.yaml"))
+    if (path_join(to, sizeof(to), wanted->dir, "hub.yaml"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), wanted->dir);
-    buffer_init(&text, 256 * 1024);
-    int r = file_read(from, 64 * 1024, &old, err);
-    if (!r) {
-        for (char *line = (char *)old.data, *next; line && *line; line = next) {
-            next = strchr(line, '\n');
-            next = next ? next + 1 : line + strlen(line);
-            if (strncmp(line, "origin:", 7) == 0)
-                buffer_printf(&text, "origin: %s\n", origin);
-            else
-                buffer_append(&text, line, (size_t)(next - line));
-        }
+    buffer_init(&text, 2 * 1024 * 1024);
+    int r = paper_read(&result->manifest.papers, wanted->dest, "hub.yaml", &old, err);
+    if (r)
+        r = settings_make(&text, wanted, result, err);
+    else
+        settings_change(&text, &old, result->origin);
+    if (!r)
         r = file_write(to, bytes_of(text.data, text.size), 0600, err);
-    }
     buffer_deinit(&old);
     buffer_deinit(&text);
     return r;
@@ -263,7 +338,9 @@ static int restore_files(const struct hub_restore *wanted, struct restore_result
         return -1;
     if (!there)
         return error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no backup that was completed"), wanted->dest);
-    if (dir_make(wanted->dir, err) || keys_find(&keys, wanted, &manifest, err)) {
+    int r = dir_make(wanted->dir, err) || keys_find(&keys, wanted, &manifest, err) ? -1 : 0;
+    manifest_deinit(&manifest);
+    if (r) {
         hub_keys_deinit(&keys);
         return -1;
     }
@@ -274,9 +351,10 @@ static int restore_files(const struct hub_restore *wanted, struct restore_result
                                             .kek = keys.kek,
                                             .checkpoints = wanted->checkpoints,
                                             .n_checkpoints = wanted->n_checkpoints,
+                                            .left_out = wanted->leave_damaged ? left_out_tell : NULL,
                                             .same_generation = wanted->same_generation,
                                             .progress = progress_show};
-    int r = restore_run(&options, result, err);
+    r = restore_run(&options, result, err);
     progress_end();
     hub_keys_deinit(&keys);
     return r;
@@ -311,14 +389,26 @@ static void restore_tell(const struct hub_restore *wanted, const struct restore_
     printf(_("Next: casebus-hub run %s\n"), wanted->dir);
 }
 
+/* The backup that was restored is the newest one of this hub. */
+static int secured_back(const struct hub_restore *wanted, const struct manifest *manifest,
+                        struct casebus_error *err)
+{
+    struct secured secured = {.size = manifest->size, .at_us = clock_unix_us()};
+    struct tm tm = {.tm_sec = 0};
+    if (strptime(manifest->made_at, "%Y-%m-%dT%H:%M:%SZ", &tm))
+        secured.at_us = (int64_t)timegm(&tm) * 1000000;
+    if (!realpath(wanted->dest, secured.dest))
+        secured.dest[0] = '\0';
+    return secured_write(wanted->dir, &secured, err);
+}
+
 static int restore(const struct hub_restore *wanted, struct log *log, struct restore_result *result,
                    struct casebus_error *err)
 {
     struct replay_result replayed;
     struct stores stores;
-    if (restore_files(wanted, result, err) || settings_back(wanted, result->origin, err) ||
-        secured_write(wanted->dir, result->manifest.size, err) ||
-        stores_open(&stores, wanted->dir, true, log, err))
+    if (restore_files(wanted, result, err) || settings_back(wanted, result, err) ||
+        secured_back(wanted, &result->manifest, err) || stores_open(&stores, wanted->dir, true, log, err))
         return -1;
     int r = stores_replay(&stores, log, progress_show, NULL, &replayed, err) || stores_publish(&stores, err);
     progress_end();
@@ -352,10 +442,13 @@ int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebu
     bool dir_made = access(wanted->dir, F_OK) && errno == ENOENT;
     if (check_empty(wanted->dir, wanted->keys, err))
         return -1;
-    if (restore(wanted, log, &result, err)) {
+    int r = restore(wanted, log, &result, err);
+    if (r) {
         made_remove(wanted, dir_made);
-        return -1;
+    } else {
+        restore_tell(wanted, &result);
+        r = witness_forget(wanted, err);
     }
-    restore_tell(wanted, &result);
-    return witness_forget(wanted, err);
+    manifest_deinit(&result.manifest);
+    return r;
 }

@@ -10,7 +10,14 @@ _casebus_hub() {
     -l | --listen) COMPREPLY=($(compgen -W 'tcp://127.0.0.1:7400 tcp://0.0.0.0:7400' -- "$word")) && return ;;
     esac
     if [[ $word == -* ]]; then
-        COMPREPLY=($(compgen -W '--origin --listen --help --usage --version' -- "$word"))
+        local options='--help --usage --version'
+        case $command in
+        init) options+=' --origin --suite --listen' ;;
+        backup) options+=' --verify' ;;
+        restore) options+=' --keys --checkpoint --same-generation --leave-damaged' ;;
+        doctor) options+=' --full' ;;
+        esac
+        COMPREPLY=($(compgen -W "$options" -- "$word"))
     elif [[ -z $command ]]; then
         COMPREPLY=($(compgen -W 'init run rebuild backup restore doctor rotate-kek help' -- "$word"))
     else

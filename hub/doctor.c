@@ -1,6 +1,8 @@
 #include "hub/doctor.h"
 
+#include "hub/backup/backup.h"
 #include "hub/hub.h"
+#include "hub/ledger/secured.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
@@ -10,6 +12,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -66,6 +69,10 @@ static void look_settings(struct doctor *doctor)
                    _("'%s' has no hub.yaml: no hub was made here, or a restore "
                      "was cut short"),
                    doctor->dir);
+        if (path_join(path, sizeof(path), doctor->dir, "backup.json") == 0 && access(path, F_OK) == 0) {
+            doctor_hint(_("it is a backup; look at it: casebus-hub backup --verify %s"), doctor->dir);
+            return;
+        }
         doctor_hint(_("restore again into an empty directory, or put hub.yaml back"));
     } else if (settings_read(&doctor->settings, path, &err)) {
         doctor_error(doctor, "hub.yaml", &err);
@@ -155,18 +162,48 @@ static void look_disk(struct doctor *doctor)
         doctor_hint(_("make room: a hub whose disk is full takes nothing until there is some"));
 }
 
+/* What is quick of it: the ledger's copy is read by backup --verify. */
+static void look_copy(struct doctor *doctor, const char *dest)
+{
+    struct casebus_error err;
+    struct manifest manifest;
+    if (access(dest, F_OK)) {
+        doctor_say(doctor, VERDICT_NOTE, "backup", _("'%s' cannot be looked at: %s"), dest, strerror(errno));
+        doctor_hint(_("bring it here and read all of it now and then: casebus-hub backup --verify %s"), dest);
+        return;
+    }
+    int r = backup_glance(dest, &manifest, &err);
+    if (r < 0)
+        doctor_error(doctor, "backup", &err);
+    else if (r == 0)
+        doctor_say(doctor, VERDICT_FINE, "backup", _("one is being made in '%s'"), dest);
+    else if (!manifest.papers.suite)
+        doctor_say(doctor, VERDICT_NOTE, "backup",
+                   _("a former version made the one in '%s': its files have no check sums; back up again"),
+                   dest);
+    else
+        doctor_say(
+            doctor, VERDICT_FINE, "backup",
+            _("settings, certificates and evidence in '%s' are whole (files: %zu); backup --verify reads "
+              "all"),
+            dest, manifest.papers.n);
+    manifest_deinit(&manifest);
+}
+
 static void look_backup(struct doctor *doctor)
 {
-    char path[PATH_MAX];
-    struct stat status;
-    if (!find(doctor, "secured", path, &status)) {
+    struct secured secured;
+    secured_read(&secured, doctor->dir, doctor->ledger ? ledger_size(doctor->ledger) : UINT64_MAX);
+    if (!secured.size) {
         doctor_say(doctor, VERDICT_NOTE, "backup", _("no backup is known"));
         doctor_hint("casebus-hub backup %s DEST", doctor->dir);
         return;
     }
-    long long days = (long long)(clock_unix_us() / 1000000 - status.st_mtime) / SECONDS_A_DAY;
+    long long days = (long long)(clock_unix_us() - secured.at_us) / 1000000 / SECONDS_A_DAY;
     doctor_say(doctor, days >= BACKUP_DAYS ? VERDICT_NOTE : VERDICT_FINE, "backup",
-               _("the last one that brought something new is %lld days old"), days);
+               _("the last one is %lld days old"), days > 0 ? days : 0);
+    if (secured.dest[0])
+        look_copy(doctor, secured.dest);
 }
 
 static void doctor_close(struct doctor *doctor)

@@ -126,18 +126,20 @@ static int hub_barrier(void *self, int timeout_ms, struct casebus_error *err)
 }
 
 /* A second copy exists: kept in DIR/secured, so that a restart does not make the nodes keep more. */
-static int hub_secured(void *self, uint64_t size, struct casebus_error *err)
+static int hub_secured(void *self, uint64_t size, const char *dest, struct casebus_error *err)
 {
     struct hub *hub = self;
+    struct secured secured = {.size = size, .at_us = clock_unix_us()};
     if (size > ledger_size(hub->stores.ledger))
         return error_set(err, CASEBUS_ARGUMENT,
                          _("%llu entries cannot have a second copy: the ledger has %llu"),
                          (unsigned long long)size, (unsigned long long)ledger_size(hub->stores.ledger));
-    if (size <= hub->stores.secured)
+    if (size < hub->stores.secured.size)
         return 0;
-    if (secured_write(hub->dir, size, err))
+    snprintf(secured.dest, sizeof(secured.dest), "%s", dest);
+    if (secured_write(hub->dir, &secured, err))
         return -1;
-    hub->stores.secured = size;
+    hub->stores.secured = secured;
     bus_set_secured(hub->bus, size);
     log_info(hub->log, "SECURED", _("the first %llu entries have a second copy"), (unsigned long long)size);
     return 0;
@@ -336,7 +338,7 @@ static void hub_status_fill(void *self, struct hub_status *status)
     status->state_applied = state_applied(hub->stores.state);
     status->state_memory = state_overlay_bytes(hub->stores.state);
     status->vault_ready = vault_ready(hub->stores.vault);
-    status->secured_size = hub->stores.secured;
+    status->secured_size = hub->stores.secured.size;
     status->checkpoint_size = counters.committed_size;
     memcpy(status->checkpoint_root, counters.root, DIGEST_SIZE);
     status_peers(hub, status);
@@ -606,7 +608,7 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     if (start_witnessing(hub, err) || make_bus(hub, err) ||
         invitations_open(&hub->invitations, hub->dir, err))
         return -1;
-    bus_set_secured(hub->bus, hub->stores.secured);
+    bus_set_secured(hub->bus, hub->stores.secured.size);
     tell_bus(hub);
     if (start_pipeline(hub, &replayed, err) || bus_start(hub->bus, hub->pipeline, err) ||
         witnessing_start(&hub->witnessing, &hub->stores, hub->dir, hub->log, err))

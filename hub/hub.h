@@ -27,6 +27,7 @@ struct hub_restore {
     const char *checkpoints[64];
     size_t n_checkpoints;
     bool same_generation;
+    bool leave_damaged; /* settings, certificates and evidence that are damaged are left out */
 };
 int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebus_error *err);
 

@@ -35,6 +35,9 @@ static const struct argp_option options[] = {
      0},
     {"same-generation", 'G' + 256, NULL, 0,
      N_("with restore: go on under the same origin, if a checkpoint shows that nothing is missing"), 0},
+    {"leave-damaged", 'L' + 256, NULL, 0,
+     N_("with restore: leave settings and certificates out that are damaged in the backup, and name them"),
+     0},
     {"full", 'F' + 256, NULL, 0, N_("with doctor: read the whole ledger"), 0},
     {0},
 };
@@ -74,6 +77,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return add_checkpoint(state, &arguments->restore, value);
     case 'G' + 256:
         arguments->restore.same_generation = true;
+        return 0;
+    case 'L' + 256:
+        arguments->restore.leave_damaged = true;
         return 0;
     case ARGP_KEY_ARG:
         if (!arguments->command)

@@ -78,29 +78,6 @@ int stores_lock(struct stores *stores, const char *dir, struct casebus_error *er
     return lock_dir(stores, dir, err);
 }
 
-int secured_write(const char *dir, uint64_t size, struct casebus_error *err)
-{
-    char path[PATH_MAX], text[32];
-    int n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)size);
-    if (path_join(path, sizeof(path), dir, "secured"))
-        return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
-    return file_write(path, bytes_of(text, (size_t)n), 0600, err);
-}
-
-/* What cannot be read counts as nothing: the next backup says it again. */
-static uint64_t secured_read(const char *dir, uint64_t ledger_entries)
-{
-    char path[PATH_MAX];
-    struct buffer text;
-    unsigned long long size = 0;
-    if (path_join(path, sizeof(path), dir, "secured") || access(path, R_OK))
-        return 0;
-    if (file_read(path, 64, &text, NULL) == 0)
-        size = strtoull((const char *)text.data, NULL, 10);
-    buffer_deinit(&text);
-    return size <= ledger_entries ? size : 0;
-}
-
 int stores_open(struct stores *stores, const char *dir, bool fresh_state, const struct log *log,
                 struct casebus_error *err)
 {
@@ -114,7 +91,7 @@ int stores_open(struct stores *stores, const char *dir, bool fresh_state, const 
         stores_close(stores);
         return -1;
     }
-    stores->secured = secured_read(dir, ledger_size(stores->ledger));
+    secured_read(&stores->secured, dir, ledger_size(stores->ledger));
     if (mended)
         log_warning(log, "VAULT-MENDED",
                     _("%u vault slots were damaged in one copy and mended from the other"), mended);

@@ -3,6 +3,7 @@
 #define HUB_STORES_H
 
 #include "hub/keys.h"
+#include "hub/ledger/secured.h"
 #include "hub/pipeline/replay.h"
 #include "hub/settings.h"
 #include "proto/base/log.h"
@@ -16,7 +17,7 @@ struct stores {
     struct ledger *ledger;
     struct state *state;
     struct vault *vault;
-    uint64_t secured; /* entries of which a second copy is known; 0: none */
+    struct secured secured; /* the newest backup */
 };
 
 /* Takes the directory's lock and reads the settings, no more. */
@@ -33,7 +34,5 @@ int stores_replay(struct stores *stores, const struct log *log,
 
 /* Publishes a checkpoint of all that is in the ledger, unless there is one. */
 int stores_publish(struct stores *stores, struct casebus_error *err);
-/* DIR/secured: up to which size a backup has the ledger. */
-int secured_write(const char *dir, uint64_t size, struct casebus_error *err);
 
 #endif

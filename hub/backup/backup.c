@@ -1,6 +1,7 @@
 /* What of the copy only grows is written in place: rows behind the former end are nothing to the former
- * manifest. The vault is a new file each time. Erased contents are what has to change, and they change in the
- * one transaction that makes all of it count (changes.h, manifest.h). */
+ * manifest. The vault is a new file each time, and so is each paper that has changed. Erased contents are
+ * what has to change, and they change in the one transaction that makes all of it count (changes.h,
+ * manifest.h). */
 #include "hub/backup/backup.h"
 
 #include "hub/backup/changes.h"
@@ -180,10 +181,12 @@ static int run_all(struct run *run, struct casebus_error *err)
     time_put(manifest->made_at);
     if (manifest_settle(options->dest, err) || manifest_read(&run->before, options->dest, err) < 0 ||
         ledger_open_readonly(&run->from, options->dir, err) || target_find(run, err) || dest_open(run, err) ||
-        files_copy(options->dir, options->dest, err) || copy_make_new(run, err) ||
-        manifest_settle(options->dest, err))
+        papers_copy(&manifest->papers, options->suite, options->dir, options->dest, err) ||
+        copy_make_new(run, err) || manifest_settle(options->dest, err))
         return -1;
-    return vaults_remove(run, manifest->vault, err);
+    return vaults_remove(run, manifest->vault, err) || papers_sweep(&manifest->papers, options->dest, err)
+               ? -1
+               : 0;
 }
 
 /* A hub's own directory is no second copy of it. */
@@ -209,6 +212,7 @@ int backup_run(const struct backup_options *options, struct backup_result *resul
         return -1;
     int r = run_all(&run, err);
     changes_deinit(&run.changes);
+    manifest_deinit(&run.before);
     ledger_close(run.to);
     ledger_close(run.from);
     close(lock);

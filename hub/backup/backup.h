@@ -3,7 +3,7 @@
  *   DEST/backup.json    what the backup holds (manifest.h)
  *   DEST/ledger/        the entries, appended to from run to run
  *   DEST/vault-...      the vault's wrapped keys, whole; the key that opens them is never in a backup
- *   DEST/files/         settings and public keys
+ *   DEST/papers/        settings, certificates, evidence (papers.h)
  *
  * The ledger grows only as far as a checkpoint that the hub has published, and is compared with its root.
  * Where content was erased at the hub since the last run, it is erased here too: that, and the new vault that
@@ -32,19 +32,17 @@ struct backup_result {
     uint64_t erased;  /* bodies that were replaced */
 };
 
-/* Brings DEST up to the newest published checkpoint of the hub. CASEBUS_BUSY, and DEST holds the former copy,
- * when the hub erases so much meanwhile that no moment is found in which contents and keys agree. */
+/* Brings DEST up to the newest published checkpoint of the hub; the caller deinits the manifest, whatever
+ * comes of it. CASEBUS_BUSY, and DEST holds the former copy, when the hub erases so much meanwhile that no
+ * moment is found in which contents and keys agree. */
 int backup_run(const struct backup_options *options, struct backup_result *result, struct casebus_error *err);
-/* Reads all of DEST and says whether it is what it says. */
+/* Reads all of DEST and says whether it is what it says. The caller deinits the manifest. */
 int backup_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
                  struct casebus_error *err);
+/* Only what is quick, the manifest and the papers, and writes nothing. 1: fine; 0: a run has DEST just now.
+ */
+int backup_glance(const char *dest, struct manifest *manifest, struct casebus_error *err);
 /* Locks DEST against another run. Returns the descriptor. */
 int backup_lock(const char *dest, struct casebus_error *err);
-
-/* --- shared by the files of this room --- */
-
-/* Copies settings and public keys; and back again, but for hub.yaml. */
-int files_copy(const char *dir, const char *dest, struct casebus_error *err);
-int files_restore(const char *dest, const char *dir, struct casebus_error *err);
 
 #endif

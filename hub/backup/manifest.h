@@ -4,14 +4,18 @@
  * That moment is a transaction of the copy's ledger, which leaves the new vault's name there as its mark. So
  * a new manifest is written beside the former one before (backup.next.json), counts from that transaction on,
  * and takes the former one's place after it. A backup that is cut short leaves the former one or the new one.
- */
+ *
+ * It lists the papers (papers.h) with their digests, and ends in a digest of itself. */
 #ifndef BACKUP_MANIFEST_H
 #define BACKUP_MANIFEST_H
 
+#include "hub/backup/papers.h"
 #include "proto/base/error.h"
 #include "proto/merkle/note.h"
 
-#define BACKUP_FORMAT 2 /* 1: without orders_from, its ledger without a mark; still read and continued */
+/* 1: without orders_from, its ledger without a mark. 2: without digests, its papers in DEST/files. Both are
+ * still read, for a copy may be all that is left of a hub; the next run goes on from them in this format. */
+#define BACKUP_FORMAT 3
 
 struct manifest {
     char origin[KEY_NAME_MAX];
@@ -22,10 +26,13 @@ struct manifest {
     uint64_t slots;         /* in it */
     uint64_t orders_from;   /* every order to erase before it is done in this copy */
     char made_at[32];       /* for people: UTC */
+    struct papers papers;
 };
 
-/* The one that counts. 1: read; 0: there is none; -1: unreadable, or not of the ledger beside it. */
+/* The one that counts, which the caller deinits. 1: read; 0: there is none; -1: unreadable, damaged, or not
+ * of the ledger beside it. */
 int manifest_read(struct manifest *manifest, const char *dest, struct casebus_error *err);
+void manifest_deinit(struct manifest *manifest); /* fine on a zeroed one */
 /* Writes it down, without effect until the ledger in DEST is marked with the name of its vault. */
 int manifest_propose(const struct manifest *manifest, const char *dest, struct casebus_error *err);
 /* Puts what was proposed, if it counts, in the former one's place. */

@@ -176,10 +176,12 @@ static int generation_keep(struct restore *restore, struct casebus_error *err)
 static int restore_all(struct restore *restore, struct arena *arena, struct casebus_error *err)
 {
     const struct restore_options *options = restore->options;
+    const struct papers *papers = &restore->result->manifest.papers;
     if (manifest_checkpoint(&restore->result->manifest, &restore->target, err) ||
-        checkpoints_read(restore, err) || (options->same_generation && generation_keep(restore, err)) ||
-        ledger_back(restore, err) || checkpoints_compare(restore, err) || vault_back(restore, err) ||
-        files_restore(options->dest, options->dir, err))
+        (!options->left_out && papers_check(papers, options->dest, err)) || checkpoints_read(restore, err) ||
+        (options->same_generation && generation_keep(restore, err)) || ledger_back(restore, err) ||
+        checkpoints_compare(restore, err) || vault_back(restore, err) ||
+        papers_restore(papers, options->dest, options->dir, options->left_out, options->self, err))
         return -1;
     if (!options->same_generation && generation_open(restore, arena, err))
         return -1;

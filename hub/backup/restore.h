@@ -17,7 +17,8 @@ struct restore_options {
     const uint8_t *kek;
     const char *const *checkpoints; /* files: notes that others hold */
     size_t n_checkpoints;
-    bool same_generation; /* go on as before, if a checkpoint shows that nothing is missing */
+    papers_left_fn *left_out; /* papers that are damaged are told and left out; NULL: they are the end */
+    bool same_generation;     /* go on as before, if a checkpoint shows that nothing is missing */
     rows_progress_fn *progress;
     void *self;
 };
@@ -30,8 +31,8 @@ struct restore_result {
     size_t others;             /* checkpoints that were given */
 };
 
-/* Fills DIR with ledger, vault and settings files, but for hub.yaml, which the caller writes last. Nothing is
- * signed. */
+/* Fills DIR with ledger, vault and papers, but for hub.yaml, which the caller writes last. Nothing is
+ * signed. The caller deinits the manifest, whatever comes of it. */
 int restore_run(const struct restore_options *options, struct restore_result *result,
                 struct casebus_error *err);
 

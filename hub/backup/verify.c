@@ -1,12 +1,16 @@
-/* Whether a backup is what it says: every leaf is hashed and the tree made again, every body names a slot
- * that the copied vault has, every slot is whole. What is sealed is not opened: the key is elsewhere. */
+/* Whether a backup is what it says: every paper has its digest, every leaf is hashed and the tree made again,
+ * every body names a slot that the copied vault has, every slot is whole. What is sealed is not opened: the
+ * key is elsewhere. */
 #include "hub/backup/backup.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/codec/entry.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 struct bodies {
@@ -104,11 +108,9 @@ static int ledger_check(struct bodies *bodies, const char *dest, const struct ch
     return r;
 }
 
-static int copy_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
-                      struct casebus_error *err)
+/* The manifest and what it lists, without ledger and vault. */
+static int head_check(const char *dest, struct manifest *manifest, struct casebus_error *err)
 {
-    struct checkpoint checkpoint;
-    struct bodies bodies = {.n_erased = 0};
     int there = manifest_read(manifest, dest, err);
     if (there < 0)
         return -1;
@@ -116,6 +118,16 @@ static int copy_check(const char *dest, struct manifest *manifest, rows_progress
         error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no backup that was completed"), dest);
         return error_hint(err, _("make one: casebus-hub backup DIR %s"), dest);
     }
+    return papers_check(&manifest->papers, dest, err);
+}
+
+static int copy_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
+                      struct casebus_error *err)
+{
+    struct checkpoint checkpoint;
+    struct bodies bodies = {.n_erased = 0};
+    if (head_check(dest, manifest, err))
+        return -1;
     bodies.slots = manifest->slots;
     arena_init(&bodies.arena, 64 * 1024, 16 * 1024 * 1024);
     int r = manifest_checkpoint(manifest, &checkpoint, err) || slots_check(&bodies, dest, manifest, err) ||
@@ -128,10 +140,28 @@ static int copy_check(const char *dest, struct manifest *manifest, rows_progress
 int backup_check(const char *dest, struct manifest *manifest, rows_progress_fn *progress, void *self,
                  struct casebus_error *err)
 {
+    *manifest = (struct manifest){.size = 0};
     int lock = backup_lock(dest, err);
     if (lock < 0)
         return -1;
     int r = copy_check(dest, manifest, progress, self, err);
     close(lock);
     return r;
+}
+
+int backup_glance(const char *dest, struct manifest *manifest, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    *manifest = (struct manifest){.size = 0};
+    if (path_join(path, sizeof(path), dest, "lock"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dest);
+    int lock = open(path, O_RDONLY | O_CLOEXEC);
+    if (lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK) {
+        close(lock);
+        return 0;
+    }
+    int r = head_check(dest, manifest, err);
+    if (lock >= 0)
+        close(lock);
+    return r ? -1 : 1;
 }

@@ -98,8 +98,9 @@ struct console_hub {
     const char *door;                /* where nodes join; "" : nowhere */
     /* Writes the invitation into ledger and book, and opens the door; @by invites. May be NULL. */
     int (*invite)(void *self, const struct invitation *invitation, const char *by, struct casebus_error *err);
-    /* Keeps that a second copy of the ledger exists up to @size, and tells the nodes. May be NULL. */
-    int (*secured)(void *self, uint64_t size, struct casebus_error *err);
+    /* Keeps that a second copy of the ledger exists up to @size, in the directory @dest ("": not known), and
+     * tells the nodes. May be NULL. */
+    int (*secured)(void *self, uint64_t size, const char *dest, struct casebus_error *err);
     /* A new reference to the policy in force; NULL when none was ever applied. May be NULL. */
     struct rights_book *(*policy)(void *self);
     /* Makes @text the policy; @base is the version that it was made from, @by who does it. May be NULL. */

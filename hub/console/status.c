@@ -177,12 +177,15 @@ int handle_barrier(struct call *call, struct casebus_error *err)
 int handle_secured(struct call *call, struct casebus_error *err)
 {
     const json_t *size = json_object_get(call->request->body, "size");
+    const char *dest = json_string_value(json_object_get(call->request->body, "dest"));
     if (!json_is_integer(size) || json_integer_value(size) < 0)
         return error_set(err, CASEBUS_MISSING_FIELD,
                          _("'size' is missing: how many entries have a second copy"));
+    if (dest && (dest[0] != '/' || strlen(dest) >= PATH_MAX))
+        return error_set(err, CASEBUS_ARGUMENT, _("'dest' is not the path of a directory"));
     if (!call->hub->secured)
         return error_set(err, CASEBUS_CLOSED, _("the hub does not run"));
-    if (call->hub->secured(call->hub->self, (uint64_t)json_integer_value(size), err))
+    if (call->hub->secured(call->hub->self, (uint64_t)json_integer_value(size), dest ? dest : "", err))
         return -1;
     json_object_set(call->answer, "size", (json_t *)(uintptr_t)size);
     return 0;

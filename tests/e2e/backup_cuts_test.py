@@ -15,6 +15,7 @@ import harness
 SHIM = str(harness.HELPERS / "kill_shim.so")
 GONE, PARTED, KEPT = "MARK-1-secret", "MARK-2-secret", "MARK-3-secret"  # in the cases 1 to 3
 SLOW = harness.PATIENCE_S > 100  # with sanitizers
+RULE = {n: f'- item: "*"\n  days: {3650 + n}\n' for n in (0, 20)}  # of the copy that lacks so many contents
 STRIDE = int(os.environ.get("CASEBUS_STRIDE", "24" if SLOW else "8"))  # of the sweeps; 1: every step
 
 
@@ -28,7 +29,9 @@ class Base(backup_test.Restores):
     def story(self, n=40):
         """Four cases, copied; then all of one is erased and the texts of another, and something new comes."""
         self.tell(n)
+        (self.hub.dir / "retention.yaml").write_text(RULE[0])
         self.backup()
+        (self.hub.dir / "retention.yaml").write_text(RULE[20])
         self.erase("case-1")
         self.erase("case-2", "--parts", "form")
         self.tell(n + 8, marked=n)
@@ -90,6 +93,9 @@ class Base(backup_test.Restores):
         """Into a hub of which every entry, proof and missing content is accounted for. Returns what it lacks."""
         restored = self.restore()
         erased = restored.verify()["erased"]
+        rule = restored.dir / "retention.yaml"
+        if rule.exists():
+            self.assertEqual(rule.read_text(), RULE[erased])
         shutil.rmtree(restored.dir)
         return erased
 
@@ -114,6 +120,7 @@ class Killed(Base):
                 self.assertEqual(erased, 20, f"step {step}")
             self.backup()
             self.assert_erased(GONE, PARTED)
+            self.assertEqual(len(list((self.dest / "papers").glob("retention.yaml.*"))), 1)
             step += STRIDE
         print(f"\nseed {harness.SEED}: steps {first}, {first + STRIDE}, ... {step - STRIDE}", flush=True)
         self.assertIn(20, seen)

@@ -39,6 +39,21 @@ class Base(unittest.TestCase):
     def manifest(self):
         return json.loads((self.dest / "backup.json").read_text())
 
+    def make_former(self, manifest=None):
+        """As a version of before there were digests left it."""
+        manifest = manifest or self.manifest()
+        for paper in manifest["files"]:
+            name = self.dest / "files" / paper["name"]
+            name.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.paper(paper["name"]), name)
+        shutil.rmtree(self.dest / "papers")
+        former = {key: value for key, value in manifest.items() if key not in ("suite", "files", "digest")}
+        (self.dest / "backup.json").write_text(json.dumps({**former, "format": 2}))
+
+    def paper(self, name):
+        digest = next(paper["digest"] for paper in self.manifest()["files"] if paper["name"] == name)
+        return self.dest / "papers" / f"{name}.{digest[:16]}"
+
 
 class Copying(Base):
     def test_a_running_hub_is_copied_and_what_is_new_is_added(self):
@@ -144,6 +159,8 @@ class Copying(Base):
         manifest = self.manifest()
         manifest["size"] += 1
         (self.dest / "backup.json").write_text(json.dumps(manifest))
+        self.assertIn("backup.json' is damaged", self.check(expect=1).err)
+        self.make_former(manifest)
         self.assertIn("checkpoint is for another size", self.check(expect=1).err)
         (self.dest / "backup.json").unlink()
         self.assertIn("holds no backup", self.check(expect=1).err)
@@ -167,6 +184,107 @@ class Restores(Base):
     def size(self):
         return self.hub.settle().ask("status")["ledger_size"]
 
+
+
+class Papers(Restores):
+    """The small files of a backup: settings, rules, certificates, evidence."""
+    FILES = {"retention.yaml": '- item: "*"\n  days: 3650\n', "witness.logs": "# nobody\n",
+             "witness/timestamps/7.tsr": "a time stamp\n", "witness/evidence/other-7": "two roots of one size\n"}
+
+    def setUp(self):
+        super().setUp()
+        self.publish(self.office("office"), 20)
+        for name, text in self.FILES.items():
+            (self.hub.dir / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.hub.dir / name).write_text(text)
+        self.backup()
+        self.names = [paper["name"] for paper in self.manifest()["files"]]
+
+    def flip(self, path):
+        content = bytearray(path.read_bytes())
+        bit = self.world.random.randrange(8 * len(content))
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+
+    def doctor(self, expect=0):
+        done = self.world.run("casebus-hub", "doctor", self.hub.dir)
+        self.assertEqual(done.code, expect, done.said)
+        return done.out
+
+    def assert_named(self, name):
+        """By each of those who look, and restore makes nothing."""
+        for said in (self.check(expect=1).err, self.doctor(expect=1)):
+            self.assertIn(f"{name}", said)
+            self.assertIn("casebus-hub backup", said)
+        new = self.restore(expect=1)
+        self.assertIn(f"{name}", self.said)
+        self.assertFalse(new.dir.exists())
+
+    def test_a_flipped_bit_in_any_of_them_is_named_and_the_next_backup_mends_it(self):
+        self.assertEqual(set(self.names), {"hub.yaml", "keys/authority.pem", *self.FILES})
+        self.assertIn(f"files: {len(self.names)}", self.doctor())
+        for name in self.names:
+            self.flip(self.paper(name))
+            self.assert_named(name)
+            self.backup()
+            self.check()
+        self.doctor()
+
+    def test_a_missing_one_is_named_and_a_stray_one_is_said(self):
+        for name in ("hub.yaml", "witness/evidence/other-7"):
+            self.paper(name).rename(self.dest / "papers" / f"{name}.0123456789abcdef")
+            self.assert_named(name)
+            self.backup()
+            self.assertNotIn("0123456789abcdef", self.check().out)
+        (self.dest / "papers" / "witness.policy").write_text("log x\n")
+        self.assertIn("papers/witness.policy' is not of this backup", self.check().out)
+        new = self.restore()
+        self.assertFalse((new.dir / "witness.policy").exists())
+        self.backup()
+        self.assertNotIn("is not of this backup", self.check().out)
+
+    def test_the_manifest_names_its_own_damage(self):
+        good = (self.dest / "backup.json").read_bytes()
+        whole = self.check().out
+        for i in range(24):
+            (self.dest / "backup.json").write_bytes(good)
+            self.flip(self.dest / "backup.json")
+            done = self.world.run("casebus-hub", "backup", "--verify", self.dest)
+            self.assertTrue("backup.json'" in done.err or done.out == whole, done.said)  # a space may be another one
+        self.assertEqual(self.restore(expect=1).dir.exists(), False)
+        self.assertIn("backup.json", self.said)
+        self.assertIn("backup.json", self.doctor(expect=1))
+
+    def test_what_is_damaged_can_be_left_out_when_there_is_no_other_copy(self):
+        for name in ("retention.yaml", "witness/timestamps/7.tsr", "hub.yaml"):
+            self.flip(self.paper(name))
+        self.restore(expect=1)
+        new = self.restore("--leave-damaged")
+        for name in ("retention.yaml", "witness/timestamps/7.tsr", "hub.yaml"):
+            self.assertRegex(self.said, f"Left out: .*{name}")
+        self.assertIn("presets", self.said)
+        self.assertFalse((new.dir / "retention.yaml").exists())
+        self.assertEqual((new.dir / "witness.logs").read_text(), self.FILES["witness.logs"])
+        self.assertEqual(new.ask("status")["origin"], "e2e.example/exchange/2")
+
+    def test_a_former_versions_copy_is_restored_and_continued(self):
+        self.make_former()
+        self.assertIn("no check sums", self.check().out)
+        self.assertIn("no check sums", self.doctor())
+        new = self.restore()
+        for name, text in self.FILES.items():
+            self.assertEqual((new.dir / name).read_text(), text)
+        shutil.rmtree(new.dir)
+        self.backup()
+        self.assertFalse((self.dest / "files").exists())
+        self.assertNotIn("no check sums", self.check().out)
+        self.restore()
+
+    def test_a_copy_that_is_not_here_is_a_note(self):
+        self.dest.rename(self.world.path / "unmounted")
+        self.assertIn("cannot be looked at", self.doctor())
+        (self.world.path / "unmounted").rename(self.dest)
+        self.assertIn("it is a backup", self.world.run("casebus-hub", "doctor", self.dest).out)
 
 
 class Restoring(Restores):

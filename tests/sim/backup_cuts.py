@@ -26,7 +26,9 @@ class Day:
         self.desk = world.office(self.hub, "desk", publish=True)
         self.dest = world.path / "dest"
         self.tell(60)
+        self.rule(0)
         self.run("backup", self.hub.dir, self.dest)
+        self.rule(24)
         self.erase("case-1")
         self.erase("case-2", "--parts", "form")
         self.tell(90)
@@ -40,6 +42,10 @@ class Day:
     def tell(self, n):
         self.desk.write_rows([(f"case-{i % 5}", i, "step") for i in range(n)])
         self.desk.publish()
+
+    def rule(self, n):
+        """Of the copy that lacks @n contents."""
+        (self.hub.dir / "retention.yaml").write_text(f'- item: "*"\n  days: {3650 + n}\n')
 
     def erase(self, case, *words):
         done = self.hub.casebus("erase", "--case", case, *words, "--order", "by decision 7", "--yes")
@@ -74,7 +80,10 @@ class Day:
         restored = self.world.hub("restored")
         self.run("restore", image, restored.dir, "--keys", self.hub.dir / "keys", environment=sim.no_sync())
         erased = restored.verify()["erased"]
+        rule = (restored.dir / "retention.yaml").read_text()
         shutil.rmtree(restored.dir)
+        if f"days: {3650 + erased}\n" not in rule:
+            raise AssertionError(f"the {found} copy has the settings of the other: {rule}")
         if erased != (0 if found == "former" else 24):
             raise AssertionError(f"the {found} copy lacks {erased} contents")
         self.run("backup", self.hub.dir, image, environment=sim.no_sync())
