@@ -1,7 +1,7 @@
 /* casebus-hub: makes, runs and rebuilds a hub. */
-#include "hub/bus/words.h"
 #include "hub/hub.h"
 #include "proto/base/crash.h"
+#include "proto/base/languages.h"
 #include "proto/base/texts.h"
 
 #include <argp.h>
@@ -195,7 +195,7 @@ int main(int argc, char **argv)
     struct log log = {.file = stderr, .min_level = LOG_INFO, .program = "casebus-hub"};
     texts_init();
     crash_words_begin("casebus-hub");
-    words_prepare();
+    languages_prepare();
     memory_prepare();
     const struct argp argp = {
         .options = options,

@@ -73,9 +73,10 @@ static void on_outcome(void *self, const struct casebus_outcome *outcome)
         return;
     }
     if (run->counts.refused++ < REJECTS_LOGGED)
-        log_warning(&run->log, "EVENT-REFUSED", _("row %llu: the hub refused its event: %s (%s)"),
+        log_warning(&run->log, "EVENT-REFUSED", _("row %llu: the hub refused its event: %s (%s)%s%s"),
                     (unsigned long long)outcome->mark, outcome->sentence ? outcome->sentence : "",
-                    outcome->code ? outcome->code : "");
+                    outcome->code ? outcome->code : "", outcome->hint && *outcome->hint ? "; " : "",
+                    outcome->hint ? outcome->hint : "");
     if (rejects_add_refusal(&run->rejects, outcome->mark, outcome->code, outcome->sentence, outcome->hint,
                             &err) != 0)
         log_error(&run->log, "REJECTS-FAILED", "%s", err.text);

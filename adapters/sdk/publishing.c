@@ -118,7 +118,7 @@ static int refusal_tell(struct session *session, const struct outbox_batch *batc
                                       .code = code,
                                       .sentence =
                                           *words ? words : casebus_code_meaning(casebus_code_parse(code)),
-                                      .hint = text_choose(hint),
+                                      .hint = hint_choose(code, hint),
                                       .event = session->event};
     outcome_tell(session, batch, index, &outcome);
     return 0;

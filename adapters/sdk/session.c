@@ -296,13 +296,21 @@ const char *text_choose(const Casebus__V1__Text *text)
     return *wanted ? wanted : chinese ? text->en : text->zh;
 }
 
+const char *hint_choose(const char *code, const Casebus__V1__Text *hint)
+{
+    const char *words = text_choose(hint);
+    enum casebus_code known = casebus_code_parse(code);
+    bool general = !*words && known != CASEBUS_OK && strcmp(casebus_code_text(known), code) == 0;
+    return general ? casebus_code_hint(known) : words;
+}
+
 void error_from_hub(struct casebus_error *err, const char *code, const Casebus__V1__Text *sentence,
                     const Casebus__V1__Text *hint)
 {
     const char *words = text_choose(sentence);
     enum casebus_code known = casebus_code_parse(code);
     error_set(err, known, _("the hub says: %s"), *words ? words : casebus_code_meaning(known));
-    error_hint(err, "%s", text_choose(hint));
+    error_hint(err, "%s", hint_choose(code, hint));
 }
 
 static size_t within(size_t value, size_t min, size_t max)

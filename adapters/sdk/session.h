@@ -113,6 +113,8 @@ int session_send(struct session *session, const Casebus__V1__Frame *frame, struc
 void session_fault(struct session *session, const struct casebus_error *err, bool from_hub, uint64_t wait_ms);
 /* The hub's sentence in the language of the process; never NULL. */
 const char *text_choose(const Casebus__V1__Text *text);
+/* What the hub says is the way out; where it says nothing, what is in general for @code. */
+const char *hint_choose(const char *code, const Casebus__V1__Text *hint);
 /* Fills @err from code and sentences of the hub. */
 void error_from_hub(struct casebus_error *err, const char *code, const Casebus__V1__Text *sentence,
                     const Casebus__V1__Text *hint);

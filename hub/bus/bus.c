@@ -327,7 +327,7 @@ int bus_new(struct bus **busp, const struct bus_options *options, struct casebus
     snprintf(bus->origin, sizeof(bus->origin), "%s", options->origin);
     bus->silence_ns = options->silence_ms ? options->silence_ms * 1000000ull : SILENCE_NS;
     pthread_mutex_init(&bus->lock, NULL);
-    words_open(bus);
+    languages_init(&bus->languages);
     arena_init(&bus->arena, 512 * 1024, BUS_ARENA_MAX);
     bus->crypter = crypter_new(options->suite);
     bus->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -447,7 +447,7 @@ struct bus *bus_free(struct bus *bus)
     crypter_free(bus->crypter);
     if (bus->wake >= 0)
         close(bus->wake);
-    words_close(bus);
+    languages_deinit(&bus->languages);
     pthread_mutex_destroy(&bus->lock);
     free(bus);
     return NULL;

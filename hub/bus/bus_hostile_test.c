@@ -1,7 +1,7 @@
 /* P9: what a hostile peer does costs the others nothing. Strangers, and nodes that are enrolled and lie. */
 #include "hub/bus/bus_fixture.h"
 
-#include "hub/bus/words.h"
+#include "proto/base/languages.h"
 #include "proto/base/texts.h"
 #include "proto/codec/frame.h"
 #include "proto/merkle/note.h"
@@ -458,7 +458,7 @@ int main(void)
 {
     setenv("CASEBUS_LANG", "en", 1);
     texts_init();
-    words_prepare();
+    languages_prepare();
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_an_unknown_key_does_not_get_in),

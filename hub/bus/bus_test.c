@@ -1,7 +1,7 @@
 /* What a node may expect of the bus. */
 #include "hub/bus/bus_fixture.h"
 
-#include "hub/bus/words.h"
+#include "proto/base/languages.h"
 #include "proto/base/texts.h"
 #include "proto/codec/frame.h"
 #include "proto/merkle/note.h"
@@ -422,7 +422,7 @@ int main(void)
 {
     setenv("CASEBUS_LANG", "en", 1);
     texts_init();
-    words_prepare();
+    languages_prepare();
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_welcome_tells_where_the_streams_stand),

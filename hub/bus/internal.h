@@ -3,12 +3,12 @@
 #define BUS_INTERNAL_H
 
 #include "hub/bus/bus.h"
+#include "proto/base/languages.h"
 #include "proto/casebus/v1/session.pb-c.h"
 #include "proto/codec/frame.h"
 #include "proto/merkle/note.h"
 
 #include <assert.h>
-#include <locale.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <zmq.h>
@@ -153,7 +153,7 @@ struct bus {
     struct connections connections;
     struct visitor *first_visitor;
     uint64_t silence_ns;
-    locale_t english, chinese;
+    struct languages languages;
     atomic_uint_fast64_t n_deliveries, n_confirms; /* since the start */
     atomic_uint_fast64_t secured;                  /* the ledger up to here has a second copy */
     bool proving;                                  /* that strangers are refused */
@@ -251,8 +251,6 @@ void session_next_confirm(struct bus *bus, struct session *session);
 void session_on_job(struct bus *bus, const struct group *group, const struct job *job);
 
 /* words.c; memory is in bus->arena, NULL for an empty text */
-void words_open(struct bus *bus);
-void words_close(struct bus *bus);
 Casebus__V1__Text *words_of(struct bus *bus, enum casebus_code code, const char *text);
 /* Of a text that nothing in the other language stands for. */
 Casebus__V1__Text *words_only(struct bus *bus, const char *text);

@@ -78,7 +78,7 @@ _casebus() {
     --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --code | --since | --valid | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node case event prove verify erase erasure quarantine policy ledger auditor state witness version help" ;;
+    " ") options="status node case event prove verify erase erasure quarantine policy ledger auditor state witness codes version help" ;;
     "node ") options="add invite requests approve refuse list show suspend resume revoke" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
@@ -136,6 +136,7 @@ _casebus() {
         options="--trust --witness --quorum"
         [[ $cur != -* ]] && mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return
         ;;
+    "codes ") options=$(casebus --json codes 2>/dev/null | grep -o '"code":"[^"]*"' | cut -d '"' -f 4) ;;
     "state dump") options="--cases --all" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $([[ $cur == -* ]] && echo "$common")" -- "$cur")

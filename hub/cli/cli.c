@@ -49,6 +49,7 @@ const struct cli_command cli_commands[] = {
     {"auditor", "add", auditor_add_main, N_("Make a token for one who audits the ledger")},
     {"auditor", "list", auditor_list_main, N_("List those who audit the ledger")},
     {"auditor", "remove", auditor_remove_main, N_("Take an auditor's token away")},
+    {"codes", NULL, codes_main, N_("Tell what each code means, who must act and what to do")},
     {"state", "dump", state_dump_main, N_("Print the state in canonical form, for comparisons")},
     {"witness", "show", witness_show_main, N_("Show who witnesses this hub, and whom it witnesses")},
     {"version", NULL, version_main, N_("Print the version")},

@@ -229,6 +229,29 @@ static void test_casebus_says_when_there_is_nothing(void **state)
     expect_in(run(harness, 2, "event tail --parts"), "--json");
 }
 
+static void test_casebus_explains_every_code_in_both_languages(void **state)
+{
+    struct harness *harness = *state;
+    const char *one = run(harness, 0, "codes seq-gap");
+    expect_in(one, casebus_code_hint(CASEBUS_SEQ_GAP));
+    expect_in(one, "有缺号");
+    expect_in(one, "会自行处理");
+    expect_in(run(harness, 0, "codes"), "CB-CLASSIFIED");
+    json_t *codes = json_loads(run(harness, 0, "codes --json"), 0, NULL);
+    const json_t *list = json_object_get(codes, "codes");
+    assert_true(json_array_size(list) > 40);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *en = json_object_get(json_array_get(list, i), "en"),
+                     *zh = json_object_get(json_array_get(list, i), "zh");
+        static const char *const words[] = {"meaning", "actor", "resend", "hint"};
+        for (size_t k = 0; k < 4; k++)
+            assert_string_not_equal(json_string_value(json_object_get(en, words[k])),
+                                    json_string_value(json_object_get(zh, words[k])));
+    }
+    json_decref(codes);
+    expect_in(run(harness, 1, "codes CB-NONSENSE"), "CB-NONSENSE");
+}
+
 static void test_casebus_takes_options_before_and_behind(void **state)
 {
     struct harness *harness = *state;
@@ -410,6 +433,7 @@ int main(int argc, char **argv)
         running(test_casebus_exports_without_the_hubs_keys),
         offline(test_casebus_keeps_auditors),
         running(test_casebus_says_when_there_is_nothing),
+        running(test_casebus_explains_every_code_in_both_languages),
         running(test_casebus_takes_options_before_and_behind),
         running(test_casebus_adds_a_node),
         running(test_casebus_goes_on_with_the_keys_of_a_broken_enrolment),

@@ -196,6 +196,12 @@ static void refused_print(const struct cli *cli, const json_t *refused)
     line(cli, _("node"), get_text(refused, "node"));
     line(cli, _("code"), code);
     line(cli, _("reason"), code ? casebus_code_meaning(casebus_code_parse(code)) : NULL);
+    if (code) {
+        enum casebus_code known = casebus_code_parse(code);
+        line(cli, _("who must act"), casebus_actor_words(casebus_code_actor(known)));
+        line(cli, _("way out"), casebus_code_hint(known));
+        line(cli, _("does sending help"), casebus_resend_words(casebus_code_resend(known)));
+    }
     line(cli, _("size"), size_text(text, get_number(refused, "size")));
     line(cli, _("decided"), decision_title(refused));
     if (get_text(refused, "stream")) {

@@ -19,7 +19,11 @@ static void refused_fields(json_t *json, uint64_t position, const Casebus__V1__Q
     set_number(json, "position", position);
     set_text(json, "node", quarantined->node);
     set_text(json, "code", quarantined->code);
-    set_text(json, "sentence", casebus_code_meaning(casebus_code_parse(quarantined->code)));
+    enum casebus_code known = casebus_code_parse(quarantined->code);
+    set_text(json, "sentence", casebus_code_meaning(known));
+    set_text(json, "hint", casebus_code_hint(known));
+    set_text(json, "actor", casebus_actor_text(casebus_code_actor(known)));
+    set_text(json, "resend", casebus_resend_text(casebus_code_resend(known)));
     set_time(json, "refused_at_us", row->refused_at_us);
     set_number(json, "size", quarantined->size);
     set_text(json, "refused", quarantined->whole_batch ? "batch" : "event");

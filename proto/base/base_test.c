@@ -23,13 +23,22 @@
 static void test_codes_go_there_and_back(void **state)
 {
     (void)state;
-#define CHECK_CODE(name, value, text, meaning)                                                               \
+#define CHECK_CODE(name, value, text, meaning, actor, resend, hint)                                          \
     assert_string_equal(casebus_code_text(CASEBUS_##name), text);                                            \
     assert_string_equal(casebus_code_meaning(CASEBUS_##name), meaning);                                      \
+    assert_string_equal(casebus_code_hint(CASEBUS_##name), hint);                                            \
+    assert_int_equal(casebus_code_actor(CASEBUS_##name), CASEBUS_ACTOR_##actor);                             \
+    assert_int_equal(casebus_code_resend(CASEBUS_##name), CASEBUS_RESEND_##resend);                          \
+    assert_true(hint[0]);                                                                                    \
     assert_int_equal(casebus_code_parse(text), CASEBUS_##name);
     CASEBUS_CODES(CHECK_CODE)
     assert_string_equal(casebus_code_text((enum casebus_code)9999), "CB-UNKNOWN");
     assert_non_null(casebus_code_meaning((enum casebus_code)9999));
+    assert_string_equal(casebus_code_hint((enum casebus_code)9999), "");
+    assert_string_equal(casebus_actor_text((enum casebus_actor)9999), "unknown");
+    assert_string_equal(casebus_resend_text((enum casebus_resend)9999), "unknown");
+    assert_string_equal(casebus_actor_text(casebus_code_actor(CASEBUS_REVOKED)), "operator");
+    assert_string_equal(casebus_resend_text(casebus_code_resend(CASEBUS_BUSY)), "later");
     assert_int_equal(casebus_code_parse("CB-NONSENSE"), CASEBUS_INTERNAL);
     assert_int_equal(casebus_code_parse(NULL), CASEBUS_INTERNAL);
 }

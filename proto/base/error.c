@@ -14,17 +14,31 @@
 
 struct code_row {
     enum casebus_code code;
+    enum casebus_actor actor;
+    enum casebus_resend resend;
     const char *text;
     const char *meaning;
+    const char *hint;
 };
 
 static const struct code_row code_rows[] = {
-#define CODE_ROW(name, value, text, meaning) {CASEBUS_##name, text, meaning},
+#define CODE_ROW(name, value, text, meaning, actor, resend, hint)                                            \
+    {CASEBUS_##name, CASEBUS_ACTOR_##actor, CASEBUS_RESEND_##resend, text, meaning, hint},
     CASEBUS_CODES(CODE_ROW)
 #undef CODE_ROW
 };
 
-#define N_CODE_ROWS (sizeof code_rows / sizeof code_rows[0])
+struct words_row {
+    const char *text, *words;
+};
+
+#define WORDS_ROW(name, text, words) {text, words},
+static const struct words_row actor_rows[] = {CASEBUS_ACTORS(WORDS_ROW)};
+static const struct words_row resend_rows[] = {CASEBUS_RESENDS(WORDS_ROW)};
+#undef WORDS_ROW
+
+#define N_ROWS(rows) (sizeof(rows) / sizeof(rows)[0])
+#define N_CODE_ROWS  N_ROWS(code_rows)
 
 static const struct code_row *code_find(enum casebus_code code)
 {
@@ -44,6 +58,50 @@ const char *casebus_code_meaning(enum casebus_code code)
 {
     const struct code_row *row = code_find(code);
     return row ? _(row->meaning) : _("a code that this version does not know");
+}
+
+const char *casebus_code_hint(enum casebus_code code)
+{
+    const struct code_row *row = code_find(code);
+    return row ? _(row->hint) : "";
+}
+
+enum casebus_actor casebus_code_actor(enum casebus_code code)
+{
+    const struct code_row *row = code_find(code);
+    return row ? row->actor : CASEBUS_ACTOR_OPERATOR;
+}
+
+enum casebus_resend casebus_code_resend(enum casebus_code code)
+{
+    const struct code_row *row = code_find(code);
+    return row ? row->resend : CASEBUS_RESEND_NONE;
+}
+
+static const struct words_row *words_find(const struct words_row *rows, size_t n, size_t index)
+{
+    static const struct words_row unknown = {"unknown", N_("a word that this version does not know")};
+    return index < n ? &rows[index] : &unknown;
+}
+
+const char *casebus_actor_text(enum casebus_actor actor)
+{
+    return words_find(actor_rows, N_ROWS(actor_rows), actor)->text;
+}
+
+const char *casebus_actor_words(enum casebus_actor actor)
+{
+    return _(words_find(actor_rows, N_ROWS(actor_rows), actor)->words);
+}
+
+const char *casebus_resend_text(enum casebus_resend resend)
+{
+    return words_find(resend_rows, N_ROWS(resend_rows), resend)->text;
+}
+
+const char *casebus_resend_words(enum casebus_resend resend)
+{
+    return _(words_find(resend_rows, N_ROWS(resend_rows), resend)->words);
 }
 
 enum casebus_code casebus_code_parse(const char *text)

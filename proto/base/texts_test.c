@@ -24,15 +24,28 @@ static void speak(void)
     fflush(stdout);
 }
 
+/* How many codes have words that this process, which speaks Chinese, leaves in English. */
+static void count(void)
+{
+    int left = 0;
+    texts_init();
+#define IN_ENGLISH(name, value, text, meaning, actor, resend, hint)                                          \
+    left += strcmp(casebus_code_meaning(CASEBUS_##name), meaning) == 0 ||                                    \
+            strcmp(casebus_code_hint(CASEBUS_##name), hint) == 0;
+    CASEBUS_CODES(IN_ENGLISH)
+    printf("%d", left);
+    fflush(stdout);
+}
+
 /* What a process says whose environment is @environment and nothing else. */
-static void expect_words(char *const *environment, const char *words)
+static void expect_from(const char *mode, char *const *environment, const char *words)
 {
     int channel[2];
     assert_int_equal(pipe(channel), 0);
     pid_t pid = fork();
     if (pid == 0) {
         dup2(channel[1], 1);
-        execve("/proc/self/exe", (char *[]){"texts_test", "speak", NULL}, environment);
+        execve("/proc/self/exe", (char *[]){"texts_test", (char *)(uintptr_t)mode, NULL}, environment);
         _exit(1);
     }
     close(channel[1]);
@@ -44,6 +57,11 @@ static void expect_words(char *const *environment, const char *words)
     close(channel[0]);
     waitpid(pid, NULL, 0);
     assert_string_equal(heard, words);
+}
+
+static void expect_words(char *const *environment, const char *words)
+{
+    expect_from("speak", environment, words);
 }
 
 #define ENVIRONMENT(...)                                                                                     \
@@ -90,10 +108,20 @@ static void test_missing_catalogue_leaves_english(void **state)
     expect_words(ENVIRONMENT("CASEBUS_LANG=zh", "CASEBUS_LOCALEDIR=/nowhere"), english);
 }
 
+static void test_every_code_has_its_meaning_and_its_way_out_in_chinese(void **state)
+{
+    (void)state;
+    expect_from("count", ENVIRONMENT("CASEBUS_LANG=zh"), "0");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "speak") == 0) {
         speak();
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "count") == 0) {
+        count();
         return 0;
     }
     const struct CMUnitTest tests[] = {
@@ -101,6 +129,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_casebus_lang_decides_over_everything),
         cmocka_unit_test(test_english_is_spoken_otherwise),
         cmocka_unit_test(test_missing_catalogue_leaves_english),
+        cmocka_unit_test(test_every_code_has_its_meaning_and_its_way_out_in_chinese),
     };
     return cmocka_run_group_tests_name("texts", tests, NULL, NULL);
 }

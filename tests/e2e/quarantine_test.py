@@ -122,6 +122,8 @@ class Quarantine(unittest.TestCase):
         self.desk.publish("--from-start", expect=3)
         batch = self.waiting()[0]
         self.assertEqual((batch["code"], batch["refused"]), ("CB-CERTIFICATE", "batch"))
+        self.assertEqual((batch["actor"], batch["resend"]), ("operator", "mended"))
+        self.assertIn("clocks of both sides", batch["hint"])
         shown = self.hub.ask("quarantine", "show", str(batch["position"]))
         self.assertEqual([event["header"]["record_id"] for event in shown["events"]], ["case-2#1", "case-2#2"])
         self.assertIn("not valid now", self.decide("release", batch["position"], code=1))

@@ -133,10 +133,15 @@ static void test_committed_refusals_are_refused(void **state)
     json_decref(all);
 }
 
-static void test_protocol_page_lists_every_code(void **state)
+static void test_protocol_page_lists_every_code_and_no_other(void **state)
 {
-    static const char *const rows[] = {
-#define CODE_ROW(name, value, text, meaning) "| `" text "` | " meaning " |\n",
+    static const struct {
+        const char *begin;
+        enum casebus_actor actor;
+        enum casebus_resend resend;
+    } rows[] = {
+#define CODE_ROW(name, value, text, meaning, actor, resend, hint)                                            \
+    {"| `" text "` | " meaning " | ", CASEBUS_ACTOR_##actor, CASEBUS_RESEND_##resend},
         CASEBUS_CODES(CODE_ROW)
 #undef CODE_ROW
     };
@@ -145,9 +150,19 @@ static void test_protocol_page_lists_every_code(void **state)
 
     (void)state;
     assert_int_equal(file_read(SOURCE_DIR "/docs/protocol.md", 1024 * 1024, &page, &err), 0);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (!strstr((const char *)page.data, rows[i]))
-            fail_msg("docs/protocol.md does not have the row %s", rows[i]);
+    size_t n = sizeof rows / sizeof rows[0], listed = 0;
+    for (size_t i = 0; i < n; i++) {
+        char row[400];
+        snprintf(row, sizeof row, "\n%s%s | %s |\n", rows[i].begin, casebus_actor_text(rows[i].actor),
+                 casebus_resend_text(rows[i].resend));
+        if (!strstr((const char *)page.data, row))
+            fail_msg("docs/protocol.md does not have the row %s", row);
+    }
+    const char *at = strstr((const char *)page.data, "\n| code | meaning | who | again |\n");
+    const char *end = at ? strstr(at, "\n\n") : NULL;
+    while (at && end && at < end && (at = strstr(at + 1, "\n| `CB-")) != NULL && at < end)
+        listed++;
+    assert_int_equal(listed, n); /* and no other */
     buffer_deinit(&page);
 }
 
@@ -158,7 +173,7 @@ int main(void)
         cmocka_unit_test(test_committed_body_opens),
         cmocka_unit_test(test_committed_note_is_a_checkpoint),
         cmocka_unit_test(test_committed_refusals_are_refused),
-        cmocka_unit_test(test_protocol_page_lists_every_code),
+        cmocka_unit_test(test_protocol_page_lists_every_code_and_no_other),
     };
     return cmocka_run_group_tests_name("vectors", tests, NULL, NULL);
 }
