@@ -149,12 +149,13 @@ static void json_write(const char *text, FILE *out)
 {
     const char *plain = text;
     for (const char *at = text; *at;) {
+        char escaped[POINT_JSON];
         uint32_t point;
         bool unsafe;
         size_t n = text_point(at, &point, &unsafe);
         if (unsafe) {
             fwrite(plain, 1, (size_t)(at - plain), out);
-            fprintf(out, "\\u%04X", (unsigned)point);
+            fputs(point_json(escaped, point), out);
             plain = at + n;
         }
         at += n;

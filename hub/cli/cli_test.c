@@ -339,7 +339,7 @@ static void test_casebus_shows_control_characters_of_departments_as_text(void **
     run(harness, 0,
         "--json case show '2026/\033[2J\xC2\x9B"
         "3'");
-    expect_in(harness->output, "2026/\\u001B[2J\\u009B3");
+    expect_in(harness->output, "2026/\\u001B[2J\\u009b3");
     expect_no_control(harness->output);
     expect_no_control(run(harness, 0, "case list"));
     expect_no_control(run(harness, 0, "--json case list"));

@@ -116,13 +116,14 @@ static void answer_json(const struct cli *cli, bool proved, const struct evidenc
 static void answer_print(const struct cli *cli, bool proved, const struct evidence_report *report,
                          const struct casebus_error *err)
 {
-    char shown[4 * sizeof err->text];
+    char shown[4 * sizeof err->text], hint[4 * sizeof err->hint];
     if (!proved) {
         text_escape(shown, sizeof shown, err->text);
+        text_escape(hint, sizeof hint, err->hint);
         fprintf(cli->out, "%s%s%s\n", cli_red(cli), _("NOT PROVED"), cli_plain(cli));
         fprintf(cli->out, "  %s (%s)\n", shown, casebus_code_text(err->code));
         if (*err->hint)
-            fprintf(cli->out, "  %s\n", err->hint);
+            fprintf(cli->out, "  %s\n", hint);
         fprintf(cli->out, "%s\n", _("Nothing in this file counts: it is proved as a whole or not at all."));
         return;
     }

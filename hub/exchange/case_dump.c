@@ -12,13 +12,14 @@ static bool put_text(struct buffer *out, const char *text)
 {
     bool ok = buffer_append(out, "\"", 1);
     for (const char *p = text; ok && *p;) {
+        char escaped[POINT_JSON];
         uint32_t point;
         bool unsafe;
         size_t n = text_point(p, &point, &unsafe);
         if (*p == '"' || *p == '\\')
             ok = buffer_printf(out, "\\%c", *p);
         else if (unsafe)
-            ok = buffer_printf(out, "\\u%04x", (unsigned)point);
+            ok = buffer_printf(out, "%s", point_json(escaped, point));
         else
             ok = buffer_append(out, p, n);
         p += n;

@@ -179,10 +179,21 @@ static void test_characters_that_steer_terminals_are_known(void **state)
     assert_int_equal(text_point("办件", &point, &unsafe), 3);
     assert_int_equal(point, 0x529E);
     assert_false(unsafe);
-    const char *const steering[] = {"\x1b", "\x7f", "\xC2\x9B", "\xE2\x80\xAE", "\xFF", "\xE5\x8A", "\n"};
+    const char *const steering[] = {"\x1b",       "\x7f",   "\xC2\x9B", "\u202E", "\u2028", "\u2029",
+                                    "\u2066",     "\u200F", "\u061C",   "\uFEFF", "\u200B", "\u2060",
+                                    "\U000E0041", "\xFF",   "\xE5\x8A", "\n"};
     for (size_t i = 0; i < sizeof steering / sizeof steering[0]; i++) {
         text_point(steering[i], &point, &unsafe);
         assert_true(unsafe);
+    }
+    char json[POINT_JSON];
+    assert_string_equal(point_json(json, 0x9B), "\\u009b");
+    assert_string_equal(point_json(json, 0xE0041), "\\udb40\\udc41");
+    assert_string_equal(point_json(json, 0x10FFFF), "\\udbff\\udfff");
+    const char *const plain[] = {"a", "~", "é", "\u200D", "\u2027", "\u2030", "ئۇيغۇر", "\U0002070E"};
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+        text_point(plain[i], &point, &unsafe);
+        assert_false(unsafe);
     }
 }
 

@@ -99,11 +99,21 @@ void utf8_cut(char *text)
         text[start] = '\0';
 }
 
-/* Control characters, and those that turn the writing direction and could make a line read as another. */
+/* Control characters, those that turn the writing direction, and those that nobody sees: with any of them a
+ * line could read as another. The joiners U+200C and U+200D stay: there are scripts that need them. */
 static bool point_is_unsafe(uint32_t point)
 {
-    return point < 0x20 || (point >= 0x7F && point < 0xA0) || point == 0x2028 || point == 0x2029 ||
-           (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+    static const struct {
+        uint32_t first, last;
+    } unsafe[] = {{0x7F, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},    {0x180E, 0x180E},
+                  {0x200B, 0x200B}, {0x200E, 0x200F}, {0x2028, 0x202E},  {0x2060, 0x206F},
+                  {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE007F}};
+    if (point >= 0x20 && point < unsafe[0].first)
+        return false; /* nearly all of them */
+    bool found = point < 0x20;
+    for (size_t i = 0; !found && i < sizeof unsafe / sizeof unsafe[0]; i++)
+        found = point >= unsafe[i].first && point <= unsafe[i].last;
+    return found;
 }
 
 size_t text_point(const char *text, uint32_t *point, bool *unsafe)
@@ -113,6 +123,16 @@ size_t text_point(const char *text, uint32_t *point, bool *unsafe)
     if (length == 0)
         *point = 0xFFFD;
     return length ? length : 1;
+}
+
+const char *point_json(char out[POINT_JSON], uint32_t point)
+{
+    if (point >= 0x10000)
+        snprintf(out, POINT_JSON, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((point - 0x10000) >> 10) % 0x400),
+                 (unsigned)(0xDC00 + point % 0x400));
+    else
+        snprintf(out, POINT_JSON, "\\u%04x", (unsigned)point);
+    return out;
 }
 
 size_t text_escape(char *out, size_t size, const char *text)

@@ -93,8 +93,11 @@ void utf8_cut(char *text);
 /* The character at the start of @text, which is not empty: returns its length in bytes. @unsafe: it is one
  * that text_escape does not let through. A byte that is not UTF-8 is unsafe and reads as U+FFFD. */
 size_t text_point(const char *text, uint32_t *point, bool *unsafe);
-/* Copies @text for a log or a terminal: control characters, those that turn the writing direction and bytes
- * that are not UTF-8 become \xNN. Cut between characters to fit @size. Returns the length. */
+/* As JSON writes it out: \uNNNN, of those beyond U+FFFF twice. */
+#define POINT_JSON 13
+const char *point_json(char out[POINT_JSON], uint32_t point);
+/* Copies @text for a log or a terminal: control characters, those that turn the writing direction or are not
+ * seen, and bytes that are not UTF-8 become \xNN. Cut between characters to fit @size. Returns the length. */
 size_t text_escape(char *out, size_t size, const char *text);
 
 /* Buffer: bytes that grow up to a bound fixed at birth. */
