@@ -33,7 +33,7 @@ static size_t add(struct hub_fixture *fixture, Casebus__V1__LedgerEntry *entry, 
     assert_true(fixture->n_entries < FIXTURE_ENTRIES);
     size_t position = fixture->n_entries++;
     entry->format = 1;
-    entry->suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    entry->suite = (Casebus__V1__Suite)suite_id(fixture->suite);
     entry->hub_time_us = fixture->hub_time_us;
     fixture->hub_time_us += 1000;
     fixture->entries[position] = (struct fixture_entry){.body = body};
@@ -88,7 +88,7 @@ struct fixture_node *hub_fixture_node(struct hub_fixture *fixture, const char *n
     struct fixture_node *node = &fixture->nodes[fixture->n_nodes++];
     struct casebus_error err;
     snprintf(node->name, sizeof node->name, "%s", name);
-    must(signing_key_generate(&node->key, suite_get(SUITE_INTL), &err), &err);
+    must(signing_key_generate(&node->key, fixture->suite, &err), &err);
     memset(node->curve, (int)fixture->n_nodes, sizeof node->curve);
     node->stream = 0x1122334455667700u + fixture->n_nodes;
     return node;
@@ -110,7 +110,7 @@ static struct bytes certificate_of(struct hub_fixture *fixture, const struct fix
     uint8_t *der = allocate(fixture, CERTIFICATE_MAX);
     size_t size;
     folder_path(path, fixture->dir, "keys/authority.key");
-    must(signing_key_load(&authority_key, suite_get(SUITE_INTL), path, &err), &err);
+    must(signing_key_load(&authority_key, fixture->suite, path, &err), &err);
     strcpy(info.node, node->name);
     strcpy(info.department, "市监局");
     strcpy(info.area, "320100");
@@ -134,7 +134,7 @@ size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Ca
     const struct public_key *public = signing_key_public(node->key);
     uint8_t signature[SIGNATURE_SIZE];
     statement.context = (char *)ENROLMENT_CONTEXT;
-    statement.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    statement.suite = (Casebus__V1__Suite)suite_id(fixture->suite);
     statement.origin = (char *)FIXTURE_ORIGIN;
     statement.node = node->name;
     statement.department = (char *)"市监局";
@@ -149,30 +149,6 @@ size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Ca
     enrolled.grants = (Casebus__V1__Grants *)grants;
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED;
     act.node_enrolled = &enrolled;
-    return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
-}
-
-size_t hub_fixture_enrol_anew(struct hub_fixture *fixture, const char *name)
-{
-    struct casebus_error err;
-    const Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
-    struct fixture_node *node = hub_fixture_node(fixture, name);
-    signing_key_free(node->key);
-    must(signing_key_generate(&node->key, suite_get(SUITE_INTL), &err), &err);
-    node->curve[0]++;
-    return hub_fixture_enrol(fixture, name, &grants);
-}
-
-size_t hub_fixture_standing(struct hub_fixture *fixture, const char *name, Casebus__V1__NodeStatus status)
-{
-    uint8_t subject[DIGEST_SIZE] = {1};
-    Casebus__V1__NodeStatusChanged changed = CASEBUS__V1__NODE_STATUS_CHANGED__INIT;
-    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
-    changed.node = (char *)name;
-    changed.status = status;
-    changed.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
-    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED;
-    act.node_status_changed = &changed;
     return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
 }
 
@@ -322,7 +298,7 @@ static struct bytes sign_batch(struct hub_fixture *fixture, struct fixture_node 
     events_root(fixture->crypter, (const uint8_t(*)[DIGEST_SIZE])hashes, n, root);
     public_key_id(signing_key_public(node->key), key_id);
     fields.context = (char *)"casebus/v1/batch";
-    fields.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    fields.suite = (Casebus__V1__Suite)suite_id(fixture->suite);
     fields.origin = (char *)FIXTURE_ORIGIN;
     fields.node = node->name;
     fields.key_id = (ProtobufCBinaryData){KEY_ID_SIZE, key_id};
@@ -396,6 +372,96 @@ size_t hub_fixture_quarantine(struct hub_fixture *fixture, const char *node, con
     return hub_fixture_act(fixture, &act, seal_body(fixture, subject, &item, 1, take_slot(fixture), subject));
 }
 
+/* ---- what else an operator or the hub says ---- */
+
+size_t hub_fixture_refused(struct hub_fixture *fixture, size_t seal, size_t outcome, const char *code)
+{
+    Casebus__V1__Quarantined quarantined = CASEBUS__V1__QUARANTINED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    struct casebus_error err;
+    const Casebus__V1__SealEntry *sealed = hub_fixture_edit(fixture, seal)->seal;
+    const Casebus__V1__BatchStatement *statement =
+        statement_decode(bytes_of(sealed->statement.data, sealed->statement.len), &fixture->arena, &err);
+    quarantined.node = statement->node;
+    quarantined.code = (char *)(uintptr_t)code;
+    quarantined.subject = sealed->outcome[outcome]->event_hash;
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED;
+    act.quarantined = &quarantined;
+    return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
+}
+
+/* With the note that is beside every act of an operator. */
+static size_t noted_act(struct hub_fixture *fixture, Casebus__V1__ActEntry *act,
+                        const uint8_t subject[DIGEST_SIZE])
+{
+    Casebus__V1__OperatorNote note = CASEBUS__V1__OPERATOR_NOTE__INIT;
+    static const uint8_t none[DIGEST_SIZE];
+    note.operator_ = (char *)"tester";
+    struct bytes item = pack(fixture, &note);
+    return hub_fixture_act(fixture, act, seal_body(fixture, subject, &item, 1, take_slot(fixture), none));
+}
+
+size_t hub_fixture_standing(struct hub_fixture *fixture, const char *node, Casebus__V1__NodeStatus status)
+{
+    Casebus__V1__NodeStatusChanged changed = CASEBUS__V1__NODE_STATUS_CHANGED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    uint8_t subject[DIGEST_SIZE];
+    random_bytes(subject, sizeof subject);
+    changed.node = (char *)(uintptr_t)node;
+    changed.status = status;
+    changed.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED;
+    act.node_status_changed = &changed;
+    return noted_act(fixture, &act, subject);
+}
+
+size_t hub_fixture_invite(struct hub_fixture *fixture, const char *node, const Casebus__V1__Grants *grants,
+                          const uint8_t invitation[INVITATION_SIZE])
+{
+    Casebus__V1__NodeInvited invited = CASEBUS__V1__NODE_INVITED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    uint8_t subject[DIGEST_SIZE];
+    random_bytes(subject, sizeof subject);
+    invited.invitation = (ProtobufCBinaryData){INVITATION_SIZE, (uint8_t *)(uintptr_t)invitation};
+    invited.node = (char *)(uintptr_t)node;
+    invited.department = (char *)"市监局";
+    invited.area = (char *)"320100";
+    invited.grants = (Casebus__V1__Grants *)(uintptr_t)grants;
+    invited.expires_at_us = fixture->hub_time_us + INT64_C(3600000000);
+    invited.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED;
+    act.node_invited = &invited;
+    return noted_act(fixture, &act, subject);
+}
+
+size_t hub_fixture_enrol_invited(struct hub_fixture *fixture, const char *name,
+                                 const Casebus__V1__Grants *grants, const uint8_t invitation[INVITATION_SIZE])
+{
+    size_t position = hub_fixture_enrol(fixture, name, grants);
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
+    entry->act->node_enrolled->invitation =
+        (ProtobufCBinaryData){INVITATION_SIZE, (uint8_t *)(uintptr_t)invitation};
+    hub_fixture_put(fixture, position, entry);
+    return position;
+}
+
+struct signing_key *hub_fixture_rekey(struct hub_fixture *fixture, const char *name)
+{
+    struct casebus_error err;
+    struct fixture_node *node = hub_fixture_node(fixture, name);
+    struct signing_key *before = node->key;
+    must(signing_key_generate(&node->key, fixture->suite, &err), &err);
+    return before;
+}
+
+size_t hub_fixture_enrol_anew(struct hub_fixture *fixture, const char *name)
+{
+    const Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
+    signing_key_free(hub_fixture_rekey(fixture, name));
+    hub_fixture_node(fixture, name)->curve[0]++;
+    return hub_fixture_enrol(fixture, name, &grants);
+}
+
 /* ---- confirmations ---- */
 
 static void take_deliveries(struct hub_fixture *fixture, struct fixture_node *node, size_t end)
@@ -425,7 +491,7 @@ static Casebus__V1__SignedConfirm *make_confirm(struct hub_fixture *fixture, str
     last.position = node->last_position;
     last.ordinal = node->last_ordinal;
     statement.context = (char *)CONFIRM_CONTEXT;
-    statement.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    statement.suite = (Casebus__V1__Suite)suite_id(fixture->suite);
     statement.origin = (char *)FIXTURE_ORIGIN;
     statement.node = node->name;
     statement.key_id = (ProtobufCBinaryData){KEY_ID_SIZE, key_id};
@@ -545,7 +611,7 @@ void hub_fixture_apply(struct hub_fixture *fixture)
 {
     struct casebus_error err;
     struct replay_result result;
-    const struct replay_options options = {.suite = suite_get(SUITE_INTL),
+    const struct replay_options options = {.suite = fixture->suite,
                                            .origin = FIXTURE_ORIGIN,
                                            .content_key = fixture->keys.content,
                                            .ledger = fixture->ledger,
@@ -554,7 +620,7 @@ void hub_fixture_apply(struct hub_fixture *fixture)
     must(replay_state(&options, fixture->n_entries, &result, &err), &err);
     assert_int_equal(result.applied, fixture->n_entries);
     fixture->hub = (struct console_hub){.self = fixture,
-                                        .suite = suite_get(SUITE_INTL),
+                                        .suite = fixture->suite,
                                         .dir = fixture->dir,
                                         .origin = FIXTURE_ORIGIN,
                                         .endpoint = "tcp://127.0.0.1:7400",
@@ -608,8 +674,7 @@ static void open_stores(struct hub_fixture *fixture)
     char path[PATH_MAX];
     must(ledger_open(&fixture->ledger, fixture->dir, FIXTURE_ORIGIN, &err), &err);
     must(state_open(&fixture->state, fixture->dir, &err), &err);
-    must(vault_open(&fixture->vault, fixture->dir, suite_get(SUITE_INTL), fixture->keys.kek, 64, NULL, &err),
-         &err);
+    must(vault_open(&fixture->vault, fixture->dir, fixture->suite, fixture->keys.kek, 64, NULL, &err), &err);
     must(vault_prepare(fixture->vault, &err), &err);
     folder_path(path, fixture->dir, "hub.yaml");
     must(file_write(path, bytes_of_text("origin: " FIXTURE_ORIGIN "\n"), 0600, &err), &err);
@@ -617,10 +682,16 @@ static void open_stores(struct hub_fixture *fixture)
 
 void hub_fixture_init(struct hub_fixture *fixture)
 {
+    hub_fixture_init_suite(fixture, SUITE_INTL);
+}
+
+void hub_fixture_init_suite(struct hub_fixture *fixture, enum suite_id id)
+{
     struct casebus_error err;
-    const struct suite *suite = suite_get(SUITE_INTL);
+    const struct suite *suite = suite_get(id);
     char keys[PATH_MAX];
     memset(fixture, 0, sizeof *fixture);
+    fixture->suite = suite;
     folder_make(fixture->dir, "hub");
     folder_path(keys, fixture->dir, "keys");
     must(dir_make(keys, &err), &err);

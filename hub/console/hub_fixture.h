@@ -9,6 +9,7 @@
 #include "proto/codec/batch.h"
 #include "proto/codec/entry.h"
 #include "proto/codec/event.h"
+#include "proto/crypto/code.h"
 
 #define FIXTURE_ORIGIN  "js.example/exchange/1"
 #define FIXTURE_ENTRIES 512
@@ -53,6 +54,7 @@ struct fixture_event {
 
 struct hub_fixture {
     char dir[PATH_MAX];
+    const struct suite *suite;
     struct hub_keys keys;
     struct crypter *crypter;
     struct arena arena;
@@ -77,7 +79,8 @@ struct hub_fixture {
 };
 
 /* Makes directory, keys and stores, and gathers the entry that opens the ledger. */
-void hub_fixture_init(struct hub_fixture *fixture);
+void hub_fixture_init(struct hub_fixture *fixture); /* of the suite intl */
+void hub_fixture_init_suite(struct hub_fixture *fixture, enum suite_id id);
 void hub_fixture_deinit(struct hub_fixture *fixture);
 
 /* Gather entries; each returns the position of its (first) entry. */
@@ -93,6 +96,16 @@ void hub_fixture_large(struct hub_fixture *fixture, const char *node);
 size_t hub_fixture_quarantine(struct hub_fixture *fixture, const char *node, const char *content);
 /* Each of @nodes confirms what was delivered to it by entries before @end. */
 size_t hub_fixture_confirm(struct hub_fixture *fixture, const char *const *nodes, size_t n, size_t end);
+/* What became of member @outcome of the outcomes of the seal at @seal, by @code, of which nothing is kept. */
+size_t hub_fixture_refused(struct hub_fixture *fixture, size_t seal, size_t outcome, const char *code);
+/* Valid for an hour. */
+size_t hub_fixture_invite(struct hub_fixture *fixture, const char *node, const Casebus__V1__Grants *grants,
+                          const uint8_t invitation[INVITATION_SIZE]);
+size_t hub_fixture_enrol_invited(struct hub_fixture *fixture, const char *name,
+                                 const Casebus__V1__Grants *grants,
+                                 const uint8_t invitation[INVITATION_SIZE]);
+/* Gives the node another key for what it signs from now on; returns the one before. */
+struct signing_key *hub_fixture_rekey(struct hub_fixture *fixture, const char *name);
 size_t hub_fixture_act(struct hub_fixture *fixture, Casebus__V1__ActEntry *act, struct bytes body);
 struct fixture_node *hub_fixture_node(struct hub_fixture *fixture, const char *name);
 

@@ -335,11 +335,33 @@ int proof_entry(struct proof *proof, uint64_t position, struct casebus_error *er
     }
 }
 
+/* What is kept of a refused member: it lies behind those of its batch that were accepted. Of some nothing
+ * is. */
+static int proof_refused(struct proof *proof, uint64_t seal, const uint8_t event_hash[DIGEST_SIZE],
+                         struct casebus_error *err)
+{
+    uint64_t end = seal + 1 + proof->batch->n;
+    for (uint64_t position = seal + 1; position < end && position < proof->checkpoint.size; position++) {
+        struct reader_entry read;
+        if (reader_leaf(proof->reader, position, &read, err))
+            return -1;
+        if (read.entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_SEAL)
+            break;
+        if (read.entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
+            read.entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED &&
+            !read.entry->act->quarantined->whole_batch &&
+            memcmp(read.entry->act->quarantined->subject.data, event_hash, DIGEST_SIZE) == 0)
+            return proof_leaf(proof, position, err);
+    }
+    return 0;
+}
+
 int proof_outcome(struct proof *proof, uint64_t seal, uint32_t index, struct casebus_error *err)
 {
     struct reader_entry read;
     uint8_t path[TREE_PROOF_MAX][DIGEST_SIZE];
     uint64_t duplicate_of = 0;
+    uint8_t event_hash[DIGEST_SIZE] = {0};
     size_t n;
     if (proof_seal(proof, seal, err) || batch_path(proof, index, path, &n, err) ||
         evidence_builder_outcome(proof->builder, seal, index, (const uint8_t(*)[DIGEST_SIZE])path, n, err) ||
@@ -347,9 +369,12 @@ int proof_outcome(struct proof *proof, uint64_t seal, uint32_t index, struct cas
         return -1;
     proof->n_outcomes++;
     for (size_t i = 0; i < read.entry->seal->n_outcome; i++)
-        if (read.entry->seal->outcome[i]->index == index)
+        if (read.entry->seal->outcome[i]->index == index) {
             duplicate_of = read.entry->seal->outcome[i]->duplicate_of;
-    return duplicate_of > 0 ? proof_entry(proof, duplicate_of - 1, err) : 0;
+            memcpy(event_hash, read.entry->seal->outcome[i]->event_hash.data, DIGEST_SIZE);
+        }
+    return duplicate_of > 0 ? proof_entry(proof, duplicate_of - 1, err)
+                            : proof_refused(proof, seal, event_hash, err);
 }
 
 /* ---- the end ---- */

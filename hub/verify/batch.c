@@ -119,6 +119,7 @@ static int outcome_check(struct verify *verify, const Casebus__V1__SealOutcome *
                          outcome->index);
     batch->told[outcome->index] = true;
     batch->duplicate_of[outcome->index] = outcome->duplicate_of;
+    batch->refused[outcome->index] = *outcome->code ? casebus_code_parse(outcome->code) : CASEBUS_OK;
     memcpy(batch->hashes[outcome->index], outcome->event_hash.data, DIGEST_SIZE);
     if (outcome->duplicate_of)
         verify->result->duplicates++;
@@ -220,4 +221,28 @@ int verify_event(struct verify *verify, const Casebus__V1__EventEntry *event, st
     memcpy(batch->hashes[batch->next], event->event_hash.data, DIGEST_SIZE);
     verify->result->events++;
     return batch_finish(verify, err);
+}
+
+/* ---- what was refused ---- */
+
+/* It lies behind the members that were accepted. What stands further on was refused without a seal. */
+int verify_refused_alike(const struct verify *verify, const Casebus__V1__Quarantined *quarantined,
+                         struct casebus_error *err)
+{
+    const struct verify_batch *batch = &verify->batch;
+    enum casebus_code told = CASEBUS_OK, kept = casebus_code_parse(quarantined->code);
+    if (verify->position > batch->seal_position + batch->count || strcmp(batch->node, quarantined->node) != 0)
+        return 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (memcmp(batch->hashes[i], quarantined->subject.data, DIGEST_SIZE) != 0)
+            continue;
+        told = batch->refused[i];
+        if (told && quarantine_code_fits(told, kept))
+            return 0;
+    }
+    if (!told)
+        return 0;
+    return error_set(
+        err, CASEBUS_DAMAGED, _("it says that an event was refused with %s; the seal at %llu says with %s"),
+        casebus_code_text(kept), (unsigned long long)batch->seal_position, casebus_code_text(told));
 }

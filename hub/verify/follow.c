@@ -106,7 +106,7 @@ static int act_follow(struct verify *verify, const struct fact *fact, struct cas
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return verify_policy(verify, act->policy_applied, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED: /* who came of it says so in its own enrolment */
-        return 0;
+        return verify_invited(verify, act->node_invited, err) || act_kept(verify, err);
     default:
         error_set(err, CASEBUS_BAD_VERSION, _("an act of a kind that this version does not know"));
         return error_hint(err, _("verify with the version of casebus that wrote it"));

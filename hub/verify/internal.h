@@ -19,12 +19,14 @@
 #include "proto/codec/entry.h"
 #include "proto/codec/event.h"
 #include "proto/crypto/certificate.h"
+#include "proto/crypto/code.h"
 #include "proto/merkle/note.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define CHUNK_LEVEL 10 /* unless told otherwise: 1024 entries, a subtree, are read at a time */
+#define VERIFY_SLACK_S 300 /* between the hub's look at the clock and the entry's hub time */
+#define CHUNK_LEVEL    10  /* unless told otherwise: 1024 entries, a subtree, are read at a time */
 
 /* ---- faults ---- */
 
@@ -150,6 +152,13 @@ struct revoked_keys {
     uint8_t curve_key[CURVE_KEY_SIZE];
 };
 
+/* Somebody may join: what the entry at @position says. */
+struct verify_invitation {
+    uint8_t id[INVITATION_SIZE];
+    uint64_t position;
+    bool used;
+};
+
 struct verify_stream {
     size_t node; /* index in nodes */
     uint64_t id;
@@ -157,7 +166,7 @@ struct verify_stream {
     uint8_t last_statement[DIGEST_SIZE];
 };
 
-/* The batch whose seal was read and whose members are being met. */
+/* The batch whose seal was read last, and whose members are being met while it is open. */
 struct verify_batch {
     bool open;
     uint64_t seal_position;
@@ -170,6 +179,7 @@ struct verify_batch {
     bool told[BATCH_MAX_EVENTS]; /* its hash is known */
     uint8_t hashes[BATCH_MAX_EVENTS][DIGEST_SIZE];
     uint64_t duplicate_of[BATCH_MAX_EVENTS]; /* position + 1 */
+    enum casebus_code refused[BATCH_MAX_EVENTS];
 };
 
 struct verify {
@@ -210,6 +220,8 @@ struct verify {
     size_t n_decided;
     struct revoked_keys *revoked;
     size_t n_revoked;
+    struct verify_invitation *invitations;
+    size_t n_invitations;
     uint32_t policy_version; /* of the last one that was applied */
     uint64_t *acts;          /* positions of what resume.c reads again: openings, enrolments, erasures */
     size_t n_acts;
@@ -243,6 +255,10 @@ void verify_tree(const struct verify *verify, struct tree *tree);
 int verify_opened(struct verify *verify, const Casebus__V1__LedgerOpened *opened, struct casebus_error *err);
 int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enrolled,
                     struct casebus_error *err);
+int verify_invited(struct verify *verify, const Casebus__V1__NodeInvited *invited, struct casebus_error *err);
+/* That @node, whose enrolment is at hand, is the one that was invited, if it came by an invitation. */
+int verify_invitation_used(struct verify *verify, const struct certificate_info *node,
+                           const Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err);
 int verify_standing(struct verify *verify, const Casebus__V1__NodeStatusChanged *changed,
                     struct casebus_error *err);
 /* That the node was neither suspended nor revoked at the entry at hand. */
@@ -258,6 +274,9 @@ int verify_quarantine_decided(struct verify *verify, const Casebus__V1__Quaranti
  * the ledger; or, behind the seal at @seal_position, one of a batch that was refused as a whole. */
 int verify_released(struct verify *verify, const Casebus__V1__EventEntry *event,
                     const uint64_t *seal_position, struct casebus_error *err);
+/* That the seal of the batch that it was a member of refused it for the same reason. */
+int verify_refused_alike(const struct verify *verify, const Casebus__V1__Quarantined *quarantined,
+                         struct casebus_error *err);
 int verify_seal(struct verify *verify, const struct fact *fact, struct casebus_error *err);
 int verify_event(struct verify *verify, const Casebus__V1__EventEntry *event, struct casebus_error *err);
 /* That no batch waits for a member. */

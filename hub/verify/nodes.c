@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DATE_SLACK_S 300 /* between the gate's look at the clock and the entry's hub time */
-
 /* ---- generations ---- */
 
 const char *verify_origin(const struct verify *verify)
@@ -148,7 +146,7 @@ const struct verify_node *verify_node_find(const struct verify *verify, const ch
 int verify_node_dates(const struct verify *verify, const struct verify_node *node, struct casebus_error *err)
 {
     int64_t now = verify->hub_time_us / 1000000;
-    if (now >= node->info.not_before - DATE_SLACK_S && now <= node->info.not_after + DATE_SLACK_S)
+    if (now >= node->info.not_before - VERIFY_SLACK_S && now <= node->info.not_after + VERIFY_SLACK_S)
         return 0;
     return error_set(err, CASEBUS_CERTIFICATE,
                      _("the certificate of node '%s' was not valid at the hub time of this entry"),
@@ -299,7 +297,8 @@ int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enro
                           err) ||
         identity_check(verify, &node.info, statement, err))
         return -1;
-    if (enrolment_check(verify, &node, enrolled, err)) {
+    if (enrolment_check(verify, &node, enrolled, err) ||
+        verify_invitation_used(verify, &node.info, enrolled, err)) {
         verifier_free(node.verifier);
         return -1;
     }
@@ -409,5 +408,5 @@ int verify_quarantined(struct verify *verify, const Casebus__V1__Quarantined *qu
         return error_set(err, CASEBUS_MISSING_FIELD, _("something is in quarantine without a reason"));
     if (quarantined->subject.len != DIGEST_SIZE)
         return error_set(err, CASEBUS_MALFORMED, _("what is in quarantine has no hash"));
-    return 0;
+    return quarantined->whole_batch ? 0 : verify_refused_alike(verify, quarantined, err);
 }

@@ -7,8 +7,8 @@
  *   magic 16, then what is set when it is saved: checkpoints done below (8), checkpoints counted (8)
  *   flags 1, size 8, root 32, counters 9 * 8, hub time 8
  *   acts: n 8, positions         streams: n 8, (node 8, id 8, last 8, statement 32)
- *   batch: open 1, then if open  seal 8, node 64, stream 8, first 8, count 4, next 4, root 32,
- *                                count * (told 1, hash 32, duplicate 8)
+ *   batch, the last one: open 1, count 4, then if count  seal 8, node 64, stream 8, first 8, next 4, root 32,
+ *                                count * (told 1, hash 32, duplicate 8, refused 4)
  *   missing: n 8, (position 8, slot 8, flags 1, parts 4)
  *   HMAC 32 over all before it */
 #include "hub/verify/internal.h"
@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define MAGIC       "casebus-verify-1"
+#define MAGIC       "casebus-verify-2"
 #define MAGIC_SIZE  16
 #define RESUME_MAX  ((size_t)1 << 30)
 #define N_COUNTERS  9
@@ -123,21 +123,26 @@ static void strip_streams(struct strip *strip, struct verify *verify)
 static void strip_batch(struct strip *strip, struct verify_batch *batch)
 {
     strip_bool(strip, &batch->open);
-    if (!batch->open || strip->failed)
+    strip_u32(strip, &batch->count);
+    strip->failed = strip->failed || batch->count > BATCH_MAX_EVENTS || (batch->open && batch->count == 0);
+    if (batch->count == 0 || strip->failed)
         return;
     strip_u64(strip, &batch->seal_position);
     strip_bytes(strip, batch->node, sizeof batch->node);
     strip_u64(strip, &batch->stream);
     strip_u64(strip, &batch->first);
-    strip_u32(strip, &batch->count);
     strip_u32(strip, &batch->next);
     strip_bytes(strip, batch->root, DIGEST_SIZE);
-    strip->failed = strip->failed || batch->count > BATCH_MAX_EVENTS || batch->next >= batch->count ||
+    strip->failed = strip->failed || batch->next > batch->count ||
+                    (batch->open && batch->next == batch->count) ||
                     !memchr(batch->node, '\0', sizeof batch->node);
     for (uint32_t i = 0; i < batch->count && !strip->failed; i++) {
         strip_bool(strip, &batch->told[i]);
         strip_bytes(strip, batch->hashes[i], DIGEST_SIZE);
         strip_u64(strip, &batch->duplicate_of[i]);
+        uint32_t refused = (uint32_t)batch->refused[i];
+        strip_u32(strip, &refused);
+        batch->refused[i] = (enum casebus_code)refused;
     }
 }
 
@@ -260,6 +265,7 @@ static int act_again(struct verify *verify, uint64_t position, struct casebus_er
     if (!entry || memcmp(hash, stored, DIGEST_SIZE) != 0 ||
         entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT)
         return other_ledger(verify, err);
+    verify->hub_time_us = entry->hub_time_us;
     switch (entry->act->act_case) {
     case CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED:
         return verify_opened(verify, entry->act->ledger_opened, err);
@@ -273,6 +279,8 @@ static int act_again(struct verify *verify, uint64_t position, struct casebus_er
         return verify_done(verify, entry->act->erasure_done, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
         return verify_standing(verify, entry->act->node_status_changed, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
+        return verify_invited(verify, entry->act->node_invited, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return verify_policy(verify, entry->act->policy_applied, err);
     default:
@@ -350,7 +358,9 @@ static void forget(struct verify *verify)
     tree_init(&verify->upper);
     verify->n_generations = verify->n_nodes = verify->n_shelf = verify->n_streams = 0;
     verify->n_missing = verify->n_erasures = verify->n_slots = verify->n_done = verify->n_decided =
-        verify->n_acts = 0;
+        verify->n_revoked = verify->n_invitations = verify->n_acts = 0;
+    verify->policy_version = 0;
+    verify->hub_time_us = 0;
     verify->authority_size = 0;
     verify->position = 0;
     verify->checkpoints_from = 0;

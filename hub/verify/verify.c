@@ -56,6 +56,7 @@ static void verify_end(struct verify *verify)
     free(verify->shelf);
     free(verify->nodes);
     free(verify->revoked);
+    free(verify->invitations);
     free(verify->streams);
     free(verify->generations);
     free(verify->missing);

@@ -496,12 +496,9 @@ static void test_verify_finds_a_batch_under_an_expired_certificate(void **state)
 /* Enrols @name again with another key; the one before signs it when @signs. */
 static size_t enrol_again(struct hub_fixture *fixture, const char *name, bool signs)
 {
-    struct casebus_error err;
     Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
-    struct fixture_node *node = hub_fixture_node(fixture, name);
-    struct signing_key *before = node->key;
+    struct signing_key *before = hub_fixture_rekey(fixture, name);
     uint8_t signature[SIGNATURE_SIZE];
-    must(signing_key_generate(&node->key, suite_get(SUITE_INTL), &err), &err);
     size_t position = hub_fixture_enrol(fixture, name, &grants);
     Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
     Casebus__V1__NodeEnrolled *enrolled = entry->act->node_enrolled;
@@ -577,6 +574,110 @@ static void test_verify_tells_of_keys_for_which_no_key_before_them_stands_good(v
             assert_int_equal(met.positions[2], 12);
             assert_true(met.revoked[2]);
         }
+}
+
+/* ---- invitations ---- */
+
+static const uint8_t invitation[INVITATION_SIZE] = {1, 2, 3};
+
+static const Casebus__V1__Grants *granted(void)
+{
+    static uint32_t kinds[] = {CASEBUS__V1__PART_KIND__PART_KIND_IDENTITY,
+                               CASEBUS__V1__PART_KIND__PART_KIND_FORM};
+    static Casebus__V1__Grants grants;
+    casebus__v1__grants__init(&grants);
+    grants.receive_all = true;
+    grants.receive_part_kind = kinds;
+    grants.n_receive_part_kind = 2;
+    return &grants;
+}
+
+static void test_verify_accepts_a_node_that_was_invited(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    hub_fixture_invite(fixture, "office", granted(), invitation);
+    hub_fixture_enrol_invited(fixture, "office", granted(), invitation);
+    hub_fixture_write(fixture);
+    expect_holds(fixture, &result);
+    assert_int_equal(result.nodes, 3);
+    assert_int_equal(result.bodies, 6);
+}
+
+static void test_verify_finds_an_invitation_that_nobody_gave(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t position = hub_fixture_enrol_invited(fixture, "office", granted(), invitation);
+    hub_fixture_invite(fixture, "office", granted(), invitation); /* too late */
+    expect_wrong(fixture, position, CASEBUS_NOT_ALLOWED);
+}
+
+static void test_verify_finds_a_node_that_came_by_the_invitation_of_another(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    hub_fixture_invite(fixture, "office", granted(), invitation);
+    expect_wrong(fixture, hub_fixture_enrol_invited(fixture, "registry", granted(), invitation),
+                 CASEBUS_NOT_ALLOWED);
+}
+
+static void test_verify_finds_more_rights_than_were_offered(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    Casebus__V1__Grants more = *granted();
+    hub_fixture_invite(fixture, "office", granted(), invitation);
+    more.publish = true;
+    expect_wrong(fixture, hub_fixture_enrol_invited(fixture, "office", &more, invitation),
+                 CASEBUS_NOT_ALLOWED);
+}
+
+static void test_verify_finds_an_invitation_that_is_used_twice(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    hub_fixture_invite(fixture, "office", granted(), invitation);
+    hub_fixture_enrol_invited(fixture, "office", granted(), invitation);
+    expect_wrong(fixture, hub_fixture_enrol_invited(fixture, "office", granted(), invitation),
+                 CASEBUS_NOT_ALLOWED);
+}
+
+static void test_verify_finds_an_invitation_that_had_expired(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    hub_fixture_invite(fixture, "office", granted(), invitation);
+    fixture->hub_time_us += 2 * INT64_C(3600000000);
+    expect_wrong(fixture, hub_fixture_enrol_invited(fixture, "office", granted(), invitation),
+                 CASEBUS_NOT_ALLOWED);
+}
+
+/* ---- what was refused ---- */
+
+/* Of the batch at @*seal the second member is refused as a state secret. */
+static void refuse_one(struct hub_fixture *fixture, size_t *seal)
+{
+    const struct fixture_event events[] = {{.record = "n1", .number = "2026/1"},
+                                           {.record = "n2", .number = "2026/1", .refused = "CB-CLASSIFIED"}};
+    *seal = hub_fixture_batch(fixture, "desk", events, 2);
+}
+
+static void test_verify_accepts_what_was_refused_for_the_reason_in_its_seal(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    size_t seal;
+    refuse_one(fixture, &seal);
+    hub_fixture_refused(fixture, seal, 0, "CB-CLASSIFIED");
+    refuse_one(fixture, &seal);
+    hub_fixture_refused(fixture, seal, 0, "CB-ERASED"); /* whatever else was wrong with it */
+    hub_fixture_write(fixture);
+    expect_holds(fixture, &result);
+    assert_int_equal(result.quarantined, 3);
+}
+
+static void test_verify_finds_something_refused_for_another_reason_than_its_seal_says(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t seal;
+    refuse_one(fixture, &seal);
+    expect_wrong(fixture, hub_fixture_refused(fixture, seal, 0, "CB-TEXT"), CASEBUS_DAMAGED);
 }
 
 /* ---- generations ---- */
@@ -938,6 +1039,14 @@ static void test_what_a_killed_run_left_is_removed(void **state)
 
 /* ---- going on ---- */
 
+/* What of acts is kept between two runs. */
+static void with_acts(struct hub_fixture *fixture)
+{
+    hub_fixture_invite(fixture, "office", granted(), invitation);
+    hub_fixture_enrol_invited(fixture, "office", granted(), invitation);
+    hub_fixture_standing(fixture, "office", CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED);
+}
+
 struct resumed {
     struct hub_fixture *fixture;
     struct verify_options options;
@@ -1027,7 +1136,9 @@ static void test_a_damaged_resume_file_is_as_good_as_none(void **state)
     struct resumed resumed;
     struct casebus_error err;
     struct buffer file;
-    publish_many(fixture, 10);
+    publish_many(fixture, 5);
+    with_acts(fixture);
+    publish_many(fixture, 5);
     hub_fixture_write(fixture);
     resumed_init(&resumed, fixture);
     assert_int_equal(verify_once(&resumed.options, &whole), VERIFY_HOLDS);
@@ -1072,7 +1183,11 @@ static void test_a_hostile_resume_file_is_bounded(void **state)
 /* A ledger with some of all, and a lie or none. */
 static void random_ledger(struct hub_fixture *fixture)
 {
+    size_t seal;
+    with_acts(fixture);
     publish_many(fixture, 10 + rand() % 20);
+    refuse_one(fixture, &seal);
+    hub_fixture_refused(fixture, seal, 0, rand() % 4 ? "CB-CLASSIFIED" : "CB-TEXT");
     hub_fixture_quarantine(fixture, "desk", "bytes");
     size_t order = rand() % 2 ? order_erasure(fixture, 6, 1) : 0;
     if (order) {
@@ -1181,6 +1296,14 @@ int main(void)
         claim(test_verify_finds_a_key_that_the_one_before_did_not_sign),
         claim(test_verify_accepts_a_key_that_the_one_before_signed),
         claim(test_verify_tells_of_keys_for_which_no_key_before_them_stands_good),
+        claim(test_verify_accepts_a_node_that_was_invited),
+        claim(test_verify_finds_an_invitation_that_nobody_gave),
+        claim(test_verify_finds_a_node_that_came_by_the_invitation_of_another),
+        claim(test_verify_finds_more_rights_than_were_offered),
+        claim(test_verify_finds_an_invitation_that_is_used_twice),
+        claim(test_verify_finds_an_invitation_that_had_expired),
+        claim(test_verify_accepts_what_was_refused_for_the_reason_in_its_seal),
+        claim(test_verify_finds_something_refused_for_another_reason_than_its_seal_says),
         claim(test_verify_follows_the_ledger_into_the_next_generation),
         claim(test_verify_opens_each_content_under_the_origin_of_its_time),
         claim(test_verify_follows_a_generation_whose_end_was_lost),

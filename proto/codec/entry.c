@@ -111,6 +111,27 @@ static int node_invited_check(const Casebus__V1__NodeInvited *invited, struct ca
     return check_size("NodeInvited.subject", invited->subject, DIGEST_SIZE, err);
 }
 
+static bool grants_equal(const Casebus__V1__Grants *a, const Casebus__V1__Grants *b)
+{
+    const Casebus__V1__Grants none = CASEBUS__V1__GRANTS__INIT;
+    a = a ? a : &none;
+    b = b ? b : &none;
+    if (!a->publish != !b->publish || !a->receive_all != !b->receive_all ||
+        a->n_receive_part_kind != b->n_receive_part_kind)
+        return false;
+    for (size_t i = 0; i < a->n_receive_part_kind; i++)
+        if (a->receive_part_kind[i] != b->receive_part_kind[i])
+            return false;
+    return true;
+}
+
+bool invitation_is_for(const Casebus__V1__NodeInvited *invited, const char *node, const char *department,
+                       const char *area, const Casebus__V1__Grants *grants)
+{
+    return strcmp(invited->node, node) == 0 && strcmp(invited->department, department) == 0 &&
+           strcmp(invited->area, area) == 0 && grants_equal(invited->grants, grants);
+}
+
 static int node_status_changed_check(const Casebus__V1__NodeStatusChanged *changed, struct casebus_error *err)
 {
     if (check_node("NodeStatusChanged.node", changed->node, err) ||

@@ -13,6 +13,17 @@ static inline bool quarantine_keeps(enum casebus_code code)
     return code != CASEBUS_ERASED && code != CASEBUS_CLASSIFIED;
 }
 
+/* Whether what was refused with @code may stand in quarantine under @kept: of what an erasure closed,
+ * whatever else is wrong with it, nothing is kept. */
+static inline bool quarantine_code_fits(enum casebus_code code, enum casebus_code kept)
+{
+    return code == kept || kept == CASEBUS_ERASED;
+}
+
+/* Whether @invited is for this node, with these rights. */
+bool invitation_is_for(const Casebus__V1__NodeInvited *invited, const char *node, const char *department,
+                       const char *area, const Casebus__V1__Grants *grants);
+
 #define ENTRY_MAX      (32 * 1024) /* bytes of one leaf; an ordinary one has under 300 */
 #define ERASED_MAX     1000 /* contents in one order to destroy: leaf and delivery stay within bounds */
 #define BODY_ITEMS_MAX 512  /* an event that was refused may have more parts than a good one */

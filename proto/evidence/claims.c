@@ -94,6 +94,42 @@ static int erasure_look(struct verification *v, const struct proven_leaf *leaf, 
     return 0;
 }
 
+/* The seal of the batch behind whose members @leaf stands, if the file has it. */
+static const struct proven_leaf *seal_before(const struct verification *v, const struct proven_leaf *leaf)
+{
+    const struct proven_leaf *seal = leaf;
+    while (seal > v->leaves && !seal->statement)
+        seal--;
+    return seal->statement && leaf->position <= seal->position + seal->statement->count ? seal : NULL;
+}
+
+/* What is kept of a refused member names the reason that its seal names. */
+static int refused_look(const struct verification *v, const struct proven_leaf *leaf,
+                        struct casebus_error *err)
+{
+    const Casebus__V1__Quarantined *quarantined = leaf->entry->act->quarantined;
+    const struct proven_leaf *seal = seal_before(v, leaf);
+    const char *told = NULL;
+    if (quarantined->whole_batch || !seal || strcmp(quarantined->node, seal->statement->node) != 0)
+        return 0;
+    enum casebus_code kept = casebus_code_parse(quarantined->code);
+    for (size_t i = 0; i < seal->entry->seal->n_outcome; i++) {
+        const Casebus__V1__SealOutcome *outcome = seal->entry->seal->outcome[i];
+        if (!*outcome->code ||
+            !bytes_equal(bytes_of_data(outcome->event_hash), bytes_of_data(quarantined->subject)))
+            continue;
+        told = outcome->code;
+        if (strcmp(told, quarantined->code) == 0 || kept == CASEBUS_ERASED)
+            return 0;
+    }
+    if (!told)
+        return 0;
+    return error_set(err, CASEBUS_BAD_FIELD,
+                     _("entry %llu says that an event was refused with %s; its seal at %llu says with %s"),
+                     (unsigned long long)leaf->position, quarantined->code,
+                     (unsigned long long)seal->position, told);
+}
+
 int verify_acts(struct verification *v, struct casebus_error *err)
 {
     for (size_t i = 0; i < v->n_leaves; i++) {
@@ -110,7 +146,9 @@ int verify_acts(struct verification *v, struct casebus_error *err)
         fact->time_us = leaf->entry->hub_time_us;
         fact->hash = bytes_of(leaf->hash, DIGEST_SIZE);
         fact->entry = leaf->entry;
-        if (erasure_look(v, leaf, err))
+        if (erasure_look(v, leaf, err) ||
+            (leaf->entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED &&
+             refused_look(v, leaf, err)))
             return -1;
     }
     return 0;

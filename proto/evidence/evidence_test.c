@@ -150,6 +150,14 @@ static size_t facts(const struct story *story, enum evidence_fact_kind kind)
     return n;
 }
 
+/* The bureau enrolled again under a new key. */
+static size_t enrol_again(struct story *story, struct signing_key **before)
+{
+    Casebus__V1__Grants publish = CASEBUS__V1__GRANTS__INIT;
+    *before = hub_fixture_rekey(&story->hub, "bureau");
+    return hub_fixture_enrol(&story->hub, "bureau", &publish);
+}
+
 static size_t gaps(const struct story *story, enum evidence_gap_kind kind)
 {
     size_t n = 0;
@@ -366,6 +374,50 @@ static void test_a_seal_behind_the_revocation_of_its_key_is_refused(void **state
             CASEBUS_SUSPENDED, "node 'desk' was suspended before entry 10");
 }
 
+/* Nobody but the operator speaks for the next key: not even the key before, whose word is worth nothing. */
+static void test_a_key_behind_a_revocation_is_told_to_be_vouched_for(void **state)
+{
+    struct story *story = *state;
+    struct signing_key *before;
+    hub_fixture_standing(&story->hub, "bureau", CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED);
+    enrol_again(story, &before);
+    proved(story, file_make(story));
+    assert_int_equal(gaps(story, GAP_VOUCHED), 1);
+    assert_int_equal(gaps(story, GAP_KEY_BEFORE), 4);
+    signing_key_free(hub_fixture_node(&story->hub, "bureau")->key);
+    hub_fixture_node(&story->hub, "bureau")->key = before;
+}
+
+static void test_what_was_refused_for_another_reason_than_its_seal_says_is_refused(void **state)
+{
+    struct story *story = *state;
+    const struct fixture_event event = {.record = "d8", .number = "2026-2", .refused = "CB-RECORD-OWNER"};
+    size_t seal = hub_fixture_batch(&story->hub, "desk", &event, 1);
+    size_t kept = hub_fixture_refused(&story->hub, seal, 0, "CB-RECORD-OWNER");
+    proved(story, file_make(story));
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(&story->hub, kept);
+    entry->act->quarantined->code = (char *)(uintptr_t) "CB-TEXT";
+    hub_fixture_put(&story->hub, kept, entry);
+    refused(story, file_make(story), CASEBUS_BAD_FIELD,
+            "entry 17 says that an event was refused with CB-TEXT; its seal at 16 says with CB-RECORD-OWNER");
+}
+
+static void test_an_invitation_of_another_lets_nobody_in(void **state)
+{
+    struct story *story = *state;
+    static const uint8_t invitation[INVITATION_SIZE] = {1};
+    const Casebus__V1__Grants none = CASEBUS__V1__GRANTS__INIT;
+    hub_fixture_invite(&story->hub, "court", &none, invitation);
+    hub_fixture_enrol_invited(&story->hub, "court", &none, invitation);
+    proved(story, file_make(story));
+    hub_fixture_enrol_invited(&story->hub, "county", &none, invitation);
+    refused(story, file_make(story), CASEBUS_NOT_ALLOWED,
+            "node 'county' came by the invitation at entry 16, which was for another node");
+    for (size_t i = 4; i < story->hub.n_nodes; i++)
+        signing_key_free(story->hub.nodes[i].key);
+    story->hub.n_nodes = 4;
+}
+
 static void test_an_event_without_its_seal_is_refused(void **state)
 {
     struct story *story = *state;
@@ -385,16 +437,6 @@ static void test_an_outcome_that_the_seal_does_not_tell_is_refused(void **state)
 }
 
 /* ---- who may sign ---- */
-
-/* The bureau enrolled again under a new key. */
-static size_t enrol_again(struct story *story, struct signing_key **before)
-{
-    Casebus__V1__Grants publish = CASEBUS__V1__GRANTS__INIT;
-    struct fixture_node *node = hub_fixture_node(&story->hub, "bureau");
-    *before = node->key;
-    must(signing_key_generate(&node->key, suite_get(SUITE_INTL), &story->err), &story->err);
-    return hub_fixture_enrol(&story->hub, "bureau", &publish);
-}
 
 static void test_a_key_is_followed_only_by_one_that_it_signed_for(void **state)
 {
@@ -592,6 +634,9 @@ int main(void)
         OF_STORY(test_an_event_that_the_seal_does_not_count_is_refused),
         OF_STORY(test_an_event_away_from_its_seal_is_refused),
         OF_STORY(test_a_seal_behind_the_revocation_of_its_key_is_refused),
+        OF_STORY(test_a_key_behind_a_revocation_is_told_to_be_vouched_for),
+        OF_STORY(test_what_was_refused_for_another_reason_than_its_seal_says_is_refused),
+        OF_STORY(test_an_invitation_of_another_lets_nobody_in),
         OF_STORY(test_an_event_without_its_seal_is_refused),
         OF_STORY(test_an_outcome_that_the_seal_does_not_tell_is_refused),
         OF_STORY(test_a_key_is_followed_only_by_one_that_it_signed_for),

@@ -185,6 +185,33 @@ static int succession_check(struct verification *v, const struct enrolment *enro
                      (unsigned long long)enrolment->position, enrolment->info.node);
 }
 
+static const struct proven_leaf *invitation_find(const struct verification *v, ProtobufCBinaryData id)
+{
+    for (size_t i = 0; i < v->n_leaves; i++)
+        if (is_act(&v->leaves[i], CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED) &&
+            bytes_equal(bytes_of_data(v->leaves[i].entry->act->node_invited->invitation), bytes_of_data(id)))
+            return &v->leaves[i];
+    return NULL;
+}
+
+/* A node that came by an invitation, which the file shows, is the one that was invited. */
+static int invitation_check(const struct verification *v, const struct proven_leaf *leaf,
+                            const struct certificate_info *info, struct casebus_error *err)
+{
+    const Casebus__V1__NodeEnrolled *enrolled = leaf->entry->act->node_enrolled;
+    const struct proven_leaf *found =
+        enrolled->invitation.len ? invitation_find(v, enrolled->invitation) : NULL;
+    if (!found)
+        return 0;
+    if (found->position < leaf->position && invitation_is_for(found->entry->act->node_invited, info->node,
+                                                              info->department, info->area, enrolled->grants))
+        return 0;
+    return error_set(err, CASEBUS_NOT_ALLOWED,
+                     _("node '%s' came by the invitation at entry %llu, which was for another node or other "
+                       "rights, or came later"),
+                     info->node, (unsigned long long)found->position);
+}
+
 static int enrolled_fact(struct verification *v, const struct enrolment *enrolment,
                          const Casebus__V1__LedgerEntry *entry, struct casebus_error *err)
 {
@@ -213,6 +240,8 @@ static int enrolment_check(struct verification *v, const struct proven_leaf *lea
     if (!statement_agrees(statement, &enrolment->info))
         return error_set(err, CASEBUS_CERTIFICATE,
                          _("node '%s' signed another enrolment than its certificate"), enrolment->info.node);
+    if (invitation_check(v, leaf, &enrolment->info, err))
+        return -1;
     public_key_id(&enrolment->info.key, enrolment->key_id);
     enrolment->verifier = verifier_new(&enrolment->info.key);
     if (!enrolment->verifier)

@@ -13,6 +13,7 @@
 struct maker {
     const char *dir;
     const char *ledger; /* the name of what is being told */
+    const char *code;   /* with which it has to be refused; NULL: not said here */
     json_t *index;
     struct hub_fixture fixture;
 };
@@ -43,24 +44,29 @@ static void put_evidence(struct maker *maker, const char *name, struct bytes fil
     char file_name[96];
     snprintf(file_name, sizeof file_name, "%s.evidence", name);
     put(maker, file_name, file);
-    json_array_append_new(maker->index,
-                          json_pack("{s:s, s:s, s:b, s:s, s:i}", "ledger", maker->ledger, "file", file_name,
-                                    "proved", proved, "witnesses", witnesses, "quorum", quorum));
+    json_array_append_new(maker->index, json_pack("{s:s, s:s, s:b, s:s, s:i, s:s}", "ledger", maker->ledger,
+                                                  "file", file_name, "proved", proved, "witnesses", witnesses,
+                                                  "quorum", quorum, "code", maker->code ? maker->code : ""));
 }
 
-static void begin(struct maker *maker, const char *ledger)
+static void begin_suite(struct maker *maker, const char *ledger, enum suite_id suite)
 {
     char path[PATH_MAX];
     struct casebus_error err;
     maker->ledger = ledger;
     snprintf(path, sizeof path, "%s/%s", maker->dir, ledger);
     must(dir_make(path, &err), &err);
-    hub_fixture_init(&maker->fixture);
+    hub_fixture_init_suite(&maker->fixture, suite);
     snprintf(path, sizeof path, "%s/%s/authority.pem", maker->dir, ledger);
     must(certificate_save(bytes_of(maker->fixture.keys.authority, maker->fixture.keys.authority_size), path,
                           &err),
          &err);
     put_key(maker, "log.vkey", maker->fixture.keys.log_vkey);
+}
+
+static void begin(struct maker *maker, const char *ledger)
+{
+    begin_suite(maker, ledger, SUITE_INTL);
 }
 
 /* ---- an honest hub ---- */
@@ -123,7 +129,7 @@ static struct signing_key *witness_make(struct maker *maker, const char *name)
     struct casebus_error err;
     struct signing_key *key;
     char vkey[VKEY_MAX], file[64];
-    must(signing_key_generate(&key, suite_get(SUITE_INTL), &err), &err);
+    must(signing_key_generate(&key, maker->fixture.suite, &err), &err);
     assert_true(note_witness_vkey_format(vkey, sizeof vkey, name, signing_key_public(key)) > 0);
     snprintf(file, sizeof file, "%s.vkey", name);
     put_key(maker, file, vkey);
@@ -388,7 +394,7 @@ static void authority_is_another(struct hub_fixture *fixture)
     must(certificate_check(bytes_of(enrolled->certificate.data, enrolled->certificate.len),
                            bytes_of(fixture->keys.authority, fixture->keys.authority_size), 0, &info, &err),
          &err);
-    must(signing_key_generate(&key, suite_get(SUITE_INTL), &err), &err);
+    must(signing_key_generate(&key, fixture->suite, &err), &err);
     must(
         authority_make(key, FIXTURE_ORIGIN, 36500, info.not_before - 86400, authority, &authority_size, &err),
         &err);
@@ -415,21 +421,12 @@ static void opening_comes_second(struct hub_fixture *fixture)
 
 /* ---- keys that change ---- */
 
-static struct signing_key *rekey(struct hub_fixture *fixture, const char *name)
-{
-    struct casebus_error err;
-    struct fixture_node *node = hub_fixture_node(fixture, name);
-    struct signing_key *before = node->key;
-    must(signing_key_generate(&node->key, suite_get(SUITE_INTL), &err), &err);
-    return before;
-}
-
 static void enrol_again(struct hub_fixture *fixture, bool with_its_word)
 {
     Casebus__V1__Grants publish = CASEBUS__V1__GRANTS__INIT;
     uint8_t signature[SIGNATURE_SIZE];
     publish.publish = true;
-    struct signing_key *before = rekey(fixture, "bureau");
+    struct signing_key *before = hub_fixture_rekey(fixture, "bureau");
     size_t position = hub_fixture_enrol(fixture, "bureau", &publish);
     Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
     Casebus__V1__NodeEnrolled *enrolled = entry->act->node_enrolled;
@@ -455,9 +452,196 @@ static void key_changes_without_its_word(struct hub_fixture *fixture)
 static void old_key_signs_on(struct hub_fixture *fixture)
 {
     enrol_again(fixture, true);
-    signing_key_free(rekey(fixture, "bureau"));
+    signing_key_free(hub_fixture_rekey(fixture, "bureau"));
     const struct fixture_event event[] = {{.record = "r6", .number = "2026/1", .action = "终审"}};
     hub_fixture_batch(fixture, "bureau", event, 1);
+}
+
+static void certificate_had_ended(struct hub_fixture *fixture)
+{
+    const struct fixture_event event[] = {{.record = "r6", .number = "2026/1", .action = "终审"}};
+    fixture->hub_time_us += 2 * FIXTURE_VALID_S * INT64_C(1000000);
+    hub_fixture_batch(fixture, "bureau", event, 1);
+}
+
+/* ---- shut out ---- */
+
+#define REVOKED   CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED
+#define SUSPENDED CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED
+#define ACTIVE    CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE
+
+static void bureau_goes_on(struct hub_fixture *fixture)
+{
+    const struct fixture_event event[] = {
+        {.record = "r7", .number = "2026/1", .action = "终审", .receivers = {"office"}}};
+    hub_fixture_batch(fixture, "bureau", event, 1);
+}
+
+static void seal_is_behind_a_revocation(struct hub_fixture *fixture)
+{
+    hub_fixture_standing(fixture, "bureau", REVOKED);
+    bureau_goes_on(fixture);
+}
+
+static void seal_is_behind_a_suspension(struct hub_fixture *fixture)
+{
+    hub_fixture_standing(fixture, "bureau", SUSPENDED);
+    bureau_goes_on(fixture);
+}
+
+static void seal_is_behind_the_end_of_a_suspension(struct hub_fixture *fixture)
+{
+    hub_fixture_standing(fixture, "bureau", SUSPENDED);
+    hub_fixture_standing(fixture, "bureau", ACTIVE);
+    bureau_goes_on(fixture);
+}
+
+static void revocation_is_of_another(struct hub_fixture *fixture)
+{
+    hub_fixture_standing(fixture, "desk", REVOKED);
+    bureau_goes_on(fixture);
+}
+
+static void revoked_key_is_followed(struct hub_fixture *fixture)
+{
+    hub_fixture_standing(fixture, "bureau", REVOKED);
+    enrol_again(fixture, false);
+}
+
+/* Its word is worth nothing, and does no harm. */
+static void revoked_key_signs_for_the_next(struct hub_fixture *fixture)
+{
+    hub_fixture_standing(fixture, "bureau", REVOKED);
+    enrol_again(fixture, true);
+}
+
+static void suspended_key_is_followed_without_its_word(struct hub_fixture *fixture)
+{
+    hub_fixture_standing(fixture, "bureau", SUSPENDED);
+    enrol_again(fixture, false);
+}
+
+static void followed_key_is_revoked_as_well(struct hub_fixture *fixture)
+{
+    hub_fixture_standing(fixture, "bureau", REVOKED);
+    enrol_again(fixture, false);
+    seal_is_behind_a_revocation(fixture);
+}
+
+/* ---- invited ---- */
+
+static void invite_and_enrol(struct hub_fixture *fixture, const char *invited, const char *enrolled,
+                             bool publish)
+{
+    static const uint8_t invitation[INVITATION_SIZE] = {8, 7, 6};
+    Casebus__V1__Grants offered = CASEBUS__V1__GRANTS__INIT, granted = CASEBUS__V1__GRANTS__INIT;
+    offered.receive_all = granted.receive_all = true;
+    granted.publish = publish;
+    hub_fixture_invite(fixture, invited, &offered, invitation);
+    hub_fixture_enrol_invited(fixture, enrolled, &granted, invitation);
+}
+
+static void node_was_invited(struct hub_fixture *fixture)
+{
+    invite_and_enrol(fixture, "court", "court", false);
+}
+
+static void invitation_was_for_another(struct hub_fixture *fixture)
+{
+    invite_and_enrol(fixture, "court", "county", false);
+}
+
+static void invitation_offered_less(struct hub_fixture *fixture)
+{
+    invite_and_enrol(fixture, "court", "court", true);
+}
+
+static void invitation_comes_behind(struct hub_fixture *fixture)
+{
+    node_was_invited(fixture);
+    swap_entries(fixture, fixture->n_entries - 2, fixture->n_entries - 1);
+}
+
+/* ---- refused ---- */
+
+static void desk_is_refused(struct hub_fixture *fixture, const char *kept)
+{
+    const struct fixture_event events[] = {
+        {.record = "d8", .number = "2026/1", .action = "补正", .receivers = {"office"}},
+        {.record = "d9", .number = "2026-2", .refused = "CB-RECORD-OWNER"}};
+    size_t seal = hub_fixture_batch(fixture, "desk", events, 2);
+    hub_fixture_refused(fixture, seal, 0, kept);
+}
+
+static void refused_for_what_its_seal_says(struct hub_fixture *fixture)
+{
+    desk_is_refused(fixture, "CB-RECORD-OWNER");
+}
+
+static void refused_and_not_kept(struct hub_fixture *fixture)
+{
+    desk_is_refused(fixture, "CB-ERASED");
+}
+
+static void refused_for_something_else(struct hub_fixture *fixture)
+{
+    desk_is_refused(fixture, "CB-CLASSIFIED");
+}
+
+/* Of another batch, which nobody sealed. */
+static void refused_again_without_a_seal(struct hub_fixture *fixture)
+{
+    desk_is_refused(fixture, "CB-RECORD-OWNER");
+    hub_fixture_refused(fixture, fixture->n_entries - 3, 0, "CB-SEQ-CONFLICT");
+}
+
+/* ---- two in one ---- */
+
+/* The leaf @position with the bytes of a second act behind those of the first, inside of the same field. */
+static void act_join(struct hub_fixture *fixture, size_t position, const Casebus__V1__ActEntry *second)
+{
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
+    struct bytes first = codec_pack(entry->act, &fixture->arena), more = codec_pack(second, &fixture->arena);
+    entry->content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT__NOT_SET;
+    struct bytes head = codec_pack(entry, &fixture->arena);
+    size_t size = first.size + more.size;
+    uint8_t *leaf = arena_alloc(&fixture->arena, head.size + 2 + size);
+    assert_true(leaf && size < 128);
+    memcpy(leaf, head.data, head.size);
+    leaf[head.size] = 6 << 3 | 2; /* LedgerEntry.act */
+    leaf[head.size + 1] = (uint8_t)size;
+    memcpy(leaf + head.size + 2, first.data, first.size);
+    memcpy(leaf + head.size + 2 + first.size, more.data, more.size);
+    fixture->entries[position].leaf = bytes_of(leaf, head.size + 2 + size);
+}
+
+static void act_is_two_acts(struct hub_fixture *fixture)
+{
+    size_t position = hub_fixture_standing(fixture, "desk", SUSPENDED);
+    const Casebus__V1__ActEntry *quarantined = hub_fixture_edit(fixture, 12)->act;
+    act_join(fixture, position, quarantined);
+}
+
+static void act_is_given_twice(struct hub_fixture *fixture)
+{
+    size_t position = hub_fixture_standing(fixture, "desk", SUSPENDED);
+    act_join(fixture, position, hub_fixture_edit(fixture, position)->act);
+}
+
+static void entry_is_two_things(struct hub_fixture *fixture)
+{
+    size_t position = hub_fixture_standing(fixture, "desk", SUSPENDED);
+    struct bytes act = fixture->entries[position].leaf;
+    Casebus__V1__LedgerEntry *event = hub_fixture_edit(fixture, 15);
+    event->format = 0;
+    event->suite = 0;
+    event->hub_time_us = 0;
+    struct bytes more = codec_pack(event, &fixture->arena);
+    uint8_t *leaf = arena_alloc(&fixture->arena, act.size + more.size);
+    assert_non_null(leaf);
+    memcpy(leaf, act.data, act.size);
+    memcpy(leaf + act.size, more.data, more.size);
+    fixture->entries[position].leaf = bytes_of(leaf, act.size + more.size);
 }
 
 /* ---- destroyed ---- */
@@ -568,46 +752,71 @@ struct lie {
     void (*tell)(struct hub_fixture *fixture);
     bool proved;
     const char *origin; /* of the checkpoint; NULL: the first one */
+    const char *code;   /* with which it is refused; NULL: both verifiers' choice */
+    bool suites;        /* told in both suites */
 };
 
 static const struct lie lies[] = {
-    {"truth", truth, true, NULL},
-    {"signature-is-altered", signature_is_altered, false, NULL},
-    {"seal-is-by-another-node", seal_is_by_another_node, false, NULL},
-    {"seal-is-for-another-hub", seal_is_for_another_hub, false, NULL},
-    {"seal-names-another-key", seal_names_another_key, false, NULL},
-    {"seal-has-fewer-members", seal_has_fewer_members, false, NULL},
-    {"seal-has-other-numbers", seal_has_other_numbers, false, NULL},
-    {"enrolment-comes-late", enrolment_comes_late, false, NULL},
-    {"events-change-places", events_change_places, false, NULL},
-    {"event-is-another", event_is_another, false, NULL},
-    {"event-is-of-another-node", event_is_of_another_node, false, NULL},
-    {"accepted-is-told-as-refused", accepted_is_told_as_refused, false, NULL},
-    {"outcome-has-no-member", outcome_has_no_member, false, NULL},
-    {"outcome-is-of-another-event", outcome_is_of_another_event, false, NULL},
-    {"time-goes-back", time_goes_back, false, NULL},
-    {"confirmation-is-altered", confirmation_is_altered, false, NULL},
-    {"confirmation-is-of-what-comes-later", confirmation_is_of_what_comes_later, false, NULL},
-    {"enrolment-is-not-signed", enrolment_is_not_signed, false, NULL},
-    {"certificate-is-of-another-node", certificate_is_of_another_node, false, NULL},
-    {"certificate-is-altered", certificate_is_altered, false, NULL},
-    {"authority-is-another", authority_is_another, false, NULL},
-    {"log-is-another", log_is_another, false, NULL},
-    {"opening-comes-second", opening_comes_second, false, NULL},
-    {"key-changes-with-its-word", key_changes_with_its_word, true, NULL},
-    {"key-changes-without-its-word", key_changes_without_its_word, false, NULL},
-    {"old-key-signs-on", old_key_signs_on, false, NULL},
-    {"content-is-destroyed", content_is_destroyed, true, NULL},
-    {"generation-goes-on", generation_goes_on, true, NEXT_ORIGIN},
-    {"generation-has-no-one-before", generation_has_no_one_before, false, NEXT_ORIGIN},
-    {"generation-follows-another", generation_follows_another, false, NEXT_ORIGIN},
-    {"generation-is-signed-for-early", generation_is_signed_for_early, false, NEXT_ORIGIN},
-    {"generation-is-of-another-name", generation_is_of_another_name, false, OTHER_ORIGIN},
-    {"generation-is-the-same-again", generation_is_the_same_again, false, NULL},
-    {"confirmation-is-of-the-generation-before", confirmation_is_of_the_generation_before, true, NEXT_ORIGIN},
-    {"confirmation-reaches-past-its-generation", confirmation_reaches_past_its_generation, false,
-     NEXT_ORIGIN},
-    {"generation-is-not-signed-for", generation_goes_on, false, NULL},
+    {"truth", truth, true, NULL, NULL, true},
+    {"signature-is-altered", signature_is_altered, false, NULL, NULL, false},
+    {"seal-is-by-another-node", seal_is_by_another_node, false, NULL, NULL, false},
+    {"seal-is-for-another-hub", seal_is_for_another_hub, false, NULL, NULL, false},
+    {"seal-names-another-key", seal_names_another_key, false, NULL, NULL, false},
+    {"seal-has-fewer-members", seal_has_fewer_members, false, NULL, NULL, false},
+    {"seal-has-other-numbers", seal_has_other_numbers, false, NULL, NULL, false},
+    {"enrolment-comes-late", enrolment_comes_late, false, NULL, NULL, false},
+    {"events-change-places", events_change_places, false, NULL, NULL, false},
+    {"event-is-another", event_is_another, false, NULL, NULL, false},
+    {"event-is-of-another-node", event_is_of_another_node, false, NULL, NULL, false},
+    {"accepted-is-told-as-refused", accepted_is_told_as_refused, false, NULL, NULL, false},
+    {"outcome-has-no-member", outcome_has_no_member, false, NULL, NULL, false},
+    {"outcome-is-of-another-event", outcome_is_of_another_event, false, NULL, NULL, false},
+    {"time-goes-back", time_goes_back, false, NULL, NULL, false},
+    {"confirmation-is-altered", confirmation_is_altered, false, NULL, NULL, false},
+    {"confirmation-is-of-what-comes-later", confirmation_is_of_what_comes_later, false, NULL, NULL, false},
+    {"enrolment-is-not-signed", enrolment_is_not_signed, false, NULL, NULL, false},
+    {"certificate-is-of-another-node", certificate_is_of_another_node, false, NULL, NULL, false},
+    {"certificate-is-altered", certificate_is_altered, false, NULL, NULL, false},
+    {"authority-is-another", authority_is_another, false, NULL, NULL, false},
+    {"log-is-another", log_is_another, false, NULL, NULL, false},
+    {"opening-comes-second", opening_comes_second, false, NULL, NULL, false},
+    {"key-changes-with-its-word", key_changes_with_its_word, true, NULL, NULL, true},
+    {"key-changes-without-its-word", key_changes_without_its_word, false, NULL, "CB-SIGNATURE", true},
+    {"certificate-had-ended", certificate_had_ended, true, NULL, NULL, true},
+    {"old-key-signs-on", old_key_signs_on, false, NULL, NULL, false},
+    {"content-is-destroyed", content_is_destroyed, true, NULL, NULL, false},
+    {"generation-goes-on", generation_goes_on, true, NEXT_ORIGIN, NULL, false},
+    {"generation-has-no-one-before", generation_has_no_one_before, false, NEXT_ORIGIN, NULL, false},
+    {"generation-follows-another", generation_follows_another, false, NEXT_ORIGIN, NULL, false},
+    {"generation-is-signed-for-early", generation_is_signed_for_early, false, NEXT_ORIGIN, NULL, false},
+    {"generation-is-of-another-name", generation_is_of_another_name, false, OTHER_ORIGIN, NULL, false},
+    {"generation-is-the-same-again", generation_is_the_same_again, false, NULL, NULL, false},
+    {"confirmation-is-of-the-generation-before", confirmation_is_of_the_generation_before, true, NEXT_ORIGIN,
+     NULL, false},
+    {"confirmation-reaches-past-its-generation", confirmation_reaches_past_its_generation, false, NEXT_ORIGIN,
+     NULL, false},
+    {"generation-is-not-signed-for", generation_goes_on, false, NULL, NULL, false},
+    {"seal-is-behind-a-revocation", seal_is_behind_a_revocation, false, NULL, "CB-REVOKED", true},
+    {"seal-is-behind-a-suspension", seal_is_behind_a_suspension, false, NULL, "CB-SUSPENDED", true},
+    {"seal-is-behind-the-end-of-a-suspension", seal_is_behind_the_end_of_a_suspension, true, NULL, NULL,
+     true},
+    {"revocation-is-of-another", revocation_is_of_another, true, NULL, NULL, true},
+    {"revoked-key-is-followed", revoked_key_is_followed, true, NULL, NULL, true},
+    {"revoked-key-signs-for-the-next", revoked_key_signs_for_the_next, true, NULL, NULL, true},
+    {"suspended-key-is-followed-without-its-word", suspended_key_is_followed_without_its_word, false, NULL,
+     "CB-SIGNATURE", true},
+    {"followed-key-is-revoked-as-well", followed_key_is_revoked_as_well, false, NULL, "CB-REVOKED", true},
+    {"node-was-invited", node_was_invited, true, NULL, NULL, true},
+    {"invitation-was-for-another", invitation_was_for_another, false, NULL, "CB-NOT-ALLOWED", true},
+    {"invitation-offered-less", invitation_offered_less, false, NULL, "CB-NOT-ALLOWED", true},
+    {"invitation-comes-behind", invitation_comes_behind, false, NULL, "CB-NOT-ALLOWED", true},
+    {"refused-for-what-its-seal-says", refused_for_what_its_seal_says, true, NULL, NULL, true},
+    {"refused-and-not-kept", refused_and_not_kept, true, NULL, NULL, true},
+    {"refused-for-something-else", refused_for_something_else, false, NULL, "CB-BAD-FIELD", true},
+    {"refused-again-without-a-seal", refused_again_without_a_seal, true, NULL, NULL, true},
+    {"act-is-two-acts", act_is_two_acts, false, NULL, "CB-MALFORMED", true},
+    {"act-is-given-twice", act_is_given_twice, false, NULL, "CB-MALFORMED", true},
+    {"entry-is-two-things", entry_is_two_things, false, NULL, "CB-MALFORMED", true},
 };
 
 /* Signed by @key as @origin, and everything put into one file. */
@@ -618,18 +827,44 @@ static void put_all(struct maker *maker, const char *origin, const struct signin
     put_under(maker, "all", note, proved, "", 0);
 }
 
-static void lie(struct maker *maker, const struct lie *lie)
+static void lie(struct maker *maker, const struct lie *lie, enum suite_id suite)
 {
     struct hub_fixture *fixture = &maker->fixture;
     const char *origin = lie->origin ? lie->origin : FIXTURE_ORIGIN;
-    char vkey[VKEY_MAX];
-    begin(maker, lie->name);
+    char vkey[VKEY_MAX], name[96];
+    snprintf(name, sizeof name, "%s%s", suite == SUITE_GM ? "gm-" : "", lie->name);
+    begin_suite(maker, name, suite);
     evidence_fixture_tell(fixture);
     lie->tell(fixture);
     assert_true(note_vkey_format(vkey, sizeof vkey, origin, signing_key_public(fixture->keys.log)) > 0);
     put_key(maker, "log.vkey", vkey);
+    maker->code = lie->code;
     put_all(maker, origin, fixture->keys.log, lie->proved);
+    maker->code = NULL;
     hub_fixture_deinit(fixture);
+}
+
+/* What departments wrote to turn a reader's terminal around, to break its lines, or to hide. */
+#define STEERING "\u202E\u2028\u2066\u200F\uFEFF\xC2\x85\U000E0041\x1b[2J"
+
+static void words_steer_a_terminal(struct maker *maker)
+{
+    char note[NOTE_MAX];
+    const struct fixture_event events[] = {{.record = "r" STEERING "9",
+                                            .number = "2026/" STEERING "9",
+                                            .action = STEERING,
+                                            .name = "张" STEERING},
+                                           {.record = "r10", .number = "2026/9", .refused = STEERING}};
+    begin(maker, "words-steer-a-terminal");
+    evidence_fixture_tell(&maker->fixture);
+    hub_fixture_batch(&maker->fixture, "bureau", events, 2);
+    evidence_fixture_checkpoint(&maker->fixture, FIXTURE_ORIGIN, maker->fixture.keys.log, note);
+    put_evidence(maker, "all", evidence_fixture_file(&maker->fixture, note, SHOWN_OPEN), true, "", 0);
+    /* The origin is nobody's, so that the sentence which refuses it names it. */
+    evidence_fixture_checkpoint(&maker->fixture, "js\u202E\u2066.example/exchange/1", maker->fixture.keys.log,
+                                note);
+    put_evidence(maker, "origin", evidence_fixture_file(&maker->fixture, note, SHOWN_OPEN), false, "", 0);
+    hub_fixture_deinit(&maker->fixture);
 }
 
 static void log_key_is_a_strangers(struct maker *maker)
@@ -654,7 +889,11 @@ int main(int argc, char **argv)
     witnessed(&maker);
     strangely_witnessed(&maker);
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
-        lie(&maker, &lies[i]);
+        lie(&maker, &lies[i], SUITE_INTL);
+    for (size_t i = 0; suite_get(SUITE_GM) && i < sizeof lies / sizeof lies[0]; i++)
+        if (lies[i].suites)
+            lie(&maker, &lies[i], SUITE_GM);
+    words_steer_a_terminal(&maker);
     log_key_is_a_strangers(&maker);
     snprintf(path, sizeof path, "%s/index.json", maker.dir);
     int r = json_dump_file(maker.index, path, JSON_INDENT(1));

@@ -18,21 +18,37 @@ def number(data):
     return int.from_bytes(data, "big")
 
 
+# Points are (x, y, z) and stand for (x / z², y / z³): no inverse is needed until the end. z is 0 at infinity.
+
+
+def double(point):
+    x, y, z = point
+    if not z:
+        return point
+    square = y * y % P
+    s, m = 4 * x * square % P, 3 * (x - z * z) * (x + z * z) % P  # A is -3
+    x3 = (m * m - 2 * s) % P
+    return x3, (m * (s - x3) - 8 * square * square) % P, 2 * y * z % P
+
+
 def add(a, b):
-    """Of points; None is the one at infinity."""
-    if a is None or b is None:
-        return a or b
-    if a[0] == b[0] and (a[1] + b[1]) % P == 0:
-        return None
-    slope = (3 * a[0] * a[0] + A) * pow(2 * a[1], -1, P) if a == b else (b[1] - a[1]) * pow(b[0] - a[0], -1, P)
-    x = (slope * slope - a[0] - b[0]) % P
-    return x, (slope * (a[0] - x) - a[1]) % P
+    if not a[2] or not b[2]:
+        return a if a[2] else b
+    za, zb = a[2] * a[2] % P, b[2] * b[2] % P
+    ua, ub, sa, sb = a[0] * zb % P, b[0] * za % P, a[1] * zb * b[2] % P, b[1] * za * a[2] % P
+    if ua == ub:
+        return double(a) if sa == sb else (1, 1, 0)
+    h, r = (ub - ua) % P, (sb - sa) % P
+    hh = h * h % P
+    v, hhh = ua * hh % P, hh * h % P
+    x3 = (r * r - hhh - 2 * v) % P
+    return x3, (r * (v - x3) - sa * hhh) % P, h * a[2] * b[2] % P
 
 
 def times(k, point):
-    result = None
+    result = (1, 1, 0)
     for bit in bin(k)[2:]:
-        result = add(result, result)
+        result = double(result)
         if bit == "1":
             result = add(result, point)
     return result
@@ -56,8 +72,8 @@ def signed(raw, signature, message):
     t = (r + s) % N
     if not (0 < r < N and 0 < s < N and t):
         return False
-    point = add(times(s, G), times(t, (number(raw[:32]), number(raw[32:]))))
-    return point is not None and (e + point[0]) % N == r
+    x, _, z = add(times(s, (*G, 1)), times(t, (number(raw[:32]), number(raw[32:]), 1)))
+    return z != 0 and (e + x * pow(z * z, -1, P) % P) % N == r
 
 
 def from_der(der):

@@ -7,12 +7,14 @@ again, with another's leaf, path, signature, header or checkpoint. What is prove
 ledger all the same. CASEBUS_SEED repeats a run.
 """
 import contextlib
+import datetime
 import functools
 import io
 import json
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ import verify_evidence as second  # noqa: E402
 from openssl_line import OpenSSL  # noqa: E402
 
 FORGED = int(os.environ.get("CASEBUS_FORGED", "250"))
+STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 MEMORY = "/dev/shm"  # for the maker's ledgers: their disk is not what is tested
 CASEBUS = str(harness.BIN / "casebus")
 
@@ -116,7 +119,7 @@ class Shape:
     """A file of a ledger, and what it takes to check it."""
 
     def __init__(self, directory, row):
-        self.ledger, self.proved, self.quorum = row["ledger"], row["proved"], row["quorum"]
+        self.ledger, self.proved, self.quorum, self.code = row["ledger"], row["proved"], row["quorum"], row["code"]
         self.path = directory / row["ledger"] / row["file"]
         self.name = f"{row['ledger']}/{row['file']}"
         self.trust = f"{self.path.parent / 'authority.pem'},{self.path.parent / 'log.vkey'}"
@@ -452,6 +455,7 @@ class FilesOfManyShapes(unittest.TestCase):
                 self.assertEqual(other_code, code, other)
                 self.assertEqual(other["verdict"], answer["verdict"])
                 self.assertEqual(other["facts"], answer["facts"])
+                self.assertEqual(other["not_proved"], answer["not_proved"])
 
     def test_what_does_not_hold_is_named(self):
         """Both find the same thing wrong, in the lies that a ledger can tell."""
@@ -461,12 +465,17 @@ class FilesOfManyShapes(unittest.TestCase):
             with self.subTest(shape.name):
                 (_, answer), (_, other) = self.answers(shape)
                 self.assertEqual(answer["code"], other["code"], (answer, other))
+                if shape.code:
+                    self.assertEqual(answer["code"], shape.code, answer)
 
     def test_all_shapes_are_there(self):
-        found = set()
+        found, gaps = set(), set()
         for shape in self.shapes:
             if shape.proved:
                 found |= {fact["fact"] for fact in self.answers(shape)[0][1]["facts"]}
+                gaps |= {gap["gap"] for gap in self.answers(shape)[0][1]["not_proved"]}
+        self.assertEqual(gaps, {"unwitnessed", "complete", "true", "key_before", "vouched", "key_period", "header", "part", "receipt",
+                                "exact_receipt"})
         self.assertEqual(found, {"checkpoint", "cosigned", "opened", "enrolled", "sealed", "event", "receiver", "header", "part", "outcome",
                                  "act", "erasure", "confirmed", "received", "confirmed_at_or_behind"})
 
@@ -489,6 +498,22 @@ class FilesOfManyShapes(unittest.TestCase):
                     self.assertEqual((told["en"][0], told["zh"][0]), ("PROVED", "得到证明"))
                 else:
                     self.assertEqual((told["en"][0], told["zh"][0]), ("NOT PROVED", "未得到证明"))
+
+    def test_nothing_that_steers_a_terminal_comes_out_of_a_file(self):
+        """Neither in words nor in JSON; the readers of JSON get every character all the same."""
+        shapes = [shape for shape in self.shapes if shape.ledger == "words-steer-a-terminal"]
+        self.assertEqual(len(shapes), 2)
+        for shape in shapes:
+            words = verify_words(*shape.what)
+            for said in (*(self.words(shape, language) for language in ("en", "zh")), self.many["en"].run("verify", "--json", *words)[1],
+                         subprocess.run([sys.executable, "-B", str(HERE / "verify_evidence.py"), *words], capture_output=True,
+                                        timeout=harness.PATIENCE_S).stdout.decode()):
+                self.assertIsNone(STEERING.search(said), repr(said))
+        texts = [bytes.fromhex(fact["header"]).decode(errors="replace")
+                 for fact in self.answers(shapes[0])[0][1]["facts"] if fact["fact"] == "header"]
+        self.assertTrue(any("\u202e" in text for text in texts))
+        codes = {fact["code"] for fact in self.answers(shapes[0])[0][1]["facts"] if fact["fact"] == "outcome"}
+        self.assertTrue(any(code and STEERING.search(code) for code in codes), codes)
 
     def test_words_tell_what_was_received_and_what_was_not(self):
         shape = next(shape for shape in self.shapes if shape.name == "honest/case.evidence")
@@ -589,11 +614,11 @@ class FilesOfManyShapes(unittest.TestCase):
             path.write_bytes(data)
             code, answer = self.first(path, shape.trust)
             try:
-                facts, other_code = second.verify(data, *keys[shape.ledger]), 0
+                (facts, gaps), other_code = second.verify(data, *keys[shape.ledger]), 0
             except second.NotProved:
-                facts, other_code = [], 1
+                facts, gaps, other_code = [], [], 1
             said = f"{name} of {shape.name} with {other.name}, CASEBUS_SEED={harness.SEED}: {answer}"
-            if (code, answer["facts"]) != (other_code, facts):
+            if (code, answer["facts"], answer["not_proved"]) != (other_code, facts, gaps):
                 kept = pathlib.Path(tempfile.gettempdir()) / f"disagree-{harness.SEED}.evidence"
                 kept.write_bytes(data)
                 self.fail(f"{said}\nthe other one: {other_code} {facts}\n{kept}")
@@ -625,7 +650,7 @@ class RealHub(unittest.TestCase):
         code, answer = first_verify(path, self.trust(hub), witnesses)
         other_code, other = second_verify(path, self.trust(hub), witnesses)
         self.assertEqual((code, other_code), (0, 0), (answer, other))
-        self.assertEqual(answer["facts"], other["facts"])
+        self.assertEqual((answer["facts"], answer["not_proved"]), (other["facts"], other["not_proved"]))
         return answer
 
     def facts(self, answer, name):
@@ -670,6 +695,16 @@ class FilesOfARealHub(RealHub):
         self.assertLessEqual({"event", "seal", "ledger_opened", "node_enrolled", "deliveries_confirmed"}, set(kinds))
         for position in kinds.values():
             self.prove("--position", str(position))
+
+    def test_what_was_refused_is_proved_with_what_is_kept_of_it(self):
+        late = self.world.office(self.hub, "late", publish=True)
+        late.rows_path.write_text(f"case,seq,time,kind,note\ncase-99,1,{datetime.date.today().year + 2}-01-01T08:00:00+08:00,apply,-\n")
+        self.assertEqual(late.publish("--from-start", expect=1)["refused"], 1)
+        seals = [entry["seal"]["statement"] for entry in self.hub.ask("ledger", "dump") if entry["type"] == "seal"]
+        stream, = (seal["stream"] for seal in seals if seal["node"] == "late")
+        answer = self.prove("--event", f"late:{stream}:1")
+        self.assertEqual([fact["code"] for fact in self.facts(answer, "outcome")], ["CB-FUTURE"])
+        self.assertEqual([fact["act"] for fact in self.facts(answer, "act")], ["quarantined"])
 
     def test_sealed_evidence_shows_nothing_that_was_said(self):
         answer = self.prove("--case", "case-3", "--sealed")

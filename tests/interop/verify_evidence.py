@@ -9,6 +9,7 @@ for Ed25519 and X.509 (SM2 is in sm2.py); no code and no schema is shared with c
 import argparse
 import base64
 import binascii
+import calendar
 import hashlib
 import hmac
 import json
@@ -636,10 +637,16 @@ def cert_load(der):
     need(0 < len(der) <= 2048, "a certificate has the wrong size", "CB-CERTIFICATE")
     cert = x509.load_der_x509_certificate(der)
     need(cert.version == x509.Version.v3 and cert.public_bytes(Encoding.DER) == der, "a certificate is not DER", "CB-CERTIFICATE")
-    # newer releases have only the names with _utc
-    begins, ends = (getattr(cert, f"not_valid_{word}_utc", None) or getattr(cert, f"not_valid_{word}") for word in ("before", "after"))
+    begins, ends = cert_dates(cert)
     need(begins <= ends, "a certificate's dates", "CB-CERTIFICATE")
     return cert
+
+
+def cert_dates(cert):
+    """From when to when it says that it holds, in seconds since 1970."""
+    # newer releases have only the names with _utc
+    dates = (getattr(cert, f"not_valid_{word}_utc", None) or getattr(cert, f"not_valid_{word}") for word in ("before", "after"))
+    return tuple(calendar.timegm(date.utctimetuple()) for date in dates)
 
 
 class Authority:
@@ -670,6 +677,7 @@ class NodeCertificate:
         self.department = name_text(cert.subject, NameOID.ORGANIZATION_NAME)
         self.area = name_text(cert.subject, NameOID.LOCALITY_NAME)
         self.key = raw_key(cert)
+        self.dates = cert_dates(cert)
         names = list(cert.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value)
         need(len(list(cert.subject)) == 3 and is_node(self.node) and is_text(self.department, 63) and
              not any(ord(c) < 0x20 or c == "\x7f" for c in self.department) and re.fullmatch(r"[0-9]{6}", self.area, re.ASCII) and
@@ -715,11 +723,18 @@ def inclusion(digest, index, size, leaf, path, root):
     return sn == 0 and r == root
 
 
+WITHHELD = {1: "not_asked", 2: "erased", 3: "sealed"}
+
+
+def rights(grants):
+    return (grants.publish, grants.receive_all, tuple(grants.receive_part_kind)) if grants is not None else (False, False, ())
+
+
 class Verification:
     def __init__(self, evidence, authorities, logs, witnesses, quorum):
         self.evidence, self.authorities, self.logs, self.witnesses, self.quorum = evidence, authorities, logs, witnesses, quorum
         self.suite, self.hash = evidence.suite, HASHES[evidence.suite]
-        self.facts = []
+        self.facts, self.gaps = [], []
         self.leaves = []       # (position, entry)
         self.generations = []  # (position, origin, authority)
         self.enrolments = []   # (position, certificate)
@@ -727,6 +742,9 @@ class Verification:
 
     def fact(self, name, **members):
         self.facts.append({"fact": name, **members})
+
+    def gap(self, name, **members):
+        self.gaps.append({"gap": name, **members})
 
     def run(self):
         self.checkpoint()
@@ -738,7 +756,9 @@ class Verification:
         self.events()
         self.outcomes()
         self.confirms()
-        return self.facts
+        self.gap("complete")
+        self.gap("true")
+        return self.facts, self.gaps
 
     def checkpoint(self):
         note = self.note = Note(self.evidence.checkpoint)
@@ -754,6 +774,8 @@ class Verification:
                 self.fact("cosigned", witness=witness.name, time_s=time)
                 n += 1
         need(n >= self.quorum, "too few witnesses cosigned", "CB-SIGNATURE")
+        if n == 0:
+            self.gap("unwitnessed")
 
     def read_leaves(self):
         before = None
@@ -819,14 +841,27 @@ class Verification:
                   statement.curve_key) == (cert.node, cert.origin, cert.department, cert.area, suite_of(cert.key), cert.key, cert.curve),
                  "statement and certificate differ", "CB-CERTIFICATE")
             need(signed(cert.key, enrolled.signature, enrolled.statement), "the node did not sign its enrolment", "CB-SIGNATURE")
+            self.invited(position, enrolled, cert)
             before = self.in_force(cert.node, position)
             vouched = (before is not None and before[1].key != cert.key and
                        self.standing_between(cert.node, before[0], position) == 3)
+            if before is None or vouched:
+                self.gap("vouched" if vouched else "key_before", node=cert.node, position=position)
             need(before is None or before[1].key == cert.key or vouched or
                  signed(before[1].key, enrolled.previous_signature, enrolled.statement), "the key before did not sign", "CB-SIGNATURE")
             self.enrolments.append((position, cert))
             self.fact("enrolled", position=position, hub_time_us=entry.hub_time_us, node=cert.node, department=cert.department,
                       area=cert.area, key_id=key_id(cert.key).hex())
+
+    def invited(self, position, enrolled, cert):
+        """The invitation by which a node came, when the file shows it, was for this node."""
+        found = [(p, entry.act.node_invited) for p, entry in self.leaves if entry.act is not None and entry.act.node_invited is not None
+                 and enrolled.invitation and entry.act.node_invited.invitation == enrolled.invitation]
+        if not found:
+            return
+        p, invited = found[0]
+        need(p < position and (invited.node, invited.department, invited.area) == (cert.node, cert.department, cert.area) and
+             rights(invited.grants) == rights(enrolled.grants), "the invitation was for somebody else", "CB-NOT-ALLOWED")
 
     def standing_between(self, node, after, before):
         """The newest status of the node that the file shows between two entries: 1 active, 2 suspended, 3 revoked; None."""
@@ -855,6 +890,9 @@ class Verification:
             need(standing != 3, "its keys were revoked before", "CB-REVOKED")
             need(standing in (None, 1), "the node was suspended before", "CB-SUSPENDED")
             self.statements[i] = s
+            begins, ends = next(cert for p, cert in self.enrolments if p == enrolled).dates
+            if not begins <= int(entry.hub_time_us / 10**6) <= ends:
+                self.gap("key_period", node=s.node, position=position)
             self.fact("sealed", position=position, hub_time_us=entry.hub_time_us, node=s.node, stream=f"{s.stream:016x}", first=s.first,
                       count=s.count, enrolled=enrolled)
 
@@ -865,10 +903,23 @@ class Verification:
             if act is None or act.ledger_opened is not None or act.node_enrolled is not None:
                 continue
             name = next((name for name in ACTS.values() if act[name] is not None), "unknown")
+            if act.quarantined is not None:
+                self.refused(position, act.quarantined)
             self.fact("act", position=position, hub_time_us=entry.hub_time_us, act=name, leaf_hash=self.hash(b"\0", leaf.entry).hex())
             for content in act.erasure_ordered.content if act.erasure_ordered is not None else ():
                 if content.position in events:
                     self.fact("erasure", position=content.position, ordered=position, header=bool(content.header), parts=content.part_mask)
+
+    def refused(self, position, quarantined):
+        """A member that lies in quarantine was refused for the reason that its seal says."""
+        seals = [(p, entry.seal, self.statements[i]) for i, (p, entry) in enumerate(self.leaves) if i in self.statements and p < position]
+        if quarantined.whole_batch or not seals:
+            return
+        p, seal, s = seals[-1]
+        if position > p + s.count or s.node != quarantined.node:
+            return
+        codes = {o.code for o in seal.outcome if o.code and o.event_hash == quarantined.subject}
+        need(not codes or quarantined.code in codes or quarantined.code == "CB-ERASED", "the seal says another reason")
 
     def seal_at(self, i):
         need(i in self.statements, "it is no seal")
@@ -901,6 +952,8 @@ class Verification:
                 self.fact("receiver", node=receiver.node, position=position, ordinal=ordinal, parts=receiver.part_mask, questions=receiver.questions)
             if claim.header:
                 self.header(position, event, claim)
+            else:
+                self.gap("header", position=position, withheld=WITHHELD[claim.header_withheld])
         for i, (position, entry) in enumerate(self.leaves):
             need(entry.event is None or i in claimed, f"event {position} without its seal")
 
@@ -913,6 +966,7 @@ class Verification:
                   header=claim.header.hex())
         for i, (commitment, part) in enumerate(zip(header.commitment, claim.part)):
             if not part.salt:
+                self.gap("part", position=position, part=i, withheld=WITHHELD[part.withheld])
                 continue
             need(commitment.size == len(part.content) and
                  hmac.new(part.salt, part.content, HASH_NAMES[self.suite]).digest() == commitment.mac, "another part", "CB-COMMITMENT")
@@ -930,7 +984,7 @@ class Verification:
 
     def confirms(self):
         events = {position: entry.event for position, entry in self.leaves if entry.event is not None}
-        reach = {}
+        reach, exact = {}, set()
         for claim in self.evidence.confirm:
             position, entry = self.leaves[claim.leaf]
             act = entry.act
@@ -957,15 +1011,19 @@ class Verification:
                      event.event_hash == link.event_hash, "a link says something else than its event")
                 self.fact("received", node=s.node, position=link.position, ordinal=link.ordinal, event_hash=link.event_hash.hex(),
                           confirmed_by=position)
+                exact.add((link.position, link.ordinal))
             reach[s.node] = max(reach.get(s.node, (-1, 0)), last)
         for position, event in events.items():
             for ordinal, receiver in enumerate(event.receiver):
-                if reach.get(receiver.node, (-1, 0)) >= (position, ordinal):
+                past = reach.get(receiver.node, (-1, 0)) >= (position, ordinal)
+                if past:
                     self.fact("confirmed_at_or_behind", node=receiver.node, position=position, ordinal=ordinal)
+                if (position, ordinal) not in exact:
+                    self.gap("exact_receipt" if past else "receipt", node=receiver.node, position=position, ordinal=ordinal)
 
 
 def verify(file, authorities, logs, witnesses=(), quorum=0):
-    """The facts; NotProved."""
+    """The facts, and what is not proved; NotProved."""
     return Verification(evidence_read(file), authorities, logs, witnesses, quorum).run()
 
 
@@ -1008,8 +1066,9 @@ def enrolment_load(path):
         usage(f"'{path}' is not an enrolment.json")
 
 
-def answer(verdict, facts, **more):
-    print(json.dumps({"verdict": verdict, **more, "facts": facts}, ensure_ascii=False, separators=(",", ":")))
+def answer(verdict, facts, gaps, **more):
+    # In ASCII: what stands in the file may turn a terminal's writing around.
+    print(json.dumps({"verdict": verdict, **more, "facts": facts, "not_proved": gaps}, separators=(",", ":")))
 
 
 def main(arguments=None):
@@ -1030,11 +1089,11 @@ def main(arguments=None):
     if not 0 <= quorum <= len(witnesses) or len({witness.key for witness in witnesses}) != len(witnesses):
         usage("--quorum is more than the witnesses, or a witness is given twice")
     try:
-        facts = verify(data, authorities, logs, witnesses, quorum)
+        facts, gaps = verify(data, authorities, logs, witnesses, quorum)
     except NotProved as why:
-        answer("not proved", [], code=why.code, sentence=str(why))
+        answer("not proved", [], [], code=why.code, sentence=str(why))
         return 1
-    answer("proved", facts)
+    answer("proved", facts, gaps)
     return 0
 
 
