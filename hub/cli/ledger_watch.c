@@ -264,6 +264,16 @@ static const char *answer_word(int answer, const struct watch_result *result)
     return answer == 1 ? "ALARM" : answer < 0 ? "UNKNOWN" : result->n_open ? "VOUCHED" : "OK";
 }
 
+static json_t *lost_json(const struct watch_result *result)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < result->n_lost; i++)
+        json_array_append_new(list,
+                              json_pack("{s:I, s:I, s:s}", "from", (json_int_t)result->lost[i].from, "to",
+                                        (json_int_t)result->lost[i].end - 1, "kept", result->lost[i].kept));
+    return list;
+}
+
 static json_t *vouched_json(const struct watch_result *result)
 {
     json_t *list = json_array();
@@ -286,11 +296,8 @@ static void tell_json(const struct cli *cli, const struct watch_result *result, 
                              "origin", result->origin, "size", (json_int_t)result->size, "new",
                              (json_int_t)result->fresh, "enrolled", (json_int_t)result->enrolled, "root",
                              hex_encode(root, result->root, DIGEST_SIZE));
-    if (result->lost)
-        json_object_set_new(json, "lost",
-                            json_pack("{s:I, s:I, s:s}", "from", (json_int_t)result->lost_from, "to",
-                                      (json_int_t)(result->lost_from + result->lost - 1), "kept",
-                                      result->kept));
+    if (result->n_lost)
+        json_object_set_new(json, "lost", lost_json(result));
     if (result->n_vouched)
         json_object_set_new(json, "vouched", vouched_json(result));
     if (answer) {
@@ -376,6 +383,17 @@ static void tell(struct watching *watching, const struct watch_result *result, b
         tell_good(watching, result, first);
 }
 
+/* What could not be written was not heard; a run that is killed before it comes here tells it once more. */
+static void lost_heard(const struct watching *watching, const struct cli *cli,
+                       const struct watch_result *result)
+{
+    struct casebus_error err;
+    if (ferror(cli->out) || fflush(cli->out) != 0 || ferror(stderr))
+        return;
+    if (watch_told(result, &err))
+        log_warning(&watching->log, "WATCH-AGAIN", _("what was lost will be told again: %s"), err.text);
+}
+
 static int look(struct watching *watching, const struct cli *cli)
 {
     int answer = -1;
@@ -395,6 +413,8 @@ static int look(struct watching *watching, const struct cli *cli)
         tell(watching, &result, first, answer, &err);
         if (cli->json)
             tell_json(cli, &result, answer, &err);
+        if (result.n_lost)
+            lost_heard(watching, cli, &result);
         if (watching->once)
             break;
         if (answer != 1)

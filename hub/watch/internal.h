@@ -22,7 +22,8 @@ struct watch {
     struct checkpoint checkpoint;
     char vkey[VKEY_MAX]; /* that signed it */
     struct bytes note;
-    uint64_t have; /* entries in the copy, when it began */
+    uint64_t have;  /* entries in the copy, when it began */
+    uint64_t stays; /* of these are those of the hub's tree */
 };
 
 /* The copy of DIR, after a change of copies that was cut short was ended. */

@@ -4,6 +4,7 @@
  *
  * To follow, a second copy is made beside the first (DIR/next), verified, and put in its place; the first one
  * is kept whole as DIR/before-DATE, since it and the checkpoint in it prove what the hub had signed. */
+#include "hub/watch/aside.h"
 #include "hub/watch/internal.h"
 
 #include "proto/base/files.h"
@@ -14,7 +15,6 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- where they part ---- */
@@ -148,26 +148,6 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
     return remove(path);
 }
 
-/* The size of the newest checkpoint in the copy's place; it is copied to where the copy goes. */
-static int checkpoint_aside(struct watch *watch, const char *kept, uint64_t *size, struct casebus_error *err)
-{
-    char path[PATH_MAX];
-    struct buffer note;
-    struct checkpoint signed_before = {.size = 0};
-    if (path_join(path, sizeof path, kept, "checkpoint"))
-        return error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), kept);
-    if (access(watch->newest, F_OK) != 0 && errno == ENOENT)
-        return 0; /* the round that was to write it was cut short */
-    int r = file_read(watch->newest, NOTE_MAX, &note, err);
-    struct bytes bytes = bytes_of(note.data, note.size);
-    if (r == 0 && checkpoint_parse(&signed_before, bytes, NULL) == 0)
-        *size = signed_before.size;
-    if (r == 0)
-        r = file_write(path, bytes, 0600, err);
-    buffer_deinit(&note);
-    return r;
-}
-
 static int folder_rename(const char *from, const char *from_name, const char *to, const char *to_name,
                          struct casebus_error *err)
 {
@@ -190,7 +170,11 @@ int watch_seen_open(struct watch *watch, struct casebus_error *err)
         folder_rename(watch->next, "ledger", dir, "ledger", err))
         return -1;
     nftw(watch->next, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    return seen_open(&watch->seen, dir, logs_suite(&watch->logs), err);
+    aside_sweep(dir);
+    return seen_open(&watch->seen, dir, logs_suite(&watch->logs), err) ||
+                   seen_checkpoint_beside(&watch->seen, watch->newest, err)
+               ? -1
+               : 0;
 }
 
 /* The order is what watch_seen_open relies on: no ledger in DIR means that the next one is whole. */
@@ -202,42 +186,7 @@ static int seen_change(struct watch *watch, const char *kept, struct casebus_err
         folder_rename(watch->next, "ledger", dir, "ledger", err))
         return -1;
     folder_rename(watch->next, "verify.resume", dir, "verify.resume", NULL); /* a short one has none */
-    return file_write(watch->newest, watch->note, 0600, err) || watch_seen_open(watch, err) ? -1 : 0;
-}
-
-static void lost_tell(struct watch *watch, uint64_t at, uint64_t signed_before, uint64_t said,
-                      const char *kept)
-{
-    struct watch_result *result = watch->result;
-    result->lost_from = at;
-    result->lost = watch->have - at;
-    snprintf(result->kept, sizeof result->kept, "%s", kept);
-    log_warning(watch->options.log, "WATCH-LOST",
-                _("the hub was restored and goes on as '%s' from entry %" PRIu64 ": the entries %" PRIu64
-                  " to %" PRIu64 ", which it had shown here, are missing; they are kept in '%s'"),
-                seen_origin(&watch->seen), at, at, watch->have - 1, kept);
-    if (signed_before > said && signed_before > at)
-        log_warning(watch->options.log, "WATCH-LACKS",
-                    _("the hub names %" PRIu64
-                      " entries as the most that anybody had seen, but had signed %" PRIu64
-                      " here; the signed checkpoint is kept in '%s'"),
-                    said, signed_before, kept);
-}
-
-/* A directory of its own, even twice within a second. */
-static int aside_make(const struct watch *watch, char kept[PATH_MAX], struct casebus_error *err)
-{
-    char name[64];
-    time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    size_t n = strftime(name, sizeof name, "before-%Y-%m-%dT%H-%M-%SZ", &utc);
-    for (unsigned i = 2; path_join(kept, PATH_MAX, watch->options.dir, name) == 0 && i < 100; i++) {
-        if (access(kept, F_OK) != 0)
-            return dir_make(kept, err);
-        snprintf(name + n, sizeof name - n, "-%u", i);
-    }
-    return error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), watch->options.dir);
+    return watch_seen_open(watch, err);
 }
 
 /* The second copy: what both share, and what is shown behind it. */
@@ -251,19 +200,24 @@ static int next_make(struct watch *watch, struct seen *next, uint64_t at, struct
     return r ? r : watch_meaning(watch, next, err);
 }
 
+/* What is lost is noted before it is lost from DIR/ledger; aside_tell tells it. */
 static int restored_follow(struct watch *watch, uint64_t at, uint64_t said, struct casebus_error *err)
 {
+    char path[PATH_MAX];
     struct seen next = {.ledger = NULL};
-    char kept[PATH_MAX];
-    uint64_t signed_before = 0;
+    struct watch_lost lost = {.from = at, .end = watch->have};
     int r = next_make(watch, &next, at, err);
+    strcpy(lost.origin, watch->checkpoint.origin);
     seen_close(&next);
     if (r)
         return r > 0 ? watch_alarm(watch, err) : -1;
-    if (aside_make(watch, kept, err) || checkpoint_aside(watch, kept, &signed_before, err) ||
-        seen_change(watch, kept, err))
+    if (aside_make(watch->options.dir, &lost, said, err))
         return -1;
-    lost_tell(watch, at, signed_before, said, kept);
+    if (path_join(path, sizeof path, lost.kept, "checkpoint"))
+        return error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), lost.kept);
+    if (seen_checkpoint_beside(&watch->seen, path, err) || seen_change(watch, lost.kept, err))
+        return -1;
+    watch->stays = at;
     return 0;
 }
 

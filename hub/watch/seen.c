@@ -3,6 +3,7 @@
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/certificate.h"
+#include "proto/merkle/note.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,6 +88,45 @@ int seen_root(const struct seen *seen, uint64_t size, uint8_t root[DIGEST_SIZE],
         return -1;
     tree_root(&tree, seen->crypter, root);
     return 0;
+}
+
+/* Empty when there is none. */
+static int checkpoint_newest(const struct seen *seen, struct buffer *note, struct casebus_error *err)
+{
+    struct ledger_view *view = NULL;
+    struct bytes newest;
+    buffer_init(note, NOTE_MAX);
+    if (!seen->ledger)
+        return 0;
+    if (ledger_view_open(&view, seen->ledger, err))
+        return -1;
+    int r = ledger_view_checkpoint(view, ledger_view_size(view), &newest, err);
+    if (r && err->code == CASEBUS_NOT_FOUND)
+        r = 0;
+    else if (r == 0 && !buffer_append(note, newest.data, newest.size))
+        r = no_memory(err);
+    ledger_view_close(view);
+    return r;
+}
+
+static bool file_is(const char *path, struct bytes content)
+{
+    struct buffer file = {0};
+    bool same = access(path, F_OK) == 0 && file_read(path, NOTE_MAX, &file, NULL) == 0 &&
+                bytes_equal(bytes_of(file.data, file.size), content);
+    buffer_deinit(&file);
+    return same;
+}
+
+int seen_checkpoint_beside(const struct seen *seen, const char *path, struct casebus_error *err)
+{
+    struct buffer note;
+    int r = checkpoint_newest(seen, &note, err);
+    struct bytes newest = bytes_of(note.data, note.size);
+    if (r == 0 && newest.size > 0 && !file_is(path, newest))
+        r = file_write(path, newest, 0600, err);
+    buffer_deinit(&note);
+    return r;
 }
 
 const Casebus__V1__LedgerOpened *opening_of(struct bytes entry, struct arena *arena)

@@ -29,6 +29,10 @@ const char *seen_origin(const struct seen *seen);
 int seen_tree(const struct seen *seen, uint64_t size, struct tree *tree, struct casebus_error *err);
 int seen_root(const struct seen *seen, uint64_t size, uint8_t root[DIGEST_SIZE], struct casebus_error *err);
 
+/* Writes the newest checkpoint that the copy agrees with into @path, when it is not there yet and when there
+ * is one (the first round may have been cut short). */
+int seen_checkpoint_beside(const struct seen *seen, const char *path, struct casebus_error *err);
+
 /* Adds the next entry; it is written with others, at the latest by seen_flush. */
 int seen_add(struct seen *seen, struct bytes entry, struct casebus_error *err);
 int seen_flush(struct seen *seen, struct casebus_error *err);

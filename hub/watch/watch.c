@@ -4,6 +4,7 @@
 #include "hub/watch/watch.h"
 
 #include "hub/verify/verify.h"
+#include "hub/watch/aside.h"
 #include "hub/watch/evidence.h"
 #include "hub/watch/internal.h"
 #include "proto/base/files.h"
@@ -279,7 +280,7 @@ static void round_end(struct watch *watch)
 {
     struct watch_result *result = watch->result;
     result->size = seen_size(&watch->seen);
-    result->fresh = result->size - (result->lost ? result->lost_from : watch->have);
+    result->fresh = result->size - watch->stays;
     snprintf(result->origin, sizeof result->origin, "%s", seen_origin(&watch->seen));
     memcpy(result->root, watch->checkpoint.root, DIGEST_SIZE);
     result->vouched = watch->vouched.keys;
@@ -291,7 +292,7 @@ static int round_run(struct watch *watch, struct casebus_error *err)
 {
     if (!watch->seen.rows && watch_seen_open(watch, err)) /* it was closed when something failed */
         return -1;
-    watch->have = watch->result->size = seen_size(&watch->seen);
+    watch->have = watch->stays = watch->result->size = seen_size(&watch->seen);
     bundles_begin(&watch->bundles, watch->checkpoint.size);
     int r = round_judge(watch, err);
     if (r == 0 && seen_size(&watch->seen) > 0)
@@ -307,13 +308,26 @@ static int round_run(struct watch *watch, struct casebus_error *err)
 int watch_round(struct watch *watch, struct watch_result *result, struct casebus_error *err)
 {
     struct buffer note;
+    struct casebus_error why = {0};
     *result = (struct watch_result){0};
     watch->result = result;
     int r = checkpoint_get(watch, &note, err);
     if (r == 0)
         r = round_run(watch, err);
     buffer_deinit(&note);
+    if (aside_tell(watch->options.dir, watch->options.log, result, &why) && r == 0) {
+        *err = why;
+        r = -1;
+    }
     return r;
+}
+
+int watch_told(const struct watch_result *result, struct casebus_error *err)
+{
+    for (size_t i = 0; i < result->n_lost; i++)
+        if (aside_told(&result->lost[i], err))
+            return -1;
+    return 0;
 }
 
 /* ---- life ---- */

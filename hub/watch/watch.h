@@ -15,7 +15,8 @@
  *   incoming/           bundles of the round at hand
  *   evidence/           what an alarm was about
  *   accepted            keys that a department has said to be its own
- *   before-DATE/        a copy of what a restored hub has lost, with its checkpoint
+ *   before-DATE/        a copy of what a restored hub has lost, with its checkpoint, and what of it
+ *                       nobody was told yet
  *   next/               one that is being made in its place */
 #ifndef WATCH_WATCH_H
 #define WATCH_WATCH_H
@@ -55,15 +56,23 @@ struct watch;
 int watch_open(struct watch **watchp, const struct watch_options *options, struct casebus_error *err);
 struct watch *watch_close(struct watch *watch); /* NULL in, NULL out */
 
+/* Entries that were seen here and that a restored hub has not. */
+struct watch_lost {
+    uint64_t from, end;      /* positions */
+    char origin[ORIGIN_MAX]; /* under which it goes on */
+    char kept[PATH_MAX];     /* a copy that has them */
+};
+
+#define WATCH_LOST_MAX 8 /* at a time */
+
 struct watch_result {
     uint64_t size;     /* entries seen and verified */
     uint64_t fresh;    /* of them in this round */
     uint64_t enrolled; /* enrolments among these */
     uint8_t root[DIGEST_SIZE];
-    char origin[ORIGIN_MAX]; /* with its generation */
-    uint64_t lost;           /* entries seen here before that a restored hub has not, */
-    uint64_t lost_from;      /* from this one on, */
-    char kept[PATH_MAX];     /* and where they are kept */
+    char origin[ORIGIN_MAX];                /* with its generation */
+    struct watch_lost lost[WATCH_LOST_MAX]; /* of which nobody was told yet; oldest first */
+    size_t n_lost;
     /* Keys for which the hub's operator alone vouches, of which @n_open nobody has accepted; valid until the
      * next round. */
     const struct vouched_key *vouched;
@@ -74,5 +83,7 @@ struct watch_result {
  * not be looked at, @err says why (CASEBUS_BEHIND: an older tree is shown, of which nothing else is wrong).
  */
 int watch_round(struct watch *watch, struct watch_result *result, struct casebus_error *err);
+/* Whoever had to be told of what @result says is lost has been told; until then, each round says it again. */
+int watch_told(const struct watch_result *result, struct casebus_error *err);
 
 #endif

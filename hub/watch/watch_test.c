@@ -269,7 +269,7 @@ static void test_watch_follows_a_restored_hub_that_has_lost_nothing(void **state
     show(world, NEXT_ORIGIN, 300);
     expect_good(world, 300);
     assert_int_equal(world->result.fresh, 280);
-    assert_int_equal(world->result.lost, 0);
+    assert_int_equal(world->result.n_lost, 0);
     assert_string_equal(world->result.origin, NEXT_ORIGIN);
     expect_said(world, "WATCH-RESTORED entry 20: ");
     expect_said(world, "nothing that was shown to others is missing");
@@ -294,6 +294,17 @@ static void test_watch_that_begins_late_reads_all_generations(void **state)
     expect_said(world, "entry 30: the hub was restored and goes on as '" THIRD_ORIGIN "'");
 }
 
+/* The hub had shown 40 entries, comes back with @cut of them, and says that it had shown @said. */
+static void come_back(struct world *world, size_t cut, size_t said)
+{
+    char note[NOTE_MAX];
+    grow_to(world, 40);
+    show(world, FIXTURE_ORIGIN, 40);
+    expect_good(world, 40);
+    note_of(world, note, FIXTURE_ORIGIN, said, world->hub.keys.log);
+    restore(world, cut, FIXTURE_ORIGIN, NEXT_ORIGIN, note, world->hub.keys.log);
+}
+
 /* The hub had shown 300 entries, comes back with @cut of them, and goes on to @size. */
 static void lose(struct world *world, size_t cut, size_t size)
 {
@@ -307,19 +318,30 @@ static void lose(struct world *world, size_t cut, size_t size)
     grow_to(world, size);
     show(world, NEXT_ORIGIN, size);
     expect_good(world, size);
-    assert_int_equal(world->result.lost_from, cut);
-    assert_int_equal(world->result.lost, 300 - cut);
+    assert_int_equal(world->result.n_lost, 1);
+    assert_int_equal(world->result.lost[0].from, cut);
+    assert_int_equal(world->result.lost[0].end, 300);
     assert_int_equal(world->result.fresh, size - cut);
     expect_said(world, "WATCH-LOST ");
     assert_null(strstr(world->said, "WATCH-LACKS"));
-    strcpy(kept, world->result.kept);
+    strcpy(kept, world->result.lost[0].kept);
     assert_int_equal(kept_size(world, kept), 300);
     folder_path(path, kept, "checkpoint");
     must(file_read(path, NOTE_MAX, &file, &world->err), &world->err);
     assert_memory_equal(file.data, note, (size_t)(strstr(note, "\n\n") - note)); /* a signature may differ */
     buffer_deinit(&file);
+    for (int i = 0; i < 2; i++) { /* until somebody heard it, also in the next run */
+        world->watch = watch_close(world->watch);
+        expect_good(world, size);
+        assert_int_equal(world->result.n_lost, 1);
+        assert_int_equal(world->result.fresh, 0);
+        assert_string_equal(world->result.lost[0].kept, kept);
+        expect_said(world, "WATCH-LOST ");
+    }
+    must(watch_told(&world->result, &world->err), &world->err);
     expect_good(world, size);
-    assert_int_equal(world->result.lost, 0);
+    assert_int_equal(world->result.n_lost, 0);
+    assert_string_equal(world->said, "");
     assert_int_equal(evidence(world), 0);
 }
 
@@ -337,12 +359,7 @@ static void test_watch_sets_aside_what_a_restored_hub_has_lost(void **state)
 static void test_watch_tells_what_a_restored_hub_does_not_admit(void **state)
 {
     struct world *world = *state;
-    char note[NOTE_MAX];
-    grow_to(world, 40);
-    show(world, FIXTURE_ORIGIN, 40);
-    expect_good(world, 40);
-    note_of(world, note, FIXTURE_ORIGIN, 20, world->hub.keys.log);
-    restore(world, 20, FIXTURE_ORIGIN, NEXT_ORIGIN, note, world->hub.keys.log);
+    come_back(world, 20, 20);
     show(world, NEXT_ORIGIN, 21);
     expect_good(world, 21);
     expect_said(world,
@@ -363,6 +380,53 @@ static void test_watch_ends_a_change_of_copies_that_was_cut_short(void **state)
     expect_good(world, 30);
     assert_int_equal(world->result.fresh, 0);
     assert_int_equal(access(next, F_OK), -1);
+}
+
+static void test_watch_tells_each_loss_that_nobody_heard_of(void **state)
+{
+    struct world *world = *state;
+    char note[NOTE_MAX];
+    come_back(world, 30, 40);
+    grow_to(world, 35);
+    show(world, NEXT_ORIGIN, 35);
+    expect_good(world, 35);
+    note_of(world, note, NEXT_ORIGIN, 35, world->hub.keys.log);
+    restore(world, 33, NEXT_ORIGIN, THIRD_ORIGIN, note, world->hub.keys.log);
+    show(world, THIRD_ORIGIN, 34);
+    expect_good(world, 34);
+    assert_int_equal(world->result.n_lost, 2);
+    assert_int_equal(world->result.fresh, 1);
+    assert_int_equal(world->result.lost[0].from, 30);
+    assert_string_equal(world->result.lost[0].origin, NEXT_ORIGIN);
+    assert_int_equal(world->result.lost[1].from, 33);
+    assert_int_equal(world->result.lost[1].end, 35);
+    must(watch_told(&world->result, &world->err), &world->err);
+    must(watch_told(&world->result, &world->err), &world->err); /* once more does no harm */
+    expect_good(world, 34);
+    assert_int_equal(world->result.n_lost, 0);
+}
+
+static void test_watch_names_a_note_of_a_loss_that_it_cannot_read(void **state)
+{
+    static const char *const notes[] = {"", "30 40 40 " NEXT_ORIGIN, "40 30 40 " NEXT_ORIGIN "\n",
+                                        "30 40 40 /\n"};
+    struct world *world = *state;
+    char path[PATH_MAX];
+    struct buffer was;
+    come_back(world, 30, 40);
+    show(world, NEXT_ORIGIN, 31);
+    expect_good(world, 31);
+    folder_path(path, world->result.lost[0].kept, "untold");
+    must(file_read(path, 512, &was, &world->err), &world->err);
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+        must(file_write(path, bytes_of_text(notes[i]), 0600, &world->err), &world->err);
+        assert_int_equal(look(world), -1);
+        assert_int_equal(world->err.code, CASEBUS_DAMAGED);
+    }
+    must(file_write(path, bytes_of(was.data, was.size), 0600, &world->err), &world->err);
+    buffer_deinit(&was);
+    expect_good(world, 31);
+    assert_int_equal(world->result.n_lost, 1);
 }
 
 static void test_watch_is_not_deceived_by_a_generation_that_hides_the_one_before(void **state)
@@ -744,6 +808,8 @@ int main(void)
         claim(test_watch_sets_aside_what_a_restored_hub_has_lost),
         claim(test_watch_tells_what_a_restored_hub_does_not_admit),
         claim(test_watch_ends_a_change_of_copies_that_was_cut_short),
+        claim(test_watch_tells_each_loss_that_nobody_heard_of),
+        claim(test_watch_names_a_note_of_a_loss_that_it_cannot_read),
         claim(test_watch_is_not_deceived_by_a_generation_that_hides_the_one_before),
         claim(test_watch_verifies_a_generation_before_it_follows),
         claim(test_watch_needs_the_key_of_a_generation_that_has_another),
