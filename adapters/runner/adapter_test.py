@@ -409,6 +409,66 @@ class Runs(unittest.TestCase):
             file.write(row(14))
         self.assertEqual(place.run().result["sent"], "1")
 
+    def changed(self, place, said, sent=0):
+        """A run stops at a source that is another one, sends nothing of it, and says the way out; which works."""
+        before = len(place.sent())
+        done = place.run()
+        self.assertEqual((done.returncode, done.result["word"], done.result["sent"]), (3, "FAILED", "0"), done.stderr)
+        self.assertIn(said, done.stderr)
+        self.assertIn("--from-start", done.stderr)
+        self.assertEqual(len(place.sent()), before)
+        self.assertEqual(place.run("--from-start").result["sent"], str(sent))
+        again = place.run()
+        self.assertEqual((again.returncode, again.result["sent"]), (0, "0"), again.stderr)
+
+    def test_rows_that_are_corrected_inserted_or_removed_are_noticed(self):
+        rows = [row(n) for n in range(1, 6)]
+        bad = [rows[0], row(2, time="?"), *rows[2:]]
+        for what, now in (("corrected", rows), ("inserted", [*bad[:2], row(9), *bad[2:]]), ("sorted", bad[::-1][1:] + bad[-1:]),
+                          ("removed", bad[:2] + bad[3:] + [row(8)])):
+            place = Place(HEADER + "".join(bad))
+            self.assertEqual(place.run().result["word"], "PARTIAL")
+            place.log(HEADER + "".join(now))
+            done = place.run()
+            self.assertEqual((done.returncode, done.result["sent"]), (3, "0"), what)
+            self.assertIn("begins with another row" if what == "sorted" else "are not what they were", done.stderr, what)
+            self.assertIn("--from-start", done.stderr)
+            good = [line for line in now if "?" not in line]
+            self.assertEqual(place.run("--from-start").result["sent"], str(len(good)), what)
+
+    def test_a_source_that_was_cut_is_noticed(self):
+        place = Place(HEADER + row(1) + row(2) + row(3))
+        place.run()
+        place.log(HEADER + row(1))
+        self.changed(place, "ends with row 1, but rows 1 to 3 were read before", sent=1)
+
+    def test_another_filter_behind_the_same_rows_is_noticed(self):
+        filtered = CONFIG.replace("  file: log.csv\n", "  file: log.csv\n  filter: {note: [x]}\n")
+        place = Place(HEADER + row(1, note="x") + row(2, note="y") + row(3, note="x"), filtered)
+        self.assertEqual(place.run().result["sent"], "2")
+        (place.path / "adapter.yaml").write_text(filtered.replace("[x]", "[x, y]"))
+        self.changed(place, "the filter is another one", sent=3)
+
+    def test_a_filter_that_passes_nothing_is_told(self):
+        filtered = CONFIG.replace("  file: log.csv\n", "  file: log.csv\n  filter: {note: [X]}\n")
+        done = Place(HEADER + row(1) + row(2), filtered).run()
+        self.assertEqual((done.returncode, done.result["filtered"]), (0, "2"))
+        self.assertIn("none of 2 rows passed the filter", done.stderr)
+
+    def test_a_source_that_only_grew_goes_on_even_behind_a_crash(self):
+        place = Place(HEADER + row(1) + row(2).rstrip("\n"), plan="crash 2\n")
+        self.assertEqual(place.run().returncode, 137)
+        (place.path / "node/fake.plan").write_text("")
+        self.assertEqual(place.run().returncode, 0)
+        place.log(HEADER + row(1) + row(2) + row(3, time="?"))
+        self.assertEqual(place.run().result["rejected"], "1")
+        place.log(HEADER + row(1) + row(2) + row(3) + row(4))  # nothing of row 3 was published: it may be corrected in its place
+        self.assertEqual(place.run().result["sent"], "2")
+        (place.path / "node/source.mark").write_text("0badcafe\n")  # as an earlier version kept it
+        self.assertEqual(place.run().returncode, 0)
+        place.log(HEADER + row(1) + row(7) + row(3) + row(4))
+        self.changed(place, "are not what they were", sent=4)
+
     def test_deliveries_reach_the_file_once(self):
         place = Place(config="node: node\nsink: {kind: jsonl, file: out.jsonl}\n", plan="deliver 20\n")
         self.assertEqual(place.run("--idle", "1").returncode, 0)

@@ -7,25 +7,23 @@
  *
  * The row's number goes into the outbox with its event. After a crash the outbox itself says how far reading
  * had come, so there is no second file that could disagree with it. What the outbox cannot tell is whether
- * the source still is the same one: for that, the first row's check sum is kept beside it.
+ * the source still is the same one: that is the mark's (mark.h).
  *
  * Log lines name rows by their number only; what stood in them is in the rejects file (no personal data in
  * logs). */
 #include "adapters/runner/commands.h"
 #include "adapters/runner/config.h"
+#include "adapters/runner/mark.h"
 #include "adapters/runner/progress.h"
 #include "adapters/runner/rejects.h"
 #include "proto/base/clock.h"
-#include "proto/base/files.h"
 #include "proto/base/texts.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum { ROWS_A_TURN = 256, WAIT_MS = 100, REJECTS_LOGGED = 20, SHUT_OUT_MAX = 3 };
 
@@ -43,7 +41,8 @@ struct run {
     struct casebus_event *event;
     bool event_waits; /* in `event`: the outbox was full */
     uint64_t event_row;
-    uint64_t skip_to; /* rows up to it were published before */
+    uint64_t skip_to; /* rows up to it were read before */
+    struct mark mark;
     bool source_ended;
     bool source_damaged;
     struct rejects rejects;
@@ -146,6 +145,7 @@ static int event_publish(struct run *run, struct casebus_error *err)
     if (casebus_node_publish(run->node, run->event, run->event_row, &number, err) == 0) {
         run->event_waits = false;
         run->counts.sent++;
+        mark_published(&run->mark);
         return 1;
     }
     run->event_waits = true;
@@ -184,8 +184,12 @@ static int row_next(struct run *run, struct casebus_error *err)
         source_damage(run, &why);
     if (r <= 0) {
         run->source_ended = true;
+        if (r == 0 && mark_end(&run->mark, err) != 0)
+            return -1;
         return casebus_node_sync(run->node, err);
     }
+    if (mark_row(&run->mark, &row, r == SOURCE_BAD_ROW, err) != 0)
+        return -1;
     if (row.number <= run->skip_to) {
         run->counts.skipped++;
         return 1;
@@ -204,6 +208,8 @@ static int rows_turn(struct run *run, struct casebus_error *err)
     for (int i = 0; r > 0 && i < ROWS_A_TURN && !run->source_ended; i++)
         r = row_next(run, err);
     if (rejects_sync(&run->rejects, err) != 0)
+        return -1;
+    if (mark_due(&run->mark) && (casebus_node_sync(run->node, err) != 0 || mark_keep(&run->mark, err) != 0))
         return -1;
     return r;
 }
@@ -289,68 +295,9 @@ static int loop(struct run *run, struct casebus_error *err)
         progress_show(&run->progress, &run->counts, part_done(run), run->ready);
         run->stopping = signal_came(run);
     }
-    return casebus_node_sync(run->node, err);
-}
-
-/* ---- is it the same source? ---- */
-
-/* The file source.mark beside the outbox: check sum of the source's first row. */
-static int mark_path(const struct run *run, char path[PATH_MAX], struct casebus_error *err)
-{
-    if (path_join(path, PATH_MAX, run->config.general.node, "source.mark") == 0)
-        return 0;
-    return error_set(err, CASEBUS_CONFIG, _("the path of the node's folder is too long"));
-}
-
-static int mark_keep(const struct run *run, const char *mark, struct casebus_error *err)
-{
-    char path[PATH_MAX];
-    return mark_path(run, path, err) == 0 ? file_write(path, bytes_of_text(mark), 0600, err) : -1;
-}
-
-static int mark_compare(const struct run *run, const char *mark, struct casebus_error *err)
-{
-    char path[PATH_MAX];
-    struct buffer kept;
-    if (mark_path(run, path, err) != 0)
+    if (casebus_node_sync(run->node, err) != 0)
         return -1;
-    if (access(path, F_OK) != 0)
-        return mark_keep(run, mark, err);
-    int r = file_read(path, 64, &kept, err);
-    bool same = r == 0 && strcmp((const char *)kept.data, mark) == 0;
-    buffer_deinit(&kept);
-    if (r != 0 || same)
-        return r;
-    error_set(err, CASEBUS_SOURCE,
-              _("the source begins with another row than when rows 1 to %llu were published"),
-              (unsigned long long)run->skip_to);
-    return error_hint(err,
-                      _("if it is a new source, use --from-start: the hub recognises what it has already"));
-}
-
-static void mark_of_row(const struct row *row, char mark[16])
-{
-    uLong sum = crc32(0, NULL, 0);
-    for (size_t i = 0; i < row->n_fields; i++)
-        sum = crc32(sum, (const Bytef *)row->fields[i].name, (uInt)strlen(row->fields[i].name) + 1);
-    sum = crc32(sum, row->raw.data, (uInt)row->raw.size);
-    snprintf(mark, 16, "%08lx\n", sum);
-}
-
-/* Looks at the first row through a source of its own. */
-static int source_recognise(struct run *run, struct casebus_error *err)
-{
-    const struct source_kind *kind = run->config.source_kind;
-    struct casebus_error ignored;
-    void *source;
-    struct row row = {0};
-    char mark[16] = "empty\n";
-    if (kind->open(&source, run->config.source_config.bytes, err) != 0)
-        return -1;
-    if (kind->next(source, &row, &ignored) > 0)
-        mark_of_row(&row, mark);
-    kind->close(source);
-    return run->skip_to == 0 ? mark_keep(run, mark, err) : mark_compare(run, mark, err);
+    return run->config.source ? mark_keep(&run->mark, err) : 0;
 }
 
 /* ---- opening and closing ---- */
@@ -402,10 +349,10 @@ static int source_begin(struct run *run, struct casebus_error *err)
     run->source_ended = !run->config.source;
     if (!run->config.source)
         return rejects_open(&run->rejects, run->config.general.rejects, false, err);
-    if (source_recognise(run, err) != 0)
+    if (mark_open(&run->mark, &run->config, run->skip_to, err) != 0)
         return -1;
     if (run->skip_to > 0)
-        log_info(&run->log, "RESUMED", _("rows 1 to %llu were published before; going on behind them"),
+        log_info(&run->log, "RESUMED", _("rows 1 to %llu were read before; going on behind them"),
                  (unsigned long long)run->skip_to);
     return rejects_open(&run->rejects, run->config.general.rejects, run->skip_to == 0, err);
 }
@@ -462,6 +409,15 @@ static void unmapped_log(struct run *run)
                unmapped->n, unmapped->rows[0].text, (unsigned long long)unmapped->rows[0].n);
 }
 
+static void filter_log(struct run *run)
+{
+    const struct counts *counts = &run->counts;
+    if (counts->filtered > 0 && counts->rows + counts->skipped == 0)
+        log_warning(&run->log, "FILTER-PASSED-NONE",
+                    _("none of %llu rows passed the filter; is it spelled as the rows are?"),
+                    (unsigned long long)counts->filtered);
+}
+
 static int result_print(const struct run *run, bool failed)
 {
     const struct counts *counts = &run->counts;
@@ -492,6 +448,7 @@ static int run_configured(struct run *run)
     if (failed)
         error_print("casebus-adapter", &err);
     unmapped_log(run);
+    filter_log(run);
     parts_close(run);
     progress_clear(&run->progress);
     return result_print(run, failed);
