@@ -235,7 +235,10 @@ int hub_doctor(const char *dir, bool full, struct casebus_error *err)
     look_backup(&doctor);
     doctor_close(&doctor);
     if (doctor.n_looks)
-        return error_set(err, CASEBUS_DAMAGED, _("%u things need somebody to look"), doctor.n_looks);
+        return error_set(
+            err, CASEBUS_DAMAGED,
+            _n("%u thing needs somebody to look", "%u things need somebody to look", doctor.n_looks),
+            doctor.n_looks);
     puts(_("Nothing needs you."));
     return 0;
 }

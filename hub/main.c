@@ -95,7 +95,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (arguments->command && strcmp(arguments->command, "help") == 0)
             argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
-        if (!arguments->command || !arguments->dir)
+        if (!arguments->command)
             argp_error(state, _("a command and a directory are needed"));
         return 0;
     default:
@@ -217,6 +217,11 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(commands[i].name, arguments.command) == 0) {
+            if (!arguments.dir) {
+                fprintf(stderr, _("casebus-hub: %s: which directory? see casebus-hub --help\n"),
+                        arguments.command);
+                return EXIT_USAGE;
+            }
             if (commands[i].run(&arguments, &log, &err) == 0)
                 return EXIT_SUCCESS;
             error_print("casebus-hub", &err);

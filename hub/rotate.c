@@ -52,7 +52,8 @@ int hub_rotate_kek(const char *dir, struct casebus_error *err)
     printf(
         _("The vault's %" PRIu64 " keys are wrapped under a new key; %" PRIu64 " slots are erased, %" PRIu64
           " damaged. The old key is destroyed.\n"
-          "Now: copy %s/keys anew to where you keep it, destroy the older copy there, and run the backup.\n"),
+          "Now: run the backup, copy %s/keys anew to where you keep it, and destroy the older copy there.\n"
+          "Until the backup has run, none can be restored: those made before are of the old key.\n"),
         counts.keys, counts.erased, counts.damaged, dir);
     return 0;
 }

@@ -21,7 +21,7 @@ static error_t auditor_parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_ARG:
         if (!command->takes_name || command->name)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         command->name = arg;
         return 0;
     case ARGP_KEY_END:

@@ -61,7 +61,7 @@ static error_t list_parse(int key, char *arg, struct argp_state *state)
             argp_error(state, _("'%s' is not a number"), arg);
         return 0;
     case ARGP_KEY_ARG:
-        argp_usage(state);
+        cli_words_wrong(state, arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -257,7 +257,7 @@ static error_t show_parse(int key, char *arg, struct argp_state *state)
     if (key == ARGP_KEY_ARG && state->arg_num == 0)
         *number = arg;
     else if (key == ARGP_KEY_ARG || key == ARGP_KEY_NO_ARGS)
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     else
         return ARGP_ERR_UNKNOWN;
     return 0;

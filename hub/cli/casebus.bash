@@ -59,7 +59,7 @@ _casebus() {
         return
         ;;
     --role)
-        mapfile -t COMPREPLY < <(compgen -W "adapter supervisor" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "adapter receiver supervisor" -- "$cur")
         return
         ;;
     --parts)

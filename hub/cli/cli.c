@@ -116,17 +116,20 @@ void cli_parse(struct cli *cli, struct argp *argp, int argc, char **argv, void *
 
 /* ---- what commands share ---- */
 
+void cli_words_wrong(struct argp_state *state, const char *arg)
+{
+    if (arg)
+        argp_error(state, _("too many arguments: '%s'"), arg);
+    else
+        argp_error(state, _("an argument is missing"));
+}
+
 int cli_fail(const struct cli *cli, const struct casebus_error *err)
 {
-    (void)cli;
     error_print("casebus", err);
-    switch (err->code) {
-    case CASEBUS_NETWORK:
-    case CASEBUS_CLOSED:
-        return CLI_UNREACHABLE;
-    default:
+    if (cli->client && client_answered(cli->client)) /* and said no, whatever it could not reach itself */
         return CLI_NEGATIVE;
-    }
+    return err->code == CASEBUS_NETWORK || err->code == CASEBUS_CLOSED ? CLI_UNREACHABLE : CLI_NEGATIVE;
 }
 
 int cli_connect(struct cli *cli)
@@ -213,18 +216,26 @@ static const char *command_name(char out[NAME_TEXT], const struct cli_command *c
     return out;
 }
 
-static void usage(FILE *out)
+/* Those of @group, or all (NULL). */
+static void commands_print(FILE *out, const char *group)
 {
     char name[NAME_TEXT];
     int width = 0;
-    fprintf(out, _("Usage: casebus [--hub DIR|URL] [--json] COMMAND [ARGUMENTS]\n\n"));
-    fprintf(out, _("The command of a casebus hub's operators and of developers.\n\n"));
     for (size_t i = 0; i < cli_n_commands; i++) {
         int n = (int)strlen(command_name(name, &cli_commands[i]));
         width = n > width ? n : width;
     }
     for (size_t i = 0; i < cli_n_commands; i++)
-        fprintf(out, "  %-*s  %s\n", width, command_name(name, &cli_commands[i]), _(cli_commands[i].summary));
+        if (!group || strcmp(cli_commands[i].group, group) == 0)
+            fprintf(out, "  %-*s  %s\n", width, command_name(name, &cli_commands[i]),
+                    _(cli_commands[i].summary));
+}
+
+static void usage(FILE *out)
+{
+    fprintf(out, _("Usage: casebus [--hub DIR|URL] [--json] COMMAND [ARGUMENTS]\n\n"));
+    fprintf(out, _("The command of a casebus hub's operators and of developers.\n\n"));
+    commands_print(out, NULL);
     fprintf(out,
             _("\nA command tells more with --help. Exit codes: 0 yes, 1 no or failed, 2 the command line\n"
               "makes no sense, 3 no hub answers. See casebus(1).\n"));
@@ -258,11 +269,20 @@ static const struct cli_command *command_find(const char *group, const char *ver
     return NULL;
 }
 
+static bool help_wanted(const char *word)
+{
+    return word && (strcmp(word, "--help") == 0 || strcmp(word, "-?") == 0 || strcmp(word, "-h") == 0);
+}
+
 static int no_command(const char *group, const char *verb)
 {
     bool known = false;
     for (size_t i = 0; i < cli_n_commands; i++)
         known = known || strcmp(cli_commands[i].group, group) == 0;
+    if (known && help_wanted(verb)) {
+        commands_print(stdout, group);
+        return CLI_OK;
+    }
     if (!known)
         fprintf(stderr, _("casebus: there is no command '%s'; see casebus help\n"), group);
     else if (verb && verb[0] != '-')
@@ -319,7 +339,7 @@ int cli_main(int argc, char **argv)
         return CLI_USAGE;
     }
     const char *group = argv[first];
-    if (strcmp(group, "--help") == 0 || strcmp(group, "-?") == 0 || strcmp(group, "-h") == 0)
+    if (help_wanted(group))
         group = "help";
     if (strcmp(group, "--version") == 0 || strcmp(group, "-V") == 0)
         group = "version";

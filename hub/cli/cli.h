@@ -40,6 +40,8 @@ extern const struct argp cli_argp;
 /* Parses a command's own arguments: @argp's input is @input, the common options' is @cli. Ends the process
  * with CLI_USAGE when they make no sense, with CLI_OK after --help. */
 void cli_parse(struct cli *cli, struct argp *argp, int argc, char **argv, void *input);
+/* Ends the process: @arg is one word too many, or one is missing (NULL). */
+void cli_words_wrong(struct argp_state *state, const char *arg);
 /* Connects; 0, or the exit code after the error was printed. */
 int cli_connect(struct cli *cli);
 /* Prints the error; returns the exit code that goes with it. */

@@ -358,7 +358,10 @@ static void test_casebus_explains_wrong_usage(void **state)
     expect_in(run(harness, 2, "node frob"), "add invite requests approve refuse list show");
     expect_in(run(harness, 2, "node show"), "casebus node show");
     expect_in(run(harness, 2, "node add x"), "--department");
-    expect_in(run(harness, 2, "node add x -d d -a 320100 -o /nowhere"), "--publish");
+    expect_in(run(harness, 2, "node add x -d d -a 320100 -o /nowhere --publish --parts form"),
+              "--receive-all");
+    expect_in(run(harness, 2, "node add x y -d d -a 320100 -o /nowhere"), "too many arguments: 'y'");
+    expect_in(run(harness, 0, "node --help"), "node suspend");
     expect_in(run(harness, 2, "case list -n many"), "many");
     expect_in(run(harness, 2, "status --hub ''"), "--hub");
     expect_in(run(harness, 0, "--help"), "ledger verify");

@@ -14,7 +14,8 @@
 #define ANSWER_TIMEOUT_S  60L
 
 struct client {
-    CURL *curl; /* NULL: offline */
+    bool answered; /* the last call */
+    CURL *curl;    /* NULL: offline */
     char base[512];
     char dir[PATH_MAX]; /* "" when only a URL is known */
     struct socket_place place;
@@ -149,6 +150,11 @@ struct client *client_close(struct client *client)
     return NULL;
 }
 
+bool client_answered(const struct client *client)
+{
+    return client->answered;
+}
+
 bool client_running(const struct client *client)
 {
     return client->curl;
@@ -222,6 +228,7 @@ static int http_call(struct client *client, const char *method, const char *targ
     int r = http_perform(client, method, target, body, &text, &status, err);
     if (r == 0)
         *answer = json_loadb(text.size ? (const char *)text.data : "", text.size, 0, NULL);
+    client->answered = json_is_object(*answer);
     if (r == 0 && (status < 200 || status > 299 || !json_is_object(*answer)))
         r = answer_error(*answer, status, err);
     buffer_deinit(&text);

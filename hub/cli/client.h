@@ -16,6 +16,8 @@ struct client *client_close(struct client *client); /* NULL in, NULL out */
 
 /* Whether a hub answers. */
 bool client_running(const struct client *client);
+/* Whether the last call came back with an answer of the hub, be it a no. */
+bool client_answered(const struct client *client);
 /* The hub's files, opened on first use; CASEBUS_ARGUMENT when only a URL is known. */
 int client_stores(struct client *client, struct stores **storesp, struct casebus_error *err);
 

@@ -113,7 +113,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         command->yes = true;
         return 0;
     case ARGP_KEY_ARG:
-        argp_usage(state);
+        cli_words_wrong(state, arg);
         return 0;
     case ARGP_KEY_END:
         check(state, command);
@@ -414,7 +414,7 @@ static error_t position_parse(int key, char *arg, struct argp_state *state)
     if (key == ARGP_KEY_ARG && state->arg_num == 0)
         *position = arg;
     else if (key == ARGP_KEY_ARG || key == ARGP_KEY_NO_ARGS)
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     else
         return ARGP_ERR_UNKNOWN;
     return 0;

@@ -73,7 +73,7 @@ static error_t tail_parse(int key, char *arg, struct argp_state *state)
         tail->parts = true;
         return 0;
     case ARGP_KEY_ARG:
-        argp_usage(state);
+        cli_words_wrong(state, arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

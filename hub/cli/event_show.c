@@ -25,7 +25,7 @@ static error_t show_parse(int key, char *arg, struct argp_state *state)
     else if (key == ARGP_KEY_ARG && !show->id)
         show->id = arg;
     else if (key == ARGP_KEY_ARG || (key == ARGP_KEY_END && !show->id))
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     else if (key != ARGP_KEY_END)
         return ARGP_ERR_UNKNOWN;
     return 0;

@@ -26,7 +26,7 @@ static error_t dump_parse(int key, char *arg, struct argp_state *state)
     if (key != 'f' && key != 'n' && key != ARGP_KEY_ARG)
         return ARGP_ERR_UNKNOWN;
     if (key == ARGP_KEY_ARG)
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     else if (!number_parse(arg, UINT64_MAX / 2, key == 'f' ? &dump->from : &dump->limit))
         argp_error(state, _("'%s' is not a number"), arg);
     return 0;

@@ -33,7 +33,7 @@ static error_t export_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (command->dir)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         command->dir = arg;
         return 0;
     case ARGP_KEY_END:

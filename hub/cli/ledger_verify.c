@@ -65,7 +65,7 @@ static error_t verify_parse(int key, char *arg, struct argp_state *state)
             argp_error(state, _("'%s' is not a number from 1 to %d"), arg, VERIFY_JOBS_MAX);
         return 0;
     case ARGP_KEY_ARG:
-        argp_usage(state);
+        cli_words_wrong(state, arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

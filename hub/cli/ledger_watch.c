@@ -99,7 +99,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (watching->where)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         watching->where = arg;
         return 0;
     case ARGP_KEY_END:

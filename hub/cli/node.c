@@ -158,7 +158,7 @@ static error_t name_parse(int key, char *arg, struct argp_state *state)
     if (key == ARGP_KEY_ARG && state->arg_num == 0)
         *name = arg;
     else if (key == ARGP_KEY_ARG || key == ARGP_KEY_NO_ARGS)
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     else
         return ARGP_ERR_UNKNOWN;
     return 0;

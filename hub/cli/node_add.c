@@ -63,8 +63,6 @@ static void complete(struct argp_state *state, const struct node_add *add)
     required(state, add->department, "department");
     required(state, add->area, "area");
     required(state, add->dir, "out");
-    if (!add->grants.publish && !add->grants.receive_all)
-        argp_error(state, _("a node without --publish and --receive-all could do nothing"));
     if (add->endpoint && !endpoint_usable(add->endpoint))
         argp_error(state, _("'%s' is not an endpoint: tcp://HOST:PORT"), add->endpoint);
     if (add->grants.parts && !add->grants.receive_all)
@@ -98,7 +96,7 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (add->name)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         add->name = arg;
         return 0;
     case ARGP_KEY_END:
@@ -201,6 +199,8 @@ static void enrolled_print(const struct cli *cli, const struct node_add *add)
                 "checkpoint that are in %s\n")
             : _("node '%s' is enrolled at %s; its keys and enrolment.json are in %s\n");
     fprintf(cli->out, words, add->name, add->origin, add->dir);
+    if (!add->known && !add->grants.publish && !add->grants.receive_all)
+        fputs(_("It receives what rows of the policy give its department: casebus policy show\n"), cli->out);
 }
 
 static int node_add(struct cli *cli, struct node_add *add)

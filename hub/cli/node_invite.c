@@ -29,8 +29,8 @@ static const struct argp_option options[] = {
     {"department", 'd', N_("CODE"), 0, N_("Code of the department that the node speaks for"), 0},
     {"area", 'a', N_("AREA"), 0, N_("Six digits (GB/T 2260)"), 0},
     {"role", OPT_ROLE, N_("ROLE"), 0,
-     N_("adapter: it publishes; supervisor: it receives the events of all departments. Or say it one by "
-        "one:"),
+     N_("adapter: it publishes; receiver: it receives what rows of the policy give; supervisor: the events "
+        "of all departments. Or say it one by one:"),
      0},
     {"publish", OPT_PUBLISH, NULL, 0, N_("It may publish events"), 0},
     {"receive-all", OPT_RECEIVE_ALL, NULL, 0, N_("It receives the events of all departments"), 0},
@@ -60,8 +60,8 @@ static void role_take(struct argp_state *state, struct node_invite *invite)
         invite->grants.publish = true;
     else if (strcmp(invite->role, "supervisor") == 0)
         invite->grants.receive_all = true;
-    else
-        argp_error(state, _("'%s' is no role: adapter or supervisor"), invite->role);
+    else if (strcmp(invite->role, "receiver") != 0)
+        argp_error(state, _("'%s' is no role: adapter, receiver or supervisor"), invite->role);
 }
 
 static void complete(struct argp_state *state, struct node_invite *invite)
@@ -76,7 +76,7 @@ static void complete(struct argp_state *state, struct node_invite *invite)
     if (!invite->area || !*invite->area)
         argp_error(state, _("--%s is missing"), "area");
     role_take(state, invite);
-    if (!invite->grants.publish && !invite->grants.receive_all)
+    if (!invite->role && !invite->grants.publish && !invite->grants.receive_all)
         argp_error(state, _("--%s is missing"), "role");
     if (invite->grants.parts && !invite->grants.receive_all)
         argp_error(state, _("--parts goes with --receive-all"));
@@ -120,7 +120,7 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (invite->name)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         invite->name = arg;
         return 0;
     case ARGP_KEY_END:

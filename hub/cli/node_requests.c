@@ -89,7 +89,7 @@ static error_t decision_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (decision->node)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         decision->node = arg;
         return 0;
     case ARGP_KEY_END:

@@ -42,7 +42,7 @@ static error_t standing_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (standing->node)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         standing->node = arg;
         return 0;
     case ARGP_KEY_END:

@@ -41,7 +41,7 @@ static error_t command_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (!command->takes_file || command->file)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         command->file = arg;
         return 0;
     case ARGP_KEY_END:

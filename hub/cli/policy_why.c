@@ -87,9 +87,9 @@ static void print_event(const struct cli *cli, const json_t *event, bool receive
         fprintf(cli->out, _("    now: its content is not readable, so that no row can be asked\n"));
         return;
     }
-    fprintf(cli->out, get_bool(event, "sees")   ? _("    now: it would be let see it\n")
-                      : get_bool(event, "lets") ? _("    now: it would be told yes or no, and not see it\n")
-                                                : _("    now: it would not be let see it\n"));
+    fprintf(cli->out, get_bool(event, "sees")   ? _("    now: it would get this\n")
+                      : get_bool(event, "lets") ? _("    now: it would be told yes or no, and not get this\n")
+                                                : _("    now: it would not get this\n"));
     if (receive_all)
         fprintf(cli->out, _("      enrolled to receive the events of all departments\n"));
     for (size_t i = 0; i < json_array_size(rows); i++)
@@ -138,7 +138,7 @@ static error_t why_parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_ARG:
         if (state->arg_num > 1)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         *(state->arg_num == 0 ? &asked->node : &asked->number) = arg;
         return 0;
     case ARGP_KEY_END:

@@ -53,7 +53,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         command->sealed = true;
         return 0;
     case ARGP_KEY_ARG:
-        argp_usage(state);
+        cli_words_wrong(state, arg);
         return 0;
     case ARGP_KEY_END:
         if ((command->number != NULL) + (command->event != NULL) + (command->position != NULL) != 1)

@@ -45,7 +45,7 @@ static error_t quarantine_parse(int key, char *arg, struct argp_state *state)
 static error_t list_parse(int key, char *arg, struct argp_state *state)
 {
     if (key == ARGP_KEY_ARG)
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     return quarantine_parse(key, arg, state);
 }
 
@@ -55,7 +55,7 @@ static error_t position_parse(int key, char *arg, struct argp_state *state)
     if (key == ARGP_KEY_ARG && !quarantine->position)
         quarantine->position = arg;
     else if (key == ARGP_KEY_ARG || key == ARGP_KEY_NO_ARGS)
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     else
         return quarantine_parse(key, arg, state);
     return 0;

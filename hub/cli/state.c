@@ -252,7 +252,7 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
     if (key == OPT_CASES || key == OPT_ALL)
         *all = key == OPT_ALL;
     else if (key == ARGP_KEY_ARG)
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     else
         return ARGP_ERR_UNKNOWN;
     return 0;

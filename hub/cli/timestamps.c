@@ -24,7 +24,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     if (key == 'c')
         stamps->ca = arg;
     else if (key == ARGP_KEY_ARG)
-        argp_usage(state);
+        cli_words_wrong(state, arg);
     else
         return ARGP_ERR_UNKNOWN;
     return 0;

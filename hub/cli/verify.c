@@ -55,7 +55,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (command->path)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         command->path = arg;
         return 0;
     case ARGP_KEY_END:

@@ -278,10 +278,12 @@ static int erase_case(struct pipeline *pipeline, const struct erasure_request *r
     position_set_deinit(&set);
     if (known < 0 || r)
         return -1;
-    return nothing_found(pipeline,
-                         known ? _("there is nothing left of the case that could be destroyed")
-                               : _("no case has this number"),
-                         err);
+    if (known)
+        return nothing_found(pipeline, _("there is nothing left of the case that could be destroyed"), err);
+    if (pipeline->eraser->now.n_entries > 0)
+        return 0;
+    error_set(err, CASEBUS_NOT_FOUND, _("no case has the number '%s'"), request->number);
+    return error_hint(err, _("see which there are: casebus case list"));
 }
 
 static int erase_person(struct pipeline *pipeline, const struct erasure_request *request,

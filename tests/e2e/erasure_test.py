@@ -294,7 +294,7 @@ class Erasure(unittest.TestCase):
 
     def test_what_cannot_be_erased_is_said(self):
         self.story()
-        self.assertIn("no case has this number", self.erase("--case", "nothing", code=1))
+        self.assertIn("no case has the number 'nothing'", self.erase("--case", "nothing", code=1))
         self.assertIn("nothing in quarantine", self.erase("--quarantine", 0, code=1))
         self.assertIn("no materials are kept", self.erase("--material", "x", code=1))
         self.assertEqual(self.hub.casebus("erase", "--case", self.number).code, 2)  # without an order

@@ -20,7 +20,7 @@ class Policy(unittest.TestCase):
         self.world = harness.World(self)
         self.hub = self.world.hub().start()
         self.desk = harness.Office(self.world, self.hub, "desk").enrol(publish=True)
-        self.insurance = harness.Office(self.world, self.hub, "insurance").enrol(publish=True)
+        self.insurance = harness.Office(self.world, self.hub, "insurance").enrol()  # it only receives
         self.insurance.config.write_text(
             harness.SINK.format(node=self.insurance.dir, file=self.insurance.received_path))
 
