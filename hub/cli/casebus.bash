@@ -75,10 +75,10 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --log-key | --event | --position | --why | --code | --since | --valid | --quorum | --jobs | -J) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --to | --log-key | --event | --position | --why | --code | --since | --valid | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node case event prove verify erase erasure quarantine policy ledger auditor state witness codes version help" ;;
+    " ") options="status node incident case event prove verify erase erasure quarantine policy ledger auditor state witness codes version help" ;;
     "node ") options="add invite requests approve refuse list show suspend resume revoke" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
@@ -137,6 +137,11 @@ _casebus() {
         [[ $cur != -* ]] && mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return
         ;;
     "codes ") options=$(casebus --json codes 2>/dev/null | grep -o '"code":"[^"]*"' | cut -d '"' -f 4) ;;
+    "incident ") options="report" ;;
+    "incident report")
+        options="--from --to --out --csv --no-persons"
+        [[ $cur != -* ]] && options=$(_casebus_nodes)
+        ;;
     "state dump") options="--cases --all" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options $([[ $cur == -* ]] && echo "$common")" -- "$cur")

@@ -22,6 +22,7 @@ const struct cli_command cli_commands[] = {
     {"node", "suspend", node_suspend_main, N_("Shut a node out until further notice")},
     {"node", "resume", node_resume_main, N_("Let a suspended node in again")},
     {"node", "revoke", node_revoke_main, N_("Revoke a node's keys for good")},
+    {"incident", "report", incident_report_main, N_("Tell what the keys of a node touched in a span of time")},
     {"case", "list", case_list_main, N_("List cases with their status")},
     {"case", "show", case_show_main, N_("Show one case: status and timeline across departments")},
     {"event", "tail", event_tail_main, N_("Show the newest events, and go on with -f")},

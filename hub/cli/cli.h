@@ -72,6 +72,7 @@ int node_show_main(struct cli *cli, int argc, char **argv);
 int node_suspend_main(struct cli *cli, int argc, char **argv);
 int node_resume_main(struct cli *cli, int argc, char **argv);
 int node_revoke_main(struct cli *cli, int argc, char **argv);
+int incident_report_main(struct cli *cli, int argc, char **argv);
 int codes_main(struct cli *cli, int argc, char **argv);
 int status_main(struct cli *cli, int argc, char **argv);
 int case_list_main(struct cli *cli, int argc, char **argv);

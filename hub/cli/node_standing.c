@@ -1,10 +1,8 @@
 /* casebus node suspend, resume and revoke */
 #include "hub/cli/cli.h"
-#include "proto/base/calendar.h"
 #include "proto/base/texts.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 struct standing {
@@ -54,24 +52,6 @@ static error_t standing_parse(int key, char *arg, struct argp_state *state)
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-/* A date counts from its first moment in China. */
-static int since_read(const char *text, int64_t *us, struct casebus_error *err)
-{
-    struct tm when = {0};
-    day_t day = day_parse(text);
-    const char *end;
-    *us = 0;
-    if (day != DAY_NONE) {
-        *us = day_to_unix_us(day, 480);
-    } else if ((end = strptime(text, "%Y-%m-%dT%H:%M:%S%z", &when)) && !*end) {
-        long offset = when.tm_gmtoff;
-        *us = ((int64_t)timegm(&when) - offset) * 1000000;
-    }
-    return *us > 0 ? 0
-                   : error_set(err, CASEBUS_ARGUMENT,
-                               _("'%s' is no time: expected 2026-11-25 or 2026-11-25T14:00:00+08:00"), text);
 }
 
 static bool confirmed(const char *node)
@@ -139,7 +119,7 @@ static int standing_main(struct cli *cli, int argc, char **argv, struct standing
                         .doc = doc};
     int64_t since_us = 0;
     cli_parse(cli, &argp, argc, argv, standing);
-    if (standing->since && since_read(standing->since, &since_us, &err)) {
+    if (standing->since && time_read(standing->since, &since_us, NULL, &err)) {
         error_print("casebus", &err);
         return CLI_USAGE;
     }

@@ -1,6 +1,7 @@
 #include "hub/cli/people.h"
 
 #include "proto/base/bytes.h"
+#include "proto/base/calendar.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
@@ -47,6 +48,25 @@ const char *time_title(char out[PEOPLE_TITLE], const char *title)
 bool time_is_midnight(int64_t us)
 {
     return us != 0 && (us + CHINA_OFFSET_S * INT64_C(1000000)) % (86400 * INT64_C(1000000)) == 0;
+}
+
+int time_read(const char *text, int64_t *us, bool *is_date, struct casebus_error *err)
+{
+    struct tm when = {0};
+    day_t day = day_parse(text);
+    const char *end;
+    *us = 0;
+    if (day != DAY_NONE) {
+        *us = day_to_unix_us(day, CHINA_OFFSET_S / 60);
+    } else if ((end = strptime(text, "%Y-%m-%dT%H:%M:%S%z", &when)) && !*end) {
+        long offset = when.tm_gmtoff;
+        *us = ((int64_t)timegm(&when) - offset) * 1000000;
+    }
+    if (is_date)
+        *is_date = day != DAY_NONE;
+    return *us > 0 ? 0
+                   : error_set(err, CASEBUS_ARGUMENT,
+                               _("'%s' is no time: expected 2026-11-25 or 2026-11-25T14:00:00+08:00"), text);
 }
 
 const char *duration_text(char out[PEOPLE_TEXT], uint64_t seconds)

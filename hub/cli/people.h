@@ -3,6 +3,7 @@
 #define CLI_PEOPLE_H
 
 #include "proto/base/clock.h"
+#include "proto/base/error.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -21,6 +22,9 @@ const char *time_zone_text(char out[PEOPLE_TEXT], int64_t us, bool is_date);
 const char *time_title(char out[PEOPLE_TITLE], const char *title);
 /* Whether it is midnight in China, as dates are told. */
 bool time_is_midnight(int64_t us);
+/* Reads "2026-11-25T14:00:00+08:00", or a date, which counts from its first moment in China. @is_date may be
+ * NULL. CASEBUS_ARGUMENT when it is neither. */
+int time_read(const char *text, int64_t *us, bool *is_date, struct casebus_error *err);
 /* "3 d 4 h", "12 s" */
 const char *duration_text(char out[PEOPLE_TEXT], uint64_t seconds);
 /* "12.4 MiB" */

@@ -70,6 +70,30 @@ static json_int_t number_at(const json_t *object, const char *name)
 
 /* ---- status, nodes ---- */
 
+static void test_incident_tells_what_a_node_touched_in_pages(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    json_t *all = ask(fixture, "GET", "/v1/incidents/desk?persons=1", "", 200), *page;
+    const json_t *touches = json_object_get(all, "touches");
+    size_t n = json_array_size(touches), published = 0, refused = 0;
+    assert_true(n > 3);
+    for (size_t i = 0; i < n; i++) {
+        const char *what = json_string_value(json_object_get(json_array_get(touches, i), "what"));
+        published += strcmp(what, "published") == 0;
+        refused += strcmp(what, "refused") == 0;
+    }
+    assert_true(published > 0 && refused > 0);
+    assert_true(json_is_null(json_object_get(all, "next")));
+    page = ask(fixture, "GET", "/v1/incidents/desk?limit=1", "", 200);
+    assert_true(json_is_integer(json_object_get(page, "next")));
+    json_decref(page);
+    page = ask(fixture, "GET", "/v1/incidents/desk?from=99&to=200", "", 200);
+    assert_int_equal(json_array_size(json_object_get(page, "touches")), 0);
+    json_decref(page);
+    json_decref(ask(fixture, "GET", "/v1/incidents/desk?from=x", "", 400));
+    json_decref(all);
+}
+
 static void test_status_tells_what_the_stores_hold(void **state)
 {
     json_t *answer = get(*state, "/v1/status");
@@ -713,6 +737,7 @@ int main(void)
         claim(test_a_case_is_proved_with_all_who_signed),
         claim(test_every_entry_can_be_proved),
         claim(test_evidence_shows_what_was_asked_for),
+        claim(test_incident_tells_what_a_node_touched_in_pages),
         claim(test_what_became_no_entry_is_proved_too),
         claim(test_evidence_is_about_one_thing_that_is_there),
         claim(test_routes_refuse_what_they_do_not_know),

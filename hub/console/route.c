@@ -38,6 +38,7 @@ static const struct route routes[] = {
     {"GET", "/v1/events", " after last limit node parts ", handle_events},
     {"GET", "/v1/events/*", " before parts ", handle_event},
     {"GET", "/v1/evidence", " case event position open sealed before ", handle_evidence},
+    {"GET", "/v1/incidents/*", " from to limit persons ", handle_incident},
     {"GET", "/v1/ledger/checkpoint", " size ", handle_checkpoint},
     {"GET", "/v1/witness", "", handle_witness},
     {"GET", "/v1/ledger/entries", " from limit notes ", handle_entries},

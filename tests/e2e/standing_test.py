@@ -87,6 +87,48 @@ class Standing(unittest.TestCase):
         self.assertEqual(again.publish("--from-start")["accepted"], 1)
         self.assertIn("hub's operator alone vouches", self.proved("case-1"))
 
+    def report(self, *more, json_lines=True):
+        done = self.hub.casebus("incident", "report", "desk", *(["--json"] if json_lines else []), *more)
+        self.assertEqual(done.code, 0, done.said)
+        return [json.loads(line) for line in done.out.splitlines()] if json_lines else done.out
+
+    def test_a_report_tells_what_stolen_keys_touched_and_names_nobody(self):
+        self.desk.config.write_text(self.desk.config.read_text() + """\
+  identity.name: "{note}"
+  identity.id_type: "citizen_id"
+  identity.id_number: "ID-{note}"
+""")
+        rows = [("case-1", 1, "apply", "MARK-ZHANG"), ("case-1", 2, "accept", "MARK-ZHANG"), ("case-2", 1, "apply", "MARK-LI")]
+        self.desk.write_rows(rows)
+        self.desk.publish("--from-start")
+        self.change("revoke", "--yes", "--since", "2026-03-01")
+        touches = self.report()
+        self.assertEqual([touch["what"] for touch in touches], ["enrolled", "published", "published", "published", "revoked"])
+        zhang, again, li = (touch["persons"] for touch in touches[1:4])
+        self.assertEqual(zhang, again)
+        self.assertNotEqual(zhang, li)
+        self.assertEqual(touches[1]["case_number"], "case-1")
+        self.assertEqual([r["node"] for r in touches[1]["receivers"]], ["office"])
+        words = self.report(json_lines=False)
+        for said in ("published: 3", "case-1  2", "case-2  1", "office  3", f"{zhang[0]}  2", "keys were revoked"):
+            self.assertIn(said, words)
+        sealed = self.report("--no-persons")
+        self.assertFalse([t for t in sealed if "persons" in t or "case_number" in t])
+        first, last = (str(touches[i]["position"]) for i in (2, 3))
+        self.assertEqual([t["position"] for t in self.report("--from", first, "--to", last)], [int(first), int(last)])
+        self.assertEqual(self.report("--from", "2099-01-01"), [])
+        path = self.world.path / "report.csv"
+        self.report("--csv", "-o", path, json_lines=False)
+        table = path.read_text()
+        self.assertEqual(len(table.splitlines()), 1 + len(touches))
+        self.assertIn(zhang[0], table)
+        self.assertEqual(self.hub.casebus("incident", "report", "desk", "-o", path).code, 1)  # it is not written over
+        self.assertNotIn("MARK-", words + table + json.dumps(touches))
+        self.assertIn("PARTS-READ", self.hub.process.log())
+        self.hub.stop()  # the files alone tell the same
+        self.assertEqual(self.report(), touches)
+        self.assertEqual(self.hub.casebus("incident", "report", "nobody").code, 1)
+
     def proved(self, case):
         """What an evidence file about the case is said to prove."""
         self.hub.settle()
