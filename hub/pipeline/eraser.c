@@ -310,6 +310,12 @@ static int erase_quarantine(struct pipeline *pipeline, const struct erasure_requ
     const struct position_set one = {.positions = &position, .n = 1};
     if (together_erase(pipeline, NULL, &one, request, NULL, err))
         return -1;
+    if (pipeline->eraser->now.n_entries == 0 && !request->dry_run) {
+        const struct act_note note = {request->by, request->words, ""};
+        int r = discard_submit(pipeline, position, &note, err);
+        if (r)
+            return r < 0 ? -1 : 0;
+    }
     return nothing_found(pipeline, _("it was destroyed before"), err);
 }
 

@@ -136,6 +136,9 @@ int destroy_pending(struct pipeline *pipeline, uint64_t **done, struct casebus_e
  * that would be too much for a group they are ordered in several, in their order. */
 int order_submit(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
                  Casebus__V1__ErasureReason reason, const struct act_note *note, struct casebus_error *err);
+/* Decides about something in quarantine that has no content. 1 / 0: it is decided already, or none / -1 */
+int discard_submit(struct pipeline *pipeline, uint64_t position, const struct act_note *note,
+                   struct casebus_error *err);
 int done_submit(struct pipeline *pipeline, const uint64_t *ordered, size_t n, struct casebus_error *err);
 
 #endif

@@ -159,6 +159,31 @@ static int discard_write(struct pipeline *pipeline, struct group *group, const s
                : 0;
 }
 
+/* What was refused and never kept (a marked state secret) has no content to destroy: the decision alone. */
+struct discard {
+    uint64_t position;
+    const struct act_note *note;
+    bool written;
+};
+
+static int empty_discard_write(struct pipeline *pipeline, struct group *group, struct asked *asked,
+                               struct casebus_error *err)
+{
+    struct discard *discard = asked->self;
+    size_t before = group->n_entries;
+    int r = discard_write(pipeline, group, discard->note, discard->position, err);
+    discard->written = group->n_entries > before;
+    return r;
+}
+
+int discard_submit(struct pipeline *pipeline, uint64_t position, const struct act_note *note,
+                   struct casebus_error *err)
+{
+    struct discard discard = {.position = position, .note = note};
+    struct asked asked = {.write = empty_discard_write, .self = &discard};
+    return writer_ask(pipeline, &asked, err) ? -1 : discard.written;
+}
+
 static int plan_write(struct pipeline *pipeline, struct group *group, const struct order *order,
                       struct erasure_plan *plan, struct casebus_error *err)
 {

@@ -123,9 +123,21 @@ class Policy(unittest.TestCase):
         result = self.desk.publish("--from-start", expect=1)
         self.assertEqual((result["accepted"], result["refused"]), (1, 1))
         self.assertIn("CB-CLASSIFIED", self.desk.process.log())
+        self.hub.settle()
+        waiting = self.hub.ask("quarantine", "list")["quarantine"]  # somebody has to look, though there is nothing to see
+        self.assertEqual([refused["code"] for refused in waiting], ["CB-CLASSIFIED"])
+        at = str(waiting[0]["position"])
+        for code in (0, 1):  # decided, and only once
+            self.assertEqual(self.hub.casebus("quarantine", "discard", at, "--why", "the office was told", "--yes").code, code)
+        self.hub.settle()
+        self.assertEqual(self.hub.ask("quarantine", "list")["quarantine"], [])
         self.hub.stop()
-        self.assertIn('"code":"CB-CLASSIFIED"', self.hub.casebus("ledger", "dump").out)
+        dump = self.hub.casebus("ledger", "dump").out
+        self.assertIn('"code":"CB-CLASSIFIED"', dump)
         self.hub.verify()
+        before = self.hub.dump("--all")
+        self.hub.rebuild()
+        self.assertEqual(self.hub.dump("--all"), before)
 
     def test_nobody_applies_without_a_reason_or_without_being_asked(self):
         path = self.apply()
