@@ -219,6 +219,10 @@ int hub_doctor(const char *dir, bool full, struct casebus_error *err)
     struct stat status;
     if (stat(dir, &status))
         return error_set_errno(err, errno, _("cannot open the directory '%s'"), dir);
+    if (access(dir, R_OK | X_OK)) { /* what cannot be seen must not be called damaged, or fine */
+        error_set_errno(err, errno, _("'%s' cannot be looked into"), dir);
+        return error_hint(err, _("a hub's directory is open to its own user only: become that user"));
+    }
     look_settings(&doctor);
     look_rights(&doctor);
     look_lock(&doctor);

@@ -213,7 +213,8 @@ static void connection_on_event(struct connection *connection, uint16_t event, u
         connection->greeted = true;
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        connection_end(connection, CONNECTION_REFUSED, _("the hub does not know this node's key"));
+        connection_end(connection, CONNECTION_REFUSED,
+                       _("the hub does not know this node's key, or has shut it out"));
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         connection_end(connection, CONNECTION_REFUSED,

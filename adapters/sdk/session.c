@@ -555,9 +555,9 @@ static void connection_check(struct session *session)
               session->parts.endpoint, connection_reason(session->connection));
     if (refused)
         error_hint(&err,
-                   _("the hub's operator enrols this folder, also after a restore: casebus node add %s "
-                     "--out '%s' ..."),
-                   session->parts.enrolment->node, session->parts.dir);
+                   _("the hub's operator sees why: casebus node show %s; one that was never enrolled, or "
+                     "before a restore, is enrolled with its folder: casebus node add %s --out '%s' ..."),
+                   session->parts.enrolment->node, session->parts.enrolment->node, session->parts.dir);
     session_fault(session, &err, false, refused ? REFUSED_MIN_MS : LOST_MIN_MS);
 }
 

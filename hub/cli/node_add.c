@@ -190,6 +190,20 @@ static void keys_drop(const struct node_add *add, enum casebus_code code)
         node_keys_drop(&add->keys);
 }
 
+/* One that is known and shut out is not helped by being enrolled. */
+static void standing_print(const struct cli *cli, const struct node_add *add)
+{
+    struct casebus_error ignored;
+    char target[3 * NODE_NAME_MAX];
+    json_t *node;
+    if (client_get(cli->client, &node, &ignored, "/v1/nodes/%s",
+                   target_escape(target, sizeof target, add->name)))
+        return;
+    if (strcmp(get_text(node, "status"), "suspended") == 0)
+        fprintf(cli->out, _("It is suspended; to let it in again: casebus node resume %s\n"), add->name);
+    json_decref(node);
+}
+
 static void enrolled_print(const struct cli *cli, const struct node_add *add)
 {
     const char *words =
@@ -199,6 +213,8 @@ static void enrolled_print(const struct cli *cli, const struct node_add *add)
                 "checkpoint that are in %s\n")
             : _("node '%s' is enrolled at %s; its keys and enrolment.json are in %s\n");
     fprintf(cli->out, words, add->name, add->origin, add->dir);
+    if (add->known)
+        standing_print(cli, add);
     if (!add->known && !add->grants.publish && !add->grants.receive_all)
         fputs(_("It receives what rows of the policy give its department: casebus policy show\n"), cli->out);
 }

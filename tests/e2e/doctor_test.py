@@ -2,6 +2,7 @@
 import hashlib
 import os
 import shutil
+import subprocess
 import unittest
 
 import harness
@@ -66,6 +67,16 @@ class Doctor(unittest.TestCase):
         chinese = self.look(environment={"CASEBUS_LANG": "zh"})
         self.assertIn("正常", chinese.out)
         self.assertEqual(self.look(dir=self.hub.dir).code, 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs another user")
+    def test_another_user_is_told_to_become_the_right_one(self):
+        doctor = self.world.path / "casebus-hub"
+        shutil.copy(harness.BIN / "casebus-hub", doctor)
+        self.world.path.chmod(0o711)
+        done = subprocess.run([doctor, "doctor", self.dir], user="nobody", capture_output=True, text=True,
+                              env=harness.ENVIRONMENT, timeout=harness.PATIENCE_S)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertIn("become that user", done.stderr)
 
     def test_a_missing_key(self):
         (self.dir / "keys" / "content.key").unlink()

@@ -36,6 +36,9 @@ class Standing(unittest.TestCase):
         self.assertEqual(self.hub.nodes()["desk"]["status"], "suspended")
         harness.wait_until("the desk is told", lambda: "CB-SUSPENDED" in self.desk.process.log())
         self.assertIn("suspended already", self.change("suspend", code=1))
+        again = self.hub.casebus("node", "add", "desk", "--out", self.desk.dir, "--department", "desk", "--area", "320100",
+                                 "--publish")
+        self.assertIn("casebus node resume desk", again.out, again.said)
         for _ in range(2):  # also after a restart
             self.assertFalse(self.hub.nodes()["desk"]["connected"])
             self.assertEqual(self.hub.nodes()["desk"]["status"], "suspended")
