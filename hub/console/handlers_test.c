@@ -693,6 +693,38 @@ static void test_evidence_is_about_one_thing_that_is_there(void **state)
     expect_error(*state, "GET", "/v1/evidence?case=nowhere", "", 404, "CB-NOT-FOUND");
 }
 
+static int setup_enrolled_often(void **state)
+{
+    struct hub_fixture *fixture = malloc(sizeof *fixture);
+    Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
+    const struct fixture_event later = {.record = "r9", .number = "2026-9"};
+    hub_fixture_init(fixture);
+    hub_fixture_story(fixture);
+    for (int i = 0; i < ENROLMENTS_MAX; i++)
+        hub_fixture_enrol(fixture, "desk", &grants);
+    hub_fixture_batch(fixture, "desk", &later, 1);
+    hub_fixture_write(fixture);
+    hub_fixture_publish(fixture, fixture->n_entries, NULL, true);
+    hub_fixture_apply(fixture);
+    *state = fixture;
+    return 0;
+}
+
+/* The state remembers so many enrolments of a node: what it signed before them is not proved by a file. */
+static void test_evidence_of_a_key_that_is_forgotten_is_refused_with_the_reason(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct evidence_report report;
+    char target[64];
+    expect_error(fixture, "GET", "/v1/evidence?event=8", "", 404, "CB-NOT-FOUND");
+    for (unsigned i = 0; i < 2; i++) { /* the bureau's, and what the desk signed since */
+        snprintf(target, sizeof target, "/v1/evidence?event=%u", i ? (unsigned)fixture->n_entries - 1 : 4);
+        evidence_get(fixture, target, &report);
+        assert_int_equal(count_facts(&report, FACT_EVENT), 1);
+        evidence_report_deinit(&report);
+    }
+}
+
 static void test_routes_refuse_what_they_do_not_know(void **state)
 {
     expect_error(*state, "GET", "/", "", 404, "CB-NOT-FOUND");
@@ -740,6 +772,8 @@ int main(void)
         claim(test_incident_tells_what_a_node_touched_in_pages),
         claim(test_what_became_no_entry_is_proved_too),
         claim(test_evidence_is_about_one_thing_that_is_there),
+        cmocka_unit_test_setup_teardown(test_evidence_of_a_key_that_is_forgotten_is_refused_with_the_reason,
+                                        setup_enrolled_often, teardown),
         claim(test_routes_refuse_what_they_do_not_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -592,7 +592,7 @@ static struct registry *fixture_registry(void *self)
     struct hub_fixture *fixture = self;
     struct casebus_error err;
     struct registry *registry;
-    struct registry_fact enrolled[FIXTURE_NODES];
+    static struct registry_fact enrolled[FIXTURE_ENTRIES];
     size_t n = 0;
     for (size_t i = 0; i < fixture->n_entries; i++) {
         Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, i);

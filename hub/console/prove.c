@@ -124,6 +124,14 @@ int proof_enrolment(struct proof *proof, const char *node, uint64_t position, st
     size_t i = r ? row.n_enrolments : 0;
     while (i > 0 && row.enrolments[i - 1] >= position)
         i--;
+    if (i == 0 && r && row.n_enrolments == ENROLMENTS_MAX) {
+        error_set(
+            err, CASEBUS_NOT_FOUND,
+            _("node '%s' signed entry %llu with a key from before its last %d enrolments, which the state "
+              "does not remember"),
+            node, (unsigned long long)position, ENROLMENTS_MAX);
+        return error_hint(err, _("casebus ledger verify still checks it; no file can be made of it"));
+    }
     if (i == 0)
         return error_set(err, CASEBUS_UNKNOWN_NODE, _("the state does not know the key that node '%s' had"),
                          node);
