@@ -463,7 +463,8 @@ class Erased(Restores):
         """Hub, newest backup and an older copy of it, all in the hands of one who has the hub's keys."""
         stolen = self.world.path / "stolen"
         shutil.rmtree(stolen, ignore_errors=True)
-        shutil.copytree(self.hub.dir, stolen, ignore=shutil.ignore_patterns("hub.sock"))
+        with self.hub.standing_still():
+            shutil.copytree(self.hub.dir, stolen, ignore=shutil.ignore_patterns("hub.sock"))
         shutil.copytree(self.dest, stolen / "newest-backup")
         shutil.copytree(self.world.path / "old", stolen / "older-backup")
         done = self.world.run(str(harness.HELPERS / "open_all"), stolen, *markers, timeout=240)

@@ -101,17 +101,18 @@ class Erasure(unittest.TestCase):
         yield self.hub.log_path
 
     def assert_nothing_readable(self):
-        for path in self.files():
-            data = path.read_bytes()
-            self.assertNotIn(b"MARK-", data, f"'{path}' holds a marker in clear")
-            for marker in (b"number-1", b"note-2-", b"alias-3", b"court decision"):
+        with self.hub.standing_still():
+            contents = [(path, path.read_bytes()) for path in self.files()]
+        for path, data in contents:
+            for marker in (b"MARK-", b"number-1", b"note-2-", b"alias-3", b"court decision"):
                 self.assertNotIn(marker, data, f"'{path}' holds a marker in clear")
 
     def attack(self, *markers):
         """What opens, with all files and all keys."""
         copy = self.world.path / "stolen"
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(self.hub.dir, copy, ignore=shutil.ignore_patterns("hub.sock"))
+        with self.hub.standing_still():
+            shutil.copytree(self.hub.dir, copy, ignore=shutil.ignore_patterns("hub.sock"))
         done = subprocess.run([harness.HELPERS / "open_all", copy, *markers], capture_output=True, check=True, timeout=240)
         return json.loads(done.stdout)
 

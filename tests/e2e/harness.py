@@ -11,6 +11,7 @@ random choice comes from SEED, which is printed and can be set with CASEBUS_SEED
 $CASEBUS_BUILD/bin (build/bin without it).
 """
 import atexit
+import contextlib
 import csv
 import http.client
 import json
@@ -135,6 +136,27 @@ class Process:
         self.popen.kill()
         return self.popen.wait() == -signal.SIGKILL
 
+    @contextlib.contextmanager
+    def standing_still(self):
+        """None of its files comes, goes or changes meanwhile: what a power cut would leave in the kernel's eyes."""
+        if self.code is not None:
+            yield
+            return
+        self.popen.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(f"{self.name()} stands still", lambda: self.code is not None or set(self.thread_states()) <= set("TtZX"))
+            yield
+        finally:
+            self.popen.send_signal(signal.SIGCONT)
+
+    def thread_states(self):
+        """One letter each, as proc(5) has them."""
+        for stat in pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            try:
+                yield stat.read_text().rpartition(")")[2].split()[0]
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has ended
+
     def memory_kib(self, field="RssAnon"):
         with open(f"/proc/{self.pid}/status") as file:
             return int(re.search(rf"{field}:\s+(\d+) kB", file.read())[1])
@@ -231,6 +253,9 @@ class Hub:
 
     def kill9(self):
         return self.process.kill9()
+
+    def standing_still(self):
+        return self.process.standing_still() if self.process else contextlib.nullcontext()
 
     def casebus(self, *words):
         return self.world.run("casebus", *words, "--hub", self.dir)

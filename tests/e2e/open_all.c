@@ -20,7 +20,12 @@
 #define BODIES_MAX   65536
 #define ITEMS_MAX    64
 #define WRAPPED_SIZE (KEY_SIZE + SEAL_EXTRA)
-#define ORIGIN       "e2e.example/exchange/1"
+
+/* What a body may be bound to, and in whose generation of the hub. */
+struct subject {
+    uint8_t digest[DIGEST_SIZE];
+    char origin[256];
+};
 
 struct found {
     struct bytes wrapped;
@@ -30,7 +35,7 @@ struct found {
 
 static char *paths[FILES_MAX];
 static size_t n_paths;
-static uint8_t subjects[SUBJECTS_MAX][DIGEST_SIZE];
+static struct subject subjects[SUBJECTS_MAX];
 static size_t n_subjects;
 static uint8_t keys[SLOTS_MAX][KEY_SIZE];
 static size_t n_keys;
@@ -107,10 +112,36 @@ static void file_scan(const char *path, const struct suite *suite)
         body_look(bytes_of(data, n), (size_t)(p - data));
 }
 
-static void subject_add(ProtobufCBinaryData subject)
+static void subject_add(ProtobufCBinaryData digest, const char *origin)
 {
-    if (subject.len == DIGEST_SIZE && n_subjects < SUBJECTS_MAX)
-        memcpy(subjects[n_subjects++], subject.data, DIGEST_SIZE);
+    if (digest.len != DIGEST_SIZE || n_subjects == SUBJECTS_MAX)
+        return;
+    struct subject *subject = &subjects[n_subjects++];
+    memcpy(subject->digest, digest.data, DIGEST_SIZE);
+    snprintf(subject->origin, sizeof subject->origin, "%s", origin);
+}
+
+/* Beside an act there may be something sealed. */
+static ProtobufCBinaryData act_subject(const Casebus__V1__ActEntry *act)
+{
+    switch (act->act_case) {
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED:
+        return act->quarantined->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        return act->quarantine_decided->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
+        return act->erasure_ordered->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
+        return act->node_enrolled->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
+        return act->node_invited->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        return act->node_status_changed->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
+        return act->policy_applied->subject;
+    default:
+        return (ProtobufCBinaryData){0};
+    }
 }
 
 static void subjects_read(const char *dir)
@@ -130,13 +161,9 @@ static void subjects_read(const char *dir)
         if (!entry)
             die("entry", &err);
         if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
-            subject_add(entry->event->event_hash);
-        else if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
-                 entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED)
-            subject_add(entry->act->quarantined->subject);
-        else if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
-                 entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED)
-            subject_add(entry->act->erasure_ordered->subject);
+            subject_add(entry->event->event_hash, ledger_origin_at(ledger, position));
+        else if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT)
+            subject_add(act_subject(entry->act), ledger_origin_at(ledger, position));
     }
     ledger_view_close(view);
     ledger_close(ledger);
@@ -156,26 +183,26 @@ static void keys_read(const char *dir, const struct suite *suite, uint64_t max)
     vault_close(vault);
 }
 
-static size_t data_make(uint8_t *out, const char *label, const uint8_t subject[DIGEST_SIZE])
+static size_t data_make(uint8_t *out, const char *label, const struct subject *subject)
 {
-    size_t label_size = strlen(label) + 1;
+    size_t label_size = strlen(label) + 1, origin_size = strlen(subject->origin) + 1;
     memcpy(out, label, label_size);
-    memcpy(out + label_size, ORIGIN, sizeof ORIGIN);
-    memcpy(out + label_size + sizeof ORIGIN, subject, DIGEST_SIZE);
-    return label_size + sizeof ORIGIN + DIGEST_SIZE;
+    memcpy(out + label_size, subject->origin, origin_size);
+    memcpy(out + label_size + origin_size, subject->digest, DIGEST_SIZE);
+    return label_size + origin_size + DIGEST_SIZE;
 }
 
 /* Opens every item of @body; true when one did. @plain gets them behind each other. */
 static bool body_open(struct crypter *crypter, const struct found *body, struct buffer *plain)
 {
-    uint8_t data[256], key[KEY_SIZE];
+    uint8_t data[512], key[KEY_SIZE];
     bool opened = false;
     for (size_t s = 0; s < n_subjects && !opened; s++)
         for (size_t k = 0; k < n_keys && !opened; k++) {
-            size_t size = data_make(data, "casebus/v1/wrap", subjects[s]);
+            size_t size = data_make(data, "casebus/v1/wrap", &subjects[s]);
             if (!crypter_open(crypter, keys[k], bytes_of(data, size), body->wrapped, key))
                 continue;
-            size = data_make(data, "casebus/v1/body", subjects[s]);
+            size = data_make(data, "casebus/v1/body", &subjects[s]);
             for (uint32_t i = 0; i < body->n_items; i++) {
                 put_u32be(data + size, i);
                 size_t item = body->items[i].size;
