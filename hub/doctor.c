@@ -201,7 +201,8 @@ static void look_backup(struct doctor *doctor)
     }
     long long days = (long long)(clock_unix_us() - secured.at_us) / 1000000 / SECONDS_A_DAY;
     doctor_say(doctor, days >= BACKUP_DAYS ? VERDICT_NOTE : VERDICT_FINE, "backup",
-               _("the last one is %lld days old"), days > 0 ? days : 0);
+               _n("the last one is %lld day old", "the last one is %lld days old", days),
+               days > 0 ? days : 0);
     if (secured.dest[0])
         look_copy(doctor, secured.dest);
 }

@@ -68,7 +68,7 @@ static void look_retention(struct doctor *doctor)
     struct erasure_rule rules[ERASURE_RULES_MAX];
     size_t n = 0;
     if (retention_read(doctor->dir, rules, &n, ERASURE_RULES_MAX, &err) == 0) {
-        doctor_say(doctor, VERDICT_FINE, "retention", _("%zu rules"), n);
+        doctor_say(doctor, VERDICT_FINE, "retention", _n("%zu rule", "%zu rules", n), n);
     } else if (err.code == CASEBUS_NOT_FOUND) {
         doctor_say(doctor, VERDICT_FINE, "retention", _("no rules: nothing is destroyed by its age"));
     } else {

@@ -215,18 +215,24 @@ static void vault_say(struct doctor *doctor, struct vault *vault, const struct v
 {
     uint64_t used = slots_used(doctor);
     if (used > vault_made(vault)) {
-        doctor_say(doctor, VERDICT_LOOK, "vault", _("it has %llu slots, but %llu are in use: keys were lost"),
+        doctor_say(doctor, VERDICT_LOOK, "vault",
+                   _n("it has %llu slot, but %llu are in use: keys were lost",
+                      "it has %llu slots, but %llu are in use: keys were lost", vault_made(vault)),
                    (unsigned long long)vault_made(vault), (unsigned long long)used);
         doctor_hint(_("put back the newest copy of the folder vault/"));
     }
     if (counts->damaged) {
-        doctor_say(doctor, VERDICT_LOOK, "vault", _("%llu slots are damaged in both copies"),
+        doctor_say(doctor, VERDICT_LOOK, "vault",
+                   _n("%llu slot is damaged in both copies", "%llu slots are damaged in both copies",
+                      counts->damaged),
                    (unsigned long long)counts->damaged);
         doctor_hint(_("check the disk; what lies under these slots can only be read from a backup"));
     }
     if (counts->unlike) {
         doctor_say(doctor, VERDICT_NOTE, "vault",
-                   _("%llu slots differ between the copies; the next start of the hub mends them"),
+                   _n("%llu slot differs between the copies; the next start of the hub mends it",
+                      "%llu slots differ between the copies; the next start of the hub mends them",
+                      counts->unlike),
                    (unsigned long long)counts->unlike);
     }
     if (used <= vault_made(vault) && !counts->damaged)
@@ -425,8 +431,10 @@ static int node_visit(void *self, struct bytes key, struct bytes value)
         node ? certificate_days_left(node->info.not_after, clock_unix_us() / 1000000) : CERTIFICATE_WARN_DAYS;
     endings->n++;
     if (days < CERTIFICATE_WARN_DAYS && row.status != CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED) {
-        doctor_say(endings->doctor, VERDICT_LOOK, "node", _("the certificate of '%s' ends in %lld days"),
-                   name, (long long)days);
+        doctor_say(
+            endings->doctor, VERDICT_LOOK, "node",
+            _n("the certificate of '%s' ends in %lld day", "the certificate of '%s' ends in %lld days", days),
+            name, (long long)days);
         doctor_hint(_("its adapter renews it while it is connected; else enrol it again: casebus node add"));
         endings->ending++;
     }

@@ -10,10 +10,12 @@ static void node_tell(const struct registry_node *node, int64_t days, const stru
                     _("the certificate of node '%s' has ended: enrol it again (casebus node add)"),
                     node->info.node);
     else
-        log_warning(log, "CERTIFICATE-ENDS",
-                    _("the certificate of node '%s' ends in %lld days and was not renewed: is its adapter "
-                      "running?"),
-                    node->info.node, (long long)days);
+        log_warning(
+            log, "CERTIFICATE-ENDS",
+            _n("the certificate of node '%s' ends in %lld day and was not renewed: is its adapter running?",
+               "the certificate of node '%s' ends in %lld days and was not renewed: is its adapter running?",
+               days),
+            node->info.node, (long long)days);
 }
 
 void expiry_tell(const struct registry *registry, struct bytes authority, const struct log *log)
@@ -27,6 +29,9 @@ void expiry_tell(const struct registry *registry, struct bytes authority, const 
     }
     if (certificate_times(authority, &first, &last) &&
         certificate_days_left(last, now) < CERTIFICATE_WARN_DAYS)
-        log_warning(log, "AUTHORITY-ENDS", _("the certificate of this hub's authority ends in %lld days"),
+        log_warning(log, "AUTHORITY-ENDS",
+                    _n("the certificate of this hub's authority ends in %lld day",
+                       "the certificate of this hub's authority ends in %lld days",
+                       certificate_days_left(last, now)),
                     (long long)certificate_days_left(last, now));
 }

@@ -141,7 +141,10 @@ static int hub_secured(void *self, uint64_t size, const char *dest, struct caseb
         return -1;
     hub->stores.secured = secured;
     bus_set_secured(hub->bus, size);
-    log_info(hub->log, "SECURED", _("the first %llu entries have a second copy"), (unsigned long long)size);
+    log_info(
+        hub->log, "SECURED",
+        _n("the first entry (%llu) has a second copy", "the first %llu entries have a second copy", size),
+        (unsigned long long)size);
     return 0;
 }
 
@@ -616,7 +619,9 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     fill_console(hub);
     if (start_door(hub, err) || start_renewing(hub, err) || start_console(hub, err))
         return -1;
-    log_notice(hub->log, "HUB-READY", _("%s listens on %s; the ledger has %llu entries"),
+    log_notice(hub->log, "HUB-READY",
+               _n("%s listens on %s; the ledger has %llu entry",
+                  "%s listens on %s; the ledger has %llu entries", replayed.size),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
     uv_timer_start(&hub->waiting, on_waiting, 0, WAITING_TOLD_EVERY_MS);
     uv_timer_start(&hub->expiry, on_expiry, 0, EXPIRY_TOLD_EVERY_MS);

@@ -128,7 +128,10 @@ int stores_replay(struct stores *stores, const struct log *log,
     if (replay_run(&options, result, err))
         return -1;
     if (result->from_journal || result->applied)
-        log_notice(log, "REPLAYED", _("%llu entries came from the journal, %llu were applied to the state"),
+        log_notice(log, "REPLAYED",
+                   _n("%llu entry came from the journal, %llu were applied to the state",
+                      "%llu entries came from the journal, %llu were applied to the state",
+                      result->from_journal),
                    (unsigned long long)result->from_journal, (unsigned long long)result->applied);
     return vault_prepare(stores->vault, err);
 }

@@ -403,9 +403,8 @@ static void unmapped_log(struct run *run)
         return;
     tally_sort(unmapped);
     log_notice(&run->log, "CODES-UNMAPPED",
-               _("%zu codes are in no table and went as the default, such as '%s' (%llu times); "
-                 "`casebus-adapter check` "
-                 "lists them"),
+               _("codes that are in no table went as the default: %zu, such as '%s' (times: %llu); "
+                 "`casebus-adapter check` lists them"),
                unmapped->n, unmapped->rows[0].text, (unsigned long long)unmapped->rows[0].n);
 }
 

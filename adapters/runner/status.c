@@ -32,7 +32,8 @@ static void status_print(const struct enrolment *enrolment, const char *key, int
            enrolment->area);
     printf(_("hub:         %s at %s\n"), enrolment->origin, enrolment->endpoint);
     printf(_("key:         %s\n"), key);
-    printf(days < CERTIFICATE_WARN_DAYS ? _("certificate: LOOK: ends %s, in %lld days\n")
+    printf(days < CERTIFICATE_WARN_DAYS ? _n("certificate: LOOK: ends %s, in %lld day\n",
+                                             "certificate: LOOK: ends %s, in %lld days\n", days)
                                         : _("certificate: ends %s, in %lld days\n"),
            ends, (long long)days);
     if (days < CERTIFICATE_WARN_DAYS)

@@ -92,8 +92,9 @@ static int slots_check(struct bodies *bodies, const char *dest, const struct man
         return error_set(err, CASEBUS_DAMAGED, _("'%s' has not the %llu slots that the backup names"), path,
                          (unsigned long long)manifest->slots);
     if (counts.damaged)
-        return error_set(err, CASEBUS_DAMAGED, _("'%s': %llu slots are damaged"), path,
-                         (unsigned long long)counts.damaged);
+        return error_set(err, CASEBUS_DAMAGED,
+                         _n("'%s': %llu slot is damaged", "'%s': %llu slots are damaged", counts.damaged),
+                         path, (unsigned long long)counts.damaged);
     return 0;
 }
 

@@ -42,8 +42,10 @@ static const char *ends_text(const json_t *node, char *out, size_t size)
     const char *text = time_text(day, get_time(node, "certificate_ends_us"), true);
     if (!get_bool(node, "certificate_ends_soon") || strcmp(status_text(node), _("revoked")) == 0)
         return text == day ? strcpy(out, day) : text;
-    snprintf(out, size, _("%s LOOK: %lld days"), text,
-             (long long)json_integer_value(json_object_get(node, "certificate_days_left")));
+    snprintf(out, size,
+             _n("%s LOOK: %lld day", "%s LOOK: %lld days",
+                json_integer_value(json_object_get(node, "certificate_days_left"))),
+             text, (long long)json_integer_value(json_object_get(node, "certificate_days_left")));
     return out;
 }
 

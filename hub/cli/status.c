@@ -41,8 +41,9 @@ static void running_print(const struct cli *cli, const json_t *status)
            n(status, "events_accepted"), n(status, "events_duplicate"), n(status, "events_refused"));
     fieldf(cli, _("written"), _("entries: %llu, writes to disk: %llu"), n(status, "entries"),
            n(status, "groups"));
-    fieldf(cli, _("deliveries"), _("%llu sent, %llu confirmations"), n(status, "deliveries"),
-           n(status, "confirms"));
+    fieldf(cli, _("deliveries"),
+           _n("%llu sent, %llu confirmation", "%llu sent, %llu confirmations", n(status, "confirms")),
+           n(status, "deliveries"), n(status, "confirms"));
     field(cli, _("journal"), size_text(text, get_number(status, "journal_bytes")));
     fieldf(cli, _("behind journal"), _("ledger %llu, state %llu entries"), behind(status, "ledger_size"),
            behind(status, "state_applied"));
@@ -60,13 +61,17 @@ static void certificates_print(const struct cli *cli, const json_t *certificates
     const json_t *authority = json_object_get(certificates, "authority");
     const json_t *ending = json_object_get(certificates, "ending");
     if (get_bool(authority, "certificate_ends_soon"))
-        fieldf(cli, _("certificates"), _("LOOK: the authority's ends %s (%lld days)"),
+        fieldf(cli, _("certificates"),
+               _n("LOOK: the authority's ends %s (%lld day)", "LOOK: the authority's ends %s (%lld days)",
+                  days_left(authority)),
                time_text(day, get_time(authority, "certificate_ends_us"), true), days_left(authority));
     for (size_t i = 0; i < json_array_size(ending); i++) {
         const json_t *node = json_array_get(ending, i);
         fieldf(cli, _("certificates"),
-               days_left(node) < 0 ? _("LOOK: that of '%s' ended %s (%lld days): casebus node add")
-                                   : _("LOOK: that of '%s' ends %s (%lld days); is its adapter running?"),
+               days_left(node) < 0
+                   ? _("LOOK: that of '%s' ended %s (%lld days): casebus node add")
+                   : _n("LOOK: that of '%s' ends %s (%lld day); is its adapter running?",
+                        "LOOK: that of '%s' ends %s (%lld days); is its adapter running?", days_left(node)),
                get_text(node, "node"), time_text(day, get_time(node, "certificate_ends_us"), true),
                days_left(node));
     }

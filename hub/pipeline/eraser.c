@@ -111,7 +111,8 @@ static int order(struct pipeline *pipeline, struct erasure_plan *plans, size_t n
     for (size_t i = 0; i < n; i++)
         if (plans[i].n_ordered > 0)
             log_notice(pipeline->options.log, "ERASURE-ORDERED",
-                       _("entry %llu orders that content of %zu entries is destroyed"),
+                       _n("entry %llu orders that content of %zu entry is destroyed",
+                          "entry %llu orders that content of %zu entries is destroyed", plans[i].n_items),
                        (unsigned long long)plans[i].ordered[0], plans[i].n_items);
     return 0;
 }
@@ -361,7 +362,7 @@ static void take_request(struct pipeline *pipeline, struct erasure_request *requ
     }
     if (!r && !request->dry_run)
         log_notice(pipeline->options.log, "ERASED",
-                   _("content of %llu entries was destroyed; %llu receivers are told"),
+                   _("content was destroyed; entries: %llu, receivers that are told: %llu"),
                    (unsigned long long)eraser->now.n_entries, (unsigned long long)eraser->now.n_receivers);
     eraser_show(pipeline);
     secret_clear(request, sizeof *request);
@@ -380,7 +381,9 @@ static void go_on(struct pipeline *pipeline)
     eraser->retry_s = n >= 0 ? 0 : next_s < RETRY_MAX_S ? next_s : RETRY_MAX_S;
     if (n > 0)
         log_notice(pipeline->options.log, "ERASURE-RESUMED",
-                   _("%d orders to destroy content, which had not been carried out, are"), n);
+                   _n("%d order to destroy content, which had not been carried out, is",
+                      "%d orders to destroy content, which had not been carried out, are", n),
+                   n);
     else if (n < 0 && err.code != CASEBUS_CLOSED)
         log_error(pipeline->options.log, "ERASURE-FAILED", "%s", err.text);
 }

@@ -546,8 +546,10 @@ static int reading_end(struct reading *reading, struct rights *rights)
     if (reading->no_memory)
         return error_set(reading->err, CASEBUS_NO_MEMORY, _("no memory to read '%s'"), reading->name);
     if (reading->n_faults > 0) {
-        error_set(reading->err, CASEBUS_CONFIG, _("'%s' is no policy; it has %zu faults"), reading->name,
-                  reading->n_faults);
+        error_set(reading->err, CASEBUS_CONFIG,
+                  _n("'%s' is no policy; it has %zu fault", "'%s' is no policy; it has %zu faults",
+                     reading->n_faults),
+                  reading->name, reading->n_faults);
         return error_hint(reading->err, _("see what they are: casebus policy check FILE"));
     }
     *rights = (struct rights){.rows = reading->rows, .n_rows = reading->n_rows};

@@ -153,7 +153,7 @@ class Copying(Base):
         vault = next(self.dest.glob("vault-*"))
         good = vault.read_bytes()
         vault.write_bytes(good[:1000] + bytes([good[1000] ^ 1]) + good[1001:])
-        self.assertIn("slots are damaged", self.check(expect=1).err)
+        self.assertIn("1 slot is damaged", self.check(expect=1).err)
         vault.write_bytes(good)
         self.check()
         manifest = self.manifest()

@@ -137,12 +137,12 @@ class Doctor(unittest.TestCase):
         self.poke("vault/a", 64 * 3, b"x" * 20)
         done = self.look()
         self.assertEqual(done.code, 0, done.out)
-        self.assertIn("1 slots differ between the copies", done.out)
+        self.assertIn("1 slot differs between the copies", done.out)
 
     def test_i_a_slot_that_is_damaged_in_both(self):
         self.poke("vault/a", 64 * 3, b"x" * 20)
         self.poke("vault/b", 64 * 3, b"y" * 20)
-        self.needs("vault", "1 slots are damaged in both copies")
+        self.needs("vault", "1 slot is damaged in both copies")
 
     def test_j_a_lost_vault(self):
         shutil.rmtree(self.dir / "vault")
