@@ -17,7 +17,8 @@
 #define ARENA_BLOCK_MIN (8 * 1024)
 #define ARENA_BLOCK_MAX (96 * 1024) /* below what malloc maps apart */
 /* Decoded small events can be many times their bytes; a hostile frame ends here. */
-#define ARENA_MAX (16 * 1024 * 1024)
+#define ARENA_MAX        (16 * 1024 * 1024)
+#define HEADER_ARENA_MAX (1024 * 1024) /* for one header */
 
 struct gate {
     const struct suite *suite;
@@ -314,12 +315,37 @@ static int seal_frame(struct gate *gate, struct bytes frame, struct gate_batch *
                            &batch->refused_seal, NULL);
 }
 
-static void refuse_batch(struct gate *gate, struct bytes frame, struct gate_batch *batch)
+/* Nobody vouches for a batch that is refused: what its headers say serves only to keep less. */
+static size_t records_read(struct gate *gate, const struct gate_batch *batch,
+                           uint8_t keys[BATCH_MAX_EVENTS][TEXT_KEY_SIZE])
 {
-    batch->members = NULL;
-    batch->n_members = 0;
-    batch->refused_seal = (struct body_seal){0};
-    crypter_hash1(gate->crypter, frame, batch->frame_hash);
+    struct arena arena;
+    size_t n = 0;
+    if (!batch->batch)
+        return 0;
+    arena_init(&arena, ARENA_BLOCK_MIN, HEADER_ARENA_MAX);
+    for (size_t i = 0; i < batch->batch->n_event && n < BATCH_MAX_EVENTS; i++) {
+        arena_reset(&arena);
+        const Casebus__V1__EventHeader *header =
+            event_header_decode(bytes_of_data(batch->batch->event[i]->header), &arena, NULL);
+        if (header)
+            record_key(gate->crypter, gate->content_key, header->record_namespace, header->record_id,
+                       keys[n++]);
+    }
+    arena_deinit(&arena);
+    return n;
+}
+
+static void records_keep(struct gate_batch *batch, uint8_t keys[BATCH_MAX_EVENTS][TEXT_KEY_SIZE], size_t n)
+{
+    batch->refused_records = n ? arena_copy(&batch->arena, keys, n * TEXT_KEY_SIZE) : NULL;
+    batch->n_refused_records = batch->refused_records ? n : 0;
+    if (n && !batch->refused_records) /* rather nothing than what was destroyed */
+        batch->refused_seal = (struct body_seal){0};
+}
+
+static void frame_keep(struct gate *gate, struct bytes frame, struct gate_batch *batch)
+{
     if (seal_frame(gate, frame, batch) == 0)
         return;
     /* What was decoded fills the arena: keep the reason and the bytes, let the rest go. */
@@ -331,6 +357,19 @@ static void refuse_batch(struct gate *gate, struct bytes frame, struct gate_batc
     memcpy(batch->frame_hash, frame_hash, DIGEST_SIZE);
     if (seal_frame(gate, frame, batch) < 0)
         batch->refused_seal = (struct body_seal){0};
+}
+
+static void refuse_batch(struct gate *gate, struct bytes frame, struct gate_batch *batch)
+{
+    uint8_t keys[BATCH_MAX_EVENTS][TEXT_KEY_SIZE];
+    size_t n = records_read(gate, batch, keys);
+    batch->members = NULL;
+    batch->n_members = 0;
+    batch->refused_seal = (struct body_seal){0};
+    crypter_hash1(gate->crypter, frame, batch->frame_hash);
+    frame_keep(gate, frame, batch);
+    batch->refused_marked = marking_found(frame);
+    records_keep(batch, keys, n);
 }
 
 void gate_check(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,

@@ -31,6 +31,11 @@ struct gate_batch {
     struct casebus_error refusal;  /* code CASEBUS_OK: the batch passed as a whole */
     struct body_seal refused_seal; /* of the frame's bytes when it did not */
     uint8_t frame_hash[DIGEST_SIZE];
+    /* Of a batch that did not pass: what its events are about, as far as they can be read, and whether they
+     * are marked as a state secret. It tells what must not be kept. */
+    uint8_t (*refused_records)[TEXT_KEY_SIZE];
+    size_t n_refused_records;
+    bool refused_marked;
 };
 
 struct gate;

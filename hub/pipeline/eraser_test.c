@@ -317,6 +317,37 @@ static void test_what_is_refused_because_it_was_erased_is_not_kept(void **state)
     expect_replay_agrees(f);
 }
 
+/* A batch about record "r" whose signature does not hold. Returns the position of what became of it. */
+static uint64_t state_forged(struct pipeline_fixture *f, const char *record, const char *other)
+{
+    const struct group *group;
+    struct test_batch *batch = fixture_batch(f, "a", 2);
+    strcpy(batch->events[0].record_id, other);
+    strcpy(batch->events[1].record_id, record);
+    fixture_sign(f, batch);
+    batch->signature[5] ^= 1;
+    assert_int_equal(fixture_ask(f, batch_pack(&f->gate, batch), &group)->refusal.code, CASEBUS_SIGNATURE);
+    return group->first_position + group->n_entries - 1;
+}
+
+static void test_a_whole_batch_with_something_that_was_erased_is_not_kept(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    state_record(f, "a", "r", 1);
+    const struct erasure_request request = case_request("a");
+    assert_int_equal(erase(f, &request).stage, ERASURE_DONE);
+    uint64_t kept = state_forged(f, "other", "another");
+    expect_refused_and_not_kept(f, state_forged(f, "r", "other") - 1);
+    assert_string_equal(fixture_entry(f, kept)->act->quarantined->code, "CB-SIGNATURE");
+    assert_int_equal(body_at(f, kept)->n_item, 1);
+    uint64_t marked = state_forged(f,
+                                   "\xe7\xa7\x98\xe5\xaf\x86\xe2\x98\x85"
+                                   "10\xe5\xb9\xb4",
+                                   "other");
+    assert_string_equal(fixture_entry(f, marked)->act->quarantined->code, "CB-CLASSIFIED");
+    expect_replay_agrees(f);
+}
+
 static void test_whatever_else_is_wrong_with_what_was_erased_it_is_not_kept(void **state)
 {
     struct pipeline_fixture *f = *state;
@@ -461,6 +492,7 @@ int main(void)
         T(test_two_orders_of_one_case_that_wait_destroy_what_both_say),
         T(test_an_order_of_the_whole_case_takes_what_one_before_it_would_keep),
         T(test_what_is_refused_because_it_was_erased_is_not_kept),
+        T(test_a_whole_batch_with_something_that_was_erased_is_not_kept),
         T(test_whatever_else_is_wrong_with_what_was_erased_it_is_not_kept),
         T(test_a_record_is_closed_by_an_order_that_names_an_old_statement_of_it),
         T(test_a_record_that_moved_to_another_case_is_closed),

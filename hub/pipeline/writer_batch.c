@@ -90,7 +90,21 @@ static void answer_refused(struct job *job, const struct casebus_error *refusal,
     job->retry_after_ms = final ? 0 : 1000;
 }
 
-/* The whole batch is refused for good: its bytes are kept. */
+/* Whether one of its events, as far as they can be read, is about a record that an erasure closed. */
+static int batch_closed(struct pipeline *pipeline, const struct gate_batch *batch, struct casebus_error *err)
+{
+    struct exchange_event event = {0};
+    for (size_t i = 0; i < batch->n_refused_records; i++) {
+        memcpy(event.record_key, batch->refused_records[i], TEXT_KEY_SIZE);
+        int closed = exchange_record_closed(&pipeline->writer.store, &event, err);
+        if (closed)
+            return closed;
+    }
+    return 0;
+}
+
+/* The whole batch is refused for good: its bytes are kept, unless something in them must not be. They are one
+ * thing, so then nothing is. */
 static int refuse_batch(struct pipeline *pipeline, struct group *group, struct job *job,
                         const struct casebus_error *refusal, struct casebus_error *err)
 {
@@ -102,8 +116,13 @@ static int refuse_batch(struct pipeline *pipeline, struct group *group, struct j
     if (ours || !job->node)
         return 0;
     size_t size = job->batch.refused_seal.n_items ? job->batch.refused_seal.items[0].size : 0;
-    return quarantine(pipeline, group, job_node(job), refusal->code, &job->batch.refused_seal, size, true,
-                      err);
+    int closed = batch_closed(pipeline, &job->batch, err);
+    if (closed < 0)
+        return -1;
+    enum casebus_code code = job->batch.refused_marked ? CASEBUS_CLASSIFIED
+                             : closed                  ? CASEBUS_ERASED
+                                                       : refusal->code;
+    return quarantine(pipeline, group, job_node(job), code, &job->batch.refused_seal, size, true, err);
 }
 
 static void add_outcome(struct sealing *sealing, size_t index, const struct gate_member *member,
