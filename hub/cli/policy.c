@@ -98,10 +98,15 @@ int policy_check_main(struct cli *cli, int argc, char **argv)
     if (book_read(command.file, &book, &err))
         return cli_fail(cli, &err);
     unsigned n = (unsigned)entries_of(book);
+    bool limits = rights_book_rights(book)->limits_publishing;
     if (cli->json)
-        fprintf(cli->out, "{\"entries\":%u}\n", n);
+        fprintf(cli->out, "{\"entries\":%u,\"limits_publishing\":%s}\n", n, limits ? "true" : "false");
     else
         fprintf(cli->out, _n("'%s' is good: %u entry\n", "'%s' is good: %u entries\n", n), command.file, n);
+    if (!cli->json && !limits)
+        fprintf(cli->out,
+                _("it does not say who publishes what: whoever may publish may do so about any item "
+                  "(section 'publish')\n"));
     rights_book_unref(book);
     return CLI_OK;
 }

@@ -58,7 +58,11 @@ static void print_then(const struct cli *cli, const json_t *event)
 {
     unsigned rule = (unsigned)get_number(event, "rule");
     char answers[128];
-    if (get_bool(event, "published"))
+    if (json_object_get(event, "publish_rule"))
+        fprintf(cli->out,
+                _("    when it came: this node published it, by row %u of the policy then in force\n"),
+                (unsigned)get_number(event, "publish_rule"));
+    else if (get_bool(event, "published"))
         fprintf(cli->out, _("    when it came: this node published it\n"));
     else if (!get_bool(event, "received"))
         fprintf(cli->out, _("    when it came: it was not delivered to this node\n"));
@@ -72,8 +76,18 @@ static void print_then(const struct cli *cli, const json_t *event)
         fprintf(cli->out, _("    when it came: delivered, by what the node was enrolled for\n"));
 }
 
-static void print_event(const struct cli *cli, const json_t *event, bool receive_all)
+static void print_publishing(const struct cli *cli, const json_t *event)
 {
+    if (json_object_get(event, "may_publish_rule"))
+        fprintf(cli->out, _("    now: it might publish this, by row %u\n"),
+                (unsigned)get_number(event, "may_publish_rule"));
+    else if (!get_bool(event, "may_publish"))
+        fprintf(cli->out, _("    now: it might not publish this: no row lets it\n"));
+}
+
+static void print_event(const struct cli *cli, const json_t *event, const json_t *answer)
+{
+    bool receive_all = get_bool(answer, "receive_all");
     const json_t *rows = json_object_get(event, "rows");
     const char *kind = get_text(event, "kind"), *item = get_text(event, "item"),
                *area = get_text(event, "area");
@@ -96,6 +110,8 @@ static void print_event(const struct cli *cli, const json_t *event, bool receive
         print_row(cli, json_array_get(rows, i));
     if (json_array_size(rows) == 0 && !receive_all)
         fprintf(cli->out, _("      no row is for this node: what no row lets is forbidden\n"));
+    if (get_bool(answer, "limits_publishing"))
+        print_publishing(cli, event);
 }
 
 static void print_why(const struct cli *cli, const json_t *answer)
@@ -109,7 +125,7 @@ static void print_why(const struct cli *cli, const json_t *answer)
         fprintf(cli->out, _("node %s, department %s, area %s; no policy was ever applied\n"),
                 get_text(answer, "node"), get_text(answer, "department"), get_text(answer, "area"));
     for (size_t i = 0; i < json_array_size(events); i++)
-        print_event(cli, json_array_get(events, i), get_bool(answer, "receive_all"));
+        print_event(cli, json_array_get(events, i), answer);
     if (!get_bool(answer, "whole"))
         fprintf(cli->out, _("  ... and more: the case is long\n"));
 }

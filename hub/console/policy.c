@@ -32,6 +32,7 @@ static void policy_json(json_t *json, const struct rights_book *book)
     const struct rights *rights = rights_book_rights(book);
     set_number(json, "version", rights_book_version(book));
     set_number(json, "entries", rights && rights->n_rows ? rights->rows[rights->n_rows - 1].number : 0);
+    set_bool(json, "limits_publishing", rights && rights->limits_publishing);
     json_object_set_new(
         json, "text", book ? json_stringn(text.size ? (const char *)text.data : "", text.size) : json_null());
 }
@@ -131,6 +132,8 @@ static void decided_json(const struct asking *asking, const Casebus__V1__EventEn
             receiver = event->receiver[i];
     set_bool(json, "published", strcmp(event->node, asking->node->info.node) == 0);
     set_bool(json, "received", receiver != NULL);
+    if (event->rule && strcmp(event->node, asking->node->info.node) == 0)
+        set_number(json, "publish_rule", event->rule);
     if (receiver)
         set_number(json, "rule", receiver->rule);
     if (receiver && receiver->questions)
@@ -140,6 +143,20 @@ static void decided_json(const struct asking *asking, const Casebus__V1__EventEn
         if (receiver->part_mask >> i & 1)
             json_array_append_new(parts, number_json(i));
     json_object_set_new(json, "part_indexes", parts);
+}
+
+/* Whether the node might publish the like now, and by which row. */
+static void publishing_json(const struct asking *asking, const struct rights_subject *subject, json_t *json)
+{
+    const struct rights *rights = asking->rights;
+    const struct rights_row **rows = rights ? calloc(rights->n_rows + 1, sizeof(*rows)) : NULL;
+    size_t n = rows ? rights_rows_about(rights, subject, asking->now_us, rows) : 0;
+    uint32_t rule = rights_publish_rule(rows, n, &asking->who, subject);
+    bool limited = rights && rights->limits_publishing;
+    set_bool(json, "may_publish", asking->node->publish && (rule || !limited));
+    if (limited && rule)
+        set_number(json, "may_publish_rule", rule);
+    free(rows);
 }
 
 /* What the policy in force says of it now: each row that is for the node. */
@@ -152,13 +169,14 @@ static void today_json(const struct asking *asking, const Casebus__V1__EventHead
         const struct rights_row *row = &asking->rights->rows[i];
         enum rights_reason reason =
             rights_row_says(asking->rights, row, &asking->who, &subject, asking->now_us);
-        if (reason != RIGHTS_OTHER_READER)
+        if (reason != RIGHTS_OTHER_READER && row->relation != RIGHTS_PUBLISHING)
             json_array_append_new(rows, row_json(row, reason));
         lets = lets || reason == RIGHTS_LETS;
         sees = sees || (reason == RIGHTS_LETS && !row->questions);
     }
     set_bool(json, "lets", lets);
     set_bool(json, "sees", sees);
+    publishing_json(asking, &subject, json);
     json_object_set_new(json, "rows", rows);
 }
 
@@ -225,6 +243,7 @@ static int why(struct asking *asking, struct registry *registry, struct casebus_
     set_text(call->answer, "area", info->area);
     set_bool(call->answer, "receive_all", asking->node->receive_all);
     set_number(call->answer, "version", asking->rights ? asking->rights->version : 0);
+    set_bool(call->answer, "limits_publishing", asking->rights && asking->rights->limits_publishing);
     struct case_record *records = calloc(CASE_RECORDS_MAX, sizeof *records);
     int r = records ? case_why(asking, number, records, err)
                     : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a case"));

@@ -27,12 +27,13 @@ static int compare_names(const void *name, const void *node)
     return strcmp(name, ((const struct exchange_node *)node)->name);
 }
 
-static bool may_publish(const struct exchange_parties *parties, const char *node)
+/* NULL when it is not there, or may not publish at all. */
+static const struct exchange_node *publisher_of(const struct exchange_parties *parties, const char *node)
 {
     const struct exchange_node *found = parties->n_nodes > 0 ? bsearch(node, parties->nodes, parties->n_nodes,
                                                                        sizeof *parties->nodes, compare_names)
                                                              : NULL;
-    return found && found->publish;
+    return found && found->publish ? found : NULL;
 }
 
 /* False with a refusal when the event cannot be taken from anybody. */
@@ -62,22 +63,56 @@ static uint32_t part_mask(const Casebus__V1__EventHeader *header, uint32_t part_
     return mask;
 }
 
+/* What the policy in force says of one event: the rows about it. */
+struct ruling {
+    struct rights_subject subject;
+    const struct rights_row *rows[RIGHTS_ROWS_MAX];
+    size_t n_rows;
+};
+
+static void ruling_make(struct ruling *ruling, const struct exchange_parties *parties,
+                        const Casebus__V1__EventHeader *header, int64_t hub_time_us)
+{
+    ruling->subject =
+        (struct rights_subject){header->item, header->area, header->kind, answers_known(header)};
+    ruling->n_rows =
+        parties->rights && parties->memo
+            ? rights_rows_recall(parties->memo, parties->rights, &ruling->subject, hub_time_us, ruling->rows)
+            : 0;
+}
+
+/* False with a refusal when the policy says who publishes what, and does not name @sender. */
+static bool competent(const struct exchange_parties *parties, const struct exchange_node *sender,
+                      const struct ruling *ruling, struct exchange_decision *decision)
+{
+    const struct rights_reader who = {sender->name, sender->department, sender->area};
+    const struct rights_subject *subject = &ruling->subject;
+    decision->rule = 0;
+    if (!parties->rights || !parties->rights->limits_publishing)
+        return true;
+    decision->rule = rights_publish_rule(ruling->rows, ruling->n_rows, &who, subject);
+    if (decision->rule)
+        return true;
+    error_set(&decision->refusal, CASEBUS_NOT_COMPETENT,
+              _("no row of the policy lets node '%s' (department '%s') publish about item '%s' in area '%s'"),
+              sender->name, sender->department, subject->item, subject->area);
+    error_hint(&decision->refusal,
+               _("check the item in the mapping; if it is right, the hub's operator adds a row to 'publish' "
+                 "and releases the event: casebus quarantine release"));
+    return false;
+}
+
 /* Who published it is no receiver of it, whatever the rows say: it has it. 0, or -1 when there are too many.
  */
 static int choose_receivers(const struct exchange_parties *parties, const char *sender,
-                            const Casebus__V1__EventHeader *header, int64_t hub_time_us,
+                            const Casebus__V1__EventHeader *header, const struct ruling *ruling,
                             struct exchange_decision *decision)
 {
-    const struct rights_row *rows[RIGHTS_ROWS_MAX];
-    const struct rights_subject subject = {header->item, header->area, header->kind, answers_known(header)};
-    size_t n_rows = parties->rights && parties->memo
-                        ? rights_rows_recall(parties->memo, parties->rights, &subject, hub_time_us, rows)
-                        : 0;
     decision->n_receivers = 0;
     for (size_t i = 0; i < parties->n_nodes; i++) {
         const struct exchange_node *node = &parties->nodes[i];
         const struct rights_reader reader = {node->name, node->department, node->area};
-        struct right right = rights_of(rows, n_rows, &reader, &subject);
+        struct right right = rights_of(ruling->rows, ruling->n_rows, &reader, &ruling->subject);
         if (node->gone || (!node->receive_all && right.rule == 0) || strcmp(node->name, sender) == 0)
             continue;
         if (decision->n_receivers == RECEIVERS_MAX)
@@ -167,7 +202,8 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_pa
     const Casebus__V1__EventHeader *header = event->header;
     decision->n_receivers = 0;
     decision->refusal.code = CASEBUS_OK;
-    if (!may_publish(parties, node)) {
+    const struct exchange_node *sender = publisher_of(parties, node);
+    if (!sender) {
         error_set(&decision->refusal, CASEBUS_NOT_ALLOWED, _("node '%s' may not publish"), node);
         return refuse(decision);
     }
@@ -184,6 +220,11 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_pa
     if (r <= 0)
         return r;
 
+    struct ruling ruling;
+    ruling_make(&ruling, parties, header, moment->hub_time_us);
+    if (!competent(parties, sender, &ruling, decision))
+        return refuse(decision);
+
     uint32_t n_records;
     if (choose_case(store, event->case_number_key, moment, decision, &n_records, err) < 0)
         return -1;
@@ -191,7 +232,7 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_pa
         error_set(&decision->refusal, CASEBUS_CASE_FULL, _("the case holds %u records already"), n_records);
         return refuse(decision);
     }
-    if (choose_receivers(parties, node, header, moment->hub_time_us, decision) < 0) {
+    if (choose_receivers(parties, node, header, &ruling, decision) < 0) {
         error_set(&decision->refusal, CASEBUS_TOO_LARGE,
                   _("the policy lets more than %d nodes see this event"), RECEIVERS_MAX);
         error_hint(&decision->refusal, _("the hub's operator has to narrow it"));

@@ -90,6 +90,7 @@ struct exchange_decision {
     struct casebus_error refusal; /* with VERDICT_REFUSED; English; code and words */
     uint8_t case_id[16];
     uint64_t slot; /* of the vault that the case has; 0: take one */
+    uint32_t rule; /* the row of the policy that lets the sender publish it; 0: the policy limits none */
     struct exchange_receiver receivers[RECEIVERS_MAX];
     size_t n_receivers;
 };

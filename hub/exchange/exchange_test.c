@@ -78,6 +78,30 @@ static void test_decide_refuses_who_may_not_publish(void **state)
     assert_refused(hub, "desk", STATEMENT("r1", "1"), CASEBUS_NOT_ALLOWED);
 }
 
+/* The statement has no item: only a row about every one lets it. */
+static void test_decide_refuses_what_no_row_lets_publish(void **state)
+{
+    struct fixture *hub = *state;
+    struct rights_row row = {.number = 3,
+                             .relation = RIGHTS_PUBLISHING,
+                             .to = {.node = "desk"},
+                             .publish_kinds = RIGHTS_ALL_KINDS};
+    struct rights rights = {.version = 1, .rows = &row, .n_rows = 1};
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r0", "1")), VERDICT_ACCEPTED);
+    hub->rights = &rights; /* it says nothing of publishing */
+    assert_int_equal(fixture_publish(hub, "bureau", STATEMENT("r1", "1")), VERDICT_ACCEPTED);
+    assert_int_equal(hub->decision.rule, 0);
+    rights.limits_publishing = true;
+    assert_refused(hub, "bureau", STATEMENT("r2", "1"), CASEBUS_NOT_COMPETENT);
+    assert_non_null(strstr(hub->decision.refusal.text, "'bureau'"));
+    assert_true(hub->decision.refusal.hint[0]);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r3", "1")), VERDICT_ACCEPTED);
+    assert_int_equal(hub->decision.rule, 3);
+    /* What was taken before is no news, whatever the policy says by now. */
+    assert_int_equal(fixture_publish(hub, "bureau", STATEMENT("r1", "1")), VERDICT_DUPLICATE);
+    assert_refused(hub, "quiet", STATEMENT("r4", "1"), CASEBUS_NOT_ALLOWED);
+}
+
 static void test_decide_refuses_event_without_case_number(void **state)
 {
     assert_refused(*state, "desk", STATEMENT("r1", ""), CASEBUS_MISSING_FIELD);
@@ -934,6 +958,7 @@ int main(void)
         HUB_TEST(test_decide_opens_a_case_with_the_fresh_id),
         HUB_TEST(test_decide_finds_the_case_and_its_slot),
         HUB_TEST(test_decide_refuses_who_may_not_publish),
+        HUB_TEST(test_decide_refuses_what_no_row_lets_publish),
         HUB_TEST(test_decide_refuses_event_without_case_number),
         HUB_TEST(test_decide_refuses_endless_case_number),
         HUB_TEST(test_decide_refuses_the_future_even_as_history),

@@ -65,9 +65,10 @@ bool rights_row_runs(const struct rights_row *row, int64_t at_us)
     return at_us >= row->since_us && (row->until_us == 0 || at_us < row->until_us);
 }
 
-static bool row_covers(const struct rights_row *row, const struct rights_subject *subject, int64_t at_us)
+static bool row_covers(const struct rights_row *row, uint64_t kinds, const struct rights_subject *subject,
+                       int64_t at_us)
 {
-    return rights_row_runs(row, at_us) && (row->kinds & rights_kind_bit(subject->kind)) != 0 &&
+    return rights_row_runs(row, at_us) && (kinds & rights_kind_bit(subject->kind)) != 0 &&
            item_among(&row->items, subject->item) && area_among(&row->areas, subject->area);
 }
 
@@ -78,7 +79,7 @@ static bool delegated_away(const struct rights *rights, const struct rights_row 
     for (size_t i = 0; i < rights->n_rows; i++) {
         const struct rights_row *row = &rights->rows[i];
         if (row->relation == RIGHTS_DELEGATED && same_to(&row->from, &competent->to) &&
-            row_covers(row, subject, at_us))
+            row_covers(row, row->kinds, subject, at_us))
             return true;
     }
     return false;
@@ -111,7 +112,7 @@ size_t rights_rows_about(const struct rights *rights, const struct rights_subjec
     size_t n = 0;
     for (size_t i = 0; i < rights->n_rows; i++) {
         const struct rights_row *row = &rights->rows[i];
-        if (row_covers(row, subject, at_us) &&
+        if (row_covers(row, row->kinds | row->publish_kinds, subject, at_us) &&
             (row->relation != RIGHTS_COMPETENT || !delegated_away(rights, row, subject, at_us)))
             rows[n++] = row;
     }
@@ -191,7 +192,8 @@ struct right rights_of(const struct rights_row *const *rows, size_t n, const str
     for (size_t i = 0; i < n; i++) {
         uint32_t answered = rows[i]->questions & subject->answered;
         struct right *right = rows[i]->questions ? &told : &seen;
-        if (!rights_row_is_for(rows[i], reader) || (rows[i]->questions && !answered))
+        if (!(rows[i]->kinds & rights_kind_bit(subject->kind)) || !rights_row_is_for(rows[i], reader) ||
+            (rows[i]->questions && !answered))
             continue;
         if (right->rule == 0)
             right_note(right, rows[i]);
@@ -201,9 +203,18 @@ struct right rights_of(const struct rights_row *const *rows, size_t n, const str
     return seen.rule ? seen : told;
 }
 
+uint32_t rights_publish_rule(const struct rights_row *const *rows, size_t n,
+                             const struct rights_reader *sender, const struct rights_subject *subject)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((rows[i]->publish_kinds & rights_kind_bit(subject->kind)) && rights_row_is_for(rows[i], sender))
+            return rows[i]->number;
+    return 0;
+}
+
 const char *rights_relation_name(enum rights_relation relation)
 {
-    static const char *const names[] = {"none",        "grant", "competent",   "delegated",
-                                        "supervising", "joint", "cross-region"};
+    static const char *const names[] = {"none",        "grant", "competent",    "delegated",
+                                        "supervising", "joint", "cross-region", "publishing"};
     return (unsigned)relation < sizeof names / sizeof *names ? names[relation] : names[0];
 }

@@ -1,4 +1,4 @@
-/* Rights: who sees what of an event, and by which row. Deny by default (promise P8).
+/* Rights: who sees what of an event, who may publish it, and by which row. Deny by default (promise P8).
  *
  * A policy is a list of rows in the order of its file. Some are plain grants: to whom, of which items, areas,
  * kinds and parts, for what purpose, on what legal basis, until when. The others are relations that the law
@@ -19,9 +19,10 @@ enum rights_relation {
     RIGHTS_COMPETENT = 2, /* the executing body that stands in the item's implementation code */
     RIGHTS_DELEGATED =
         3, /* an approval bureau: decides in place of the competent one (Licensing Law art. 25) */
-    RIGHTS_SUPERVISING = 4, /* whose power the bureau exercises: sees what was decided */
-    RIGHTS_JOINT = 5,       /* takes part in a joint case (Licensing Law art. 26) */
-    RIGHTS_CROSS_REGION = 6 /* collects the papers, or decides, for another place */
+    RIGHTS_SUPERVISING = 4,  /* whose power the bureau exercises: sees what was decided */
+    RIGHTS_JOINT = 5,        /* takes part in a joint case (Licensing Law art. 26) */
+    RIGHTS_CROSS_REGION = 6, /* collects the papers, or decides, for another place */
+    RIGHTS_PUBLISHING = 7    /* publishes, and sees nothing by it */
 };
 
 struct rights_texts {
@@ -44,7 +45,8 @@ struct rights_row {
     struct rights_to from;      /* RIGHTS_DELEGATED, RIGHTS_SUPERVISING: whose power it is */
     struct rights_texts items;  /* see rights_item_matches */
     struct rights_texts areas;  /* beginnings of area codes: "3201" */
-    uint64_t kinds;             /* rights_kind_bit */
+    uint64_t kinds;             /* rights_kind_bit: which it lets see */
+    uint64_t publish_kinds;     /* and which it lets publish */
     uint32_t part_kinds;        /* part_kind_bit */
     uint32_t questions;         /* question_bit; with any, the row gives their answers and nothing else */
     int64_t since_us, until_us; /* [since, until); 0: open */
@@ -56,6 +58,7 @@ struct rights {
     uint32_t version; /* in the ledger; 0: none was ever applied */
     const struct rights_row *rows;
     size_t n_rows;
+    bool limits_publishing; /* only what a row lets may be published */
 };
 
 /* Who asks, and about what. */
@@ -95,7 +98,8 @@ enum rights_reason {
 enum rights_reason rights_row_says(const struct rights *rights, const struct rights_row *row,
                                    const struct rights_reader *reader, const struct rights_subject *subject,
                                    int64_t at_us);
-/* The rows that are about @subject at @at_us, leaving out what other rows take away, in their order, into
+/* The rows that are about @subject at @at_us, for seeing or for publishing, leaving out what other rows take
+ * away, in their order, into
  * @rows (room for all of them: RIGHTS_ROWS_MAX). Returns how many. */
 size_t rights_rows_about(const struct rights *rights, const struct rights_subject *subject, int64_t at_us,
                          const struct rights_row **rows);
@@ -123,6 +127,11 @@ bool rights_row_is_for(const struct rights_row *row, const struct rights_reader 
 /* What @n rows, found by rights_rows_about for @subject, let @reader see. */
 struct right rights_of(const struct rights_row *const *rows, size_t n, const struct rights_reader *reader,
                        const struct rights_subject *subject);
+/* The number of the first of @n rows, found by rights_rows_about for @subject, that lets @sender publish it;
+ * 0: none does. The competent department and its delegate, those who take part in a joint case or act for
+ * another place may, and whom a row for publishing names. */
+uint32_t rights_publish_rule(const struct rights_row *const *rows, size_t n,
+                             const struct rights_reader *sender, const struct rights_subject *subject);
 /* Whether the row's time has begun and not ended. */
 bool rights_row_runs(const struct rights_row *row, int64_t at_us);
 /* "grant", "competent" ... */

@@ -152,7 +152,7 @@ static void test_what_is_remembered_is_what_would_be_found(void **state)
     (void)state;
     const struct rights_row rows[] = {competent, delegated, supervising()};
     const struct rights_row changed[] = {competent};
-    const struct rights policies[] = {{1, rows, 3}, {2, changed, 1}};
+    const struct rights policies[] = {{1, rows, 3, false}, {2, changed, 1, false}};
     static const char *const items[] = {COMPANY_AT_MARKET, SEAL_AT_POLICE, COMPANY, "",
                                         "a name of an item that is too long to be remembered, by far"};
     static const char *const areas[] = {"320100", "320500", ""};
@@ -220,6 +220,49 @@ static void test_whoever_may_be_answered_sees_nothing_and_whoever_sees_needs_no_
     assert_int_equal(right.part_kinds, 8);
 }
 
+static uint32_t publish_rule(const struct rights_row *rows, size_t n, const struct rights_reader *sender,
+                             const char *item, Casebus__V1__Kind kind, int64_t at_us)
+{
+    const struct rights rights = {.version = 1, .rows = rows, .n_rows = n};
+    const struct rights_subject subject = {item, "320100", kind, 0};
+    const struct rights_row *about[8];
+    return rights_publish_rule(about, rights_rows_about(&rights, &subject, at_us, about), sender, &subject);
+}
+
+static void test_who_is_competent_publishes_until_another_decides_in_its_place(void **state)
+{
+    (void)state;
+    struct rights_row rows[] = {competent, delegated, supervising()};
+    rows[0].publish_kinds = rows[1].publish_kinds = RIGHTS_ALL_KINDS;
+    assert_int_equal(publish_rule(rows, 3, &market, COMPANY_AT_MARKET, ACCEPT, 999), 1);
+    assert_int_equal(publish_rule(rows, 3, &bureau, COMPANY_AT_MARKET, ACCEPT, 999), 0);
+    assert_int_equal(publish_rule(rows, 3, &market, COMPANY_AT_MARKET, ACCEPT, 1500), 0);
+    assert_int_equal(publish_rule(rows, 3, &bureau, COMPANY_AT_MARKET, ACCEPT, 1500), 2);
+    assert_int_equal(publish_rule(rows, 3, &market, COMPANY_AT_MARKET, DECIDE, 1500), 0); /* it watches */
+    assert_int_equal(publish_rule(rows, 3, &market, SEAL_AT_POLICE, ACCEPT, 999), 0);
+    assert_int_equal(publish_rule(rows, 3, &insurance, COMPANY_AT_MARKET, ACCEPT, 999), 0);
+}
+
+static void test_seeing_and_publishing_are_two_rights(void **state)
+{
+    (void)state;
+    const struct rights_row rows[] = {{.number = 1,
+                                       .relation = RIGHTS_PUBLISHING,
+                                       .to = {.department = "rsj"},
+                                       .items = {company, 1},
+                                       .publish_kinds = rights_kind_bit(ACCEPT)},
+                                      {.number = 2,
+                                       .relation = RIGHTS_GRANT,
+                                       .to = {.department = "scjgj"},
+                                       .items = {company, 1},
+                                       .kinds = RIGHTS_ALL_KINDS}};
+    assert_int_equal(publish_rule(rows, 2, &insurance, COMPANY, ACCEPT, 1), 1);
+    assert_int_equal(publish_rule(rows, 2, &insurance, COMPANY, DECIDE, 1), 0);
+    assert_int_equal(right_at(rows, 2, &insurance, COMPANY, "320100", ACCEPT, 1).rule, 0);
+    assert_int_equal(publish_rule(rows, 2, &market, COMPANY, ACCEPT, 1), 0);
+    assert_int_equal(right_at(rows, 2, &market, COMPANY, "320100", ACCEPT, 1).rule, 2);
+}
+
 static void test_a_pattern_matches_what_it_says(void **state)
 {
     (void)state;
@@ -260,6 +303,8 @@ int main(void)
         cmocka_unit_test(test_what_is_remembered_is_what_would_be_found),
         cmocka_unit_test(test_each_no_has_its_reason),
         cmocka_unit_test(test_whoever_may_be_answered_sees_nothing_and_whoever_sees_needs_no_answer),
+        cmocka_unit_test(test_who_is_competent_publishes_until_another_decides_in_its_place),
+        cmocka_unit_test(test_seeing_and_publishing_are_two_rights),
         cmocka_unit_test(test_a_pattern_matches_what_it_says),
         cmocka_unit_test(test_a_kind_of_a_later_version_is_let_by_no_row),
     };

@@ -184,6 +184,7 @@ int writer_accept_member(struct pipeline *pipeline, struct group *group, struct 
     event.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, (uint8_t *)decision->case_id};
     event.n_receiver = decision->n_receivers;
     event.receiver = list;
+    event.rule = decision->rule;
     event.released_from = job->released_from;
     Casebus__V1__LedgerEntry entry = CASEBUS__V1__LEDGER_ENTRY__INIT;
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT;

@@ -25,6 +25,7 @@ struct reading {
     struct rights_row *rows;
     size_t n_rows;
     uint32_t number;
+    bool limits_publishing;
     struct casebus_error *err;
     struct buffer *faults;
     size_t n_faults;
@@ -59,7 +60,8 @@ enum {
     KEY_AREA = 4096,
     KEY_BODIES = 8192,
     KEY_SUPERVISION = 16384,
-    KEY_ANSWERS = 32768
+    KEY_ANSWERS = 32768,
+    KEY_BY = 65536
 };
 
 #define KEYS_OF_SCOPE                                                                                        \
@@ -81,6 +83,9 @@ static const struct section {
      KEY_TO | KEY_ITEMS | KEY_AREAS | KEY_BASIS, false},
     {"grants", RIGHTS_GRANT, KEYS_OF_SCOPE | KEY_TO | KEY_ANSWERS,
      KEY_TO | KEY_ITEMS | KEY_PURPOSE | KEY_BASIS | KEY_UNTIL, false},
+    {"publish", RIGHTS_PUBLISHING,
+     KEY_BY | KEY_ITEMS | KEY_AREAS | KEY_KINDS | KEY_BASIS | KEY_SINCE | KEY_UNTIL | KEY_NAME,
+     KEY_BY | KEY_ITEMS | KEY_BASIS, false},
 };
 
 static const struct key {
@@ -92,7 +97,7 @@ static const struct key {
     {"purpose", KEY_PURPOSE}, {"basis", KEY_BASIS},   {"since", KEY_SINCE},
     {"until", KEY_UNTIL},     {"name", KEY_NAME},     {"department", KEY_DEPARTMENT},
     {"area", KEY_AREA},       {"bodies", KEY_BODIES}, {"supervision", KEY_SUPERVISION},
-    {"answers", KEY_ANSWERS},
+    {"answers", KEY_ANSWERS}, {"by", KEY_BY},
 };
 
 /* ---- faults ---- */
@@ -215,11 +220,11 @@ static void to_read(struct reading *reading, struct fy_node *node, struct rights
         fault_at(reading, node, _("'%s' is not the name of a node"), to->node);
 }
 
-static void tos_read(struct reading *reading, struct fy_node *node, struct entry *entry)
+static void tos_read(struct reading *reading, struct fy_node *node, const char *what, struct entry *entry)
 {
     int n = fy_node_is_sequence(node) ? fy_node_sequence_item_count(node) : 1;
     if (n < 1 || n > TEXTS_MAX) {
-        fault_at(reading, node, _("%s: expected a list of 1 to %d"), "to", TEXTS_MAX);
+        fault_at(reading, node, _("%s: expected a list of 1 to %d"), what, TEXTS_MAX);
         return;
     }
     entry->to = take(reading, (size_t)n * sizeof *entry->to);
@@ -343,7 +348,10 @@ static void value_read(struct reading *reading, struct entry *entry, unsigned ke
     struct rights_row *row = &entry->row;
     switch (key) {
     case KEY_TO:
-        tos_read(reading, node, entry);
+        tos_read(reading, node, "to", entry);
+        break;
+    case KEY_BY:
+        tos_read(reading, node, "by", entry);
         break;
     case KEY_FROM:
         to_read(reading, node, &row->from);
@@ -460,6 +468,7 @@ static void supervision_add(struct reading *reading, const struct entry *entry)
     struct rights_row row = entry->row;
     row.relation = RIGHTS_SUPERVISING;
     row.to = entry->row.from;
+    row.publish_kinds = 0;
     row.part_kinds = 0;
     row.kinds =
         rights_kind_bit(CASEBUS__V1__KIND__KIND_DECIDE) | rights_kind_bit(CASEBUS__V1__KIND__KIND_FINISH) |
@@ -482,10 +491,32 @@ static void supervision_add(struct reading *reading, const struct entry *entry)
     row_add(reading, &row);
 }
 
+/* `kinds` limits what one sees, and of those who only publish or were delegated, what they publish: who takes
+ * part in a case has more to say about it than it wants to hear. */
+static uint64_t publish_kinds(const struct rights_row *row)
+{
+    switch (row->relation) {
+    case RIGHTS_COMPETENT:
+    case RIGHTS_JOINT:
+    case RIGHTS_CROSS_REGION:
+        return RIGHTS_ALL_KINDS;
+    case RIGHTS_DELEGATED:
+    case RIGHTS_PUBLISHING:
+        return row->kinds;
+    case RIGHTS_GRANT:
+    case RIGHTS_SUPERVISING:
+        break;
+    }
+    return 0;
+}
+
 static void entry_add(struct reading *reading, struct entry *entry)
 {
     if (!entry->has_kinds)
         entry->row.kinds = RIGHTS_ALL_KINDS;
+    entry->row.publish_kinds = publish_kinds(&entry->row);
+    if (entry->section->relation == RIGHTS_PUBLISHING)
+        entry->row.kinds = 0;
     if (!entry->has_parts)
         entry->row.part_kinds = entry->section->all_parts ? all_parts() : 0;
     if (entry->section->relation == RIGHTS_COMPETENT) {
@@ -524,8 +555,9 @@ static void root_read(struct reading *reading, struct fy_node *root)
     struct fy_node_pair *pair;
     void *iterator = NULL;
     if (!root || !fy_node_is_mapping(root)) {
-        fault(reading, 1,
-              _("a policy has the sections departments, delegations, joint, cross_region and grants"));
+        fault(
+            reading, 1,
+            _("a policy has the sections departments, delegations, joint, cross_region, grants and publish"));
         return;
     }
     while ((pair = fy_node_mapping_iterate(root, &iterator))) {
@@ -534,9 +566,10 @@ static void root_read(struct reading *reading, struct fy_node *root)
         for (size_t i = 0; name && i < sizeof sections / sizeof *sections; i++)
             if (strcmp(sections[i].name, name) == 0)
                 section = &sections[i];
-        if (section)
+        if (section) {
+            reading->limits_publishing |= section->relation == RIGHTS_PUBLISHING;
             section_read(reading, section, fy_node_pair_value(pair));
-        else
+        } else
             fault_at(reading, fy_node_pair_key(pair), _("there is no section '%s'"), name ? name : "?");
     }
 }
@@ -552,7 +585,8 @@ static int reading_end(struct reading *reading, struct rights *rights)
                   reading->name, reading->n_faults);
         return error_hint(reading->err, _("see what they are: casebus policy check FILE"));
     }
-    *rights = (struct rights){.rows = reading->rows, .n_rows = reading->n_rows};
+    *rights = (struct rights){
+        .rows = reading->rows, .n_rows = reading->n_rows, .limits_publishing = reading->limits_publishing};
     return 0;
 }
 

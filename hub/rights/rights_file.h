@@ -23,6 +23,12 @@
  *       basis: "..."
  *       until: 2027-12-31
  *
+ *   publish:                           # who else publishes; once it is there, nobody does without a row
+ *     - by: {department: zwfw}
+ *       items: ["*"]
+ *       kinds: [apply, receive]
+ *       basis: "..."
+ *
  * Dates are local days of China; `until` names the last one. */
 #ifndef RIGHTS_RIGHTS_FILE_H
 #define RIGHTS_RIGHTS_FILE_H

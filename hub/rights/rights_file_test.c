@@ -177,10 +177,37 @@ static void test_a_row_may_give_answers_in_the_place_of_parts(void **state)
                  "an entry of 'departments' has no 'answers'");
 }
 
+static void test_a_section_for_publishing_limits_it_also_when_it_is_empty(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t accept = rights_kind_bit(CASEBUS__V1__KIND__KIND_ACCEPT);
+    assert_int_equal(read_text(f, whole), 0);
+    assert_false(f->rights.limits_publishing);
+    assert_true(f->rights.rows[0].publish_kinds == RIGHTS_ALL_KINDS); /* the competent department */
+    assert_true(f->rights.rows[1].publish_kinds == RIGHTS_ALL_KINDS); /* its delegate */
+    assert_int_equal(f->rights.rows[2].publish_kinds, 0);             /* who supervises */
+    assert_true(f->rights.rows[3].publish_kinds == RIGHTS_ALL_KINDS); /* who takes part */
+    assert_int_equal(f->rights.rows[5].publish_kinds, 0);             /* a grant */
+    assert_int_equal(read_text(f, "publish: []\n"), 0);
+    assert_true(f->rights.limits_publishing);
+    assert_int_equal(f->rights.n_rows, 0);
+    assert_int_equal(
+        read_text(f,
+                  "publish:\n  - {by: [{node: a}, {department: b}], items: [x], kinds: accept, basis: c}\n"),
+        0);
+    assert_int_equal(f->rights.n_rows, 2);
+    assert_string_equal(f->rights.rows[1].to.department, "b");
+    assert_int_equal(f->rights.rows[0].kinds, 0);
+    assert_true(f->rights.rows[0].publish_kinds == accept);
+    assert_fault(f, "publish:\n  - {to: {node: a}, items: [x], basis: c}\n",
+                 "an entry of 'publish' has no 'to'");
+    assert_fault(f, "publish:\n  - {by: {node: a}, items: [x]}\n", "needs 'basis'");
+}
+
 static void test_what_is_no_yaml_or_no_policy_is_refused(void **state)
 {
     struct fixture *f = *state;
-    assert_fault(f, "", "departments, delegations, joint, cross_region and grants");
+    assert_fault(f, "", "departments, delegations, joint, cross_region, grants and publish");
     assert_fault(f, "- a\n", "departments, delegations");
     assert_fault(f, "grants: [\n", "policy.yaml:");
     assert_fault(f, "grants: 7\n", "'grants' is a list of entries");
@@ -203,6 +230,7 @@ int main(void)
         T(test_all_faults_are_told_with_their_lines),
         T(test_a_right_needs_its_reason_and_its_end),
         T(test_what_is_no_code_is_named),
+        T(test_a_section_for_publishing_limits_it_also_when_it_is_empty),
         T(test_a_row_may_give_answers_in_the_place_of_parts),
         T(test_what_is_no_yaml_or_no_policy_is_refused),
     };

@@ -114,6 +114,8 @@ extern "C" {
       "it was destroyed by order and stays so; casebus erasure show names the order")                        \
     X(CLASSIFIED, 46, "CB-CLASSIFIED", "the content is marked as a state secret", DEPARTMENT, NEVER,         \
       "take it off this bus and tell whoever keeps your department's secrets")                               \
+    X(NOT_COMPETENT, 47, "CB-NOT-COMPETENT", "the department may not publish about this item", OPERATOR,     \
+      MENDED, "check the item in the mapping; the hub's operator adds a row to 'publish' and releases it")   \
     X(INCLUSION, 50, "CB-INCLUSION", "an entry is not in the tree that the hub signed", AUDITOR, NEVER,      \
       "stop, keep the node's directory as it is, and tell whoever oversees the hub")                         \
     X(CONSISTENCY, 51, "CB-CONSISTENCY", "the hub's tree is not an extension of the one it signed before",   \

@@ -89,6 +89,30 @@ class Policy(unittest.TestCase):
         self.assertEqual([(line["position"], line["all"]) for line in order], [(lines[0]["position"], True)])
         self.hub.verify()
 
+    def test_a_department_publishes_about_its_items_and_the_rest_waits_for_a_row(self):
+        with open(self.desk.config, "a", encoding="utf-8") as config:
+            config.write('  item: "{note}"\n')
+        path = self.world.path / "policy.yaml"
+        path.write_text("publish:\n  - {by: {department: desk}, items: [mine], basis: a test}\n")
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes").code, 0)
+        self.desk.write_rows([("case-1", 1, "apply", "mine-1"), ("case-1", 2, "apply", "yours-1")])
+        result = self.desk.publish("--from-start", expect=1)
+        self.assertEqual((result["accepted"], result["refused"]), (1, 1))
+        self.assertIn("CB-NOT-COMPETENT", self.desk.process.log())
+        self.assertIn("no row of the policy lets node 'desk' (department 'desk') publish about item 'yours-1'", self.desk.process.log())
+        waiting = self.hub.ask("quarantine", "list")["quarantine"]
+        self.assertEqual([item["code"] for item in waiting], ["CB-NOT-COMPETENT"])
+        path.write_text("publish:\n  - {by: {department: desk}, items: [mine, yours], basis: a test}\n")
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes").code, 0)
+        done = self.hub.casebus("quarantine", "release", str(waiting[0]["position"]), "--why", "a test")
+        self.assertEqual(done.code, 0, done.said)
+        self.hub.settle()
+        self.assertEqual(len(self.hub.events()), 2)
+        words = self.hub.casebus("policy", "why", "desk", "case-1").out
+        self.assertEqual(words.count("this node published it, by row 1 of the policy then in force"), 2, words)
+        self.assertIn("it might not publish this", self.hub.casebus("policy", "why", "insurance", "case-1").out)
+        self.hub.verify()
+
     def test_the_hub_says_why_and_why_not_also_after_a_restart(self):
         self.publish([("case-1", 1, "accept")])
         path = self.apply()

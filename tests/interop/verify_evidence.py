@@ -72,7 +72,7 @@ class Message:
 R = True
 RECEIVER = Message("Receiver", [(1, "node", "text"), (2, "part_mask", "u32"), (3, "rule", "u32"), (4, "questions", "u32")])
 EVENT_ENTRY = Message("EventEntry", [(1, "node", "text"), (2, "stream", "fixed64"), (3, "number", "u64"), (4, "event_hash", "bytes"),
-                                     (5, "case_id", "bytes"), (6, "receiver", RECEIVER, R), (7, "released_from", "u64")])
+                                     (5, "case_id", "bytes"), (6, "receiver", RECEIVER, R), (7, "released_from", "u64"), (8, "rule", "u32")])
 SEAL_OUTCOME = Message("SealOutcome", [(1, "index", "u32"), (2, "event_hash", "bytes"), (3, "duplicate_of", "u64"), (4, "code", "text")])
 SEAL_ENTRY = Message("SealEntry", [(1, "statement", "bytes"), (2, "signature", "bytes"), (3, "outcome", SEAL_OUTCOME, R)])
 LEDGER_OPENED = Message("LedgerOpened", [(1, "origin", "text"), (2, "log_key", "text"), (3, "authority", "bytes"), (4, "software", "text"),
