@@ -71,14 +71,14 @@ _casebus() {
             finished delivered withdrawn annulled" -- "$cur")
         return
         ;;
-    --node)
+    --node | --of | --reader)
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
     --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --to | --log-key | --event | --position | --why | --code | --since | --valid | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node incident case event prove verify erase erasure quarantine policy ledger auditor state witness codes version help" ;;
+    " ") options="status node incident case event prove verify erase erasure quarantine policy sharing ledger auditor state witness codes version help" ;;
     "node ") options="add invite requests approve refuse list show suspend resume revoke" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
@@ -86,6 +86,7 @@ _casebus() {
     "erasure ") options="list show" ;;
     "quarantine ") options="list show release discard" ;;
     "policy ") options="check show diff apply why" ;;
+    "sharing ") options="list" ;;
     "auditor ") options="add list remove" ;;
     "state ") options="dump" ;;
     "witness ") options="show" ;;
@@ -117,6 +118,7 @@ _casebus() {
         [[ $cur != -* ]] && mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return
         [[ ${words[1]} == apply ]] && options="--why --yes"
         ;;
+    "sharing list") options="--of --reader --from --limit" ;;
     "policy why")
         case ${#words[@]} in
         2) options=$(_casebus_nodes) ;;

@@ -30,6 +30,7 @@ const struct cli_command cli_commands[] = {
     {"prove", NULL, prove_main, N_("Write an evidence file about a case, an event or an entry")},
     {"verify", NULL, verify_main, N_("Check an evidence file, without any hub")},
     {"erase", NULL, erase_main, N_("Destroy content by order or by a rule of retention")},
+    {"sharing", "list", sharing_list_main, N_("List who was given what a node published")},
     {"quarantine", "list", quarantine_list_main, N_("List what was refused and waits for a decision")},
     {"quarantine", "show", quarantine_show_main, N_("Show one thing that was refused")},
     {"quarantine", "release", quarantine_release_main, N_("Let something in that was refused before")},

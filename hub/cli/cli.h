@@ -85,6 +85,7 @@ int ledger_verify_main(struct cli *cli, int argc, char **argv);
 int ledger_export_main(struct cli *cli, int argc, char **argv);
 int ledger_dump_main(struct cli *cli, int argc, char **argv);
 int erase_main(struct cli *cli, int argc, char **argv);
+int sharing_list_main(struct cli *cli, int argc, char **argv);
 int quarantine_list_main(struct cli *cli, int argc, char **argv);
 int quarantine_show_main(struct cli *cli, int argc, char **argv);
 int quarantine_release_main(struct cli *cli, int argc, char **argv);

@@ -23,6 +23,7 @@ handler_fn handle_nodes, handle_node, handle_enrol, handle_node_standing;
 handler_fn handle_invitations, handle_invite, handle_invitation_decide;
 handler_fn handle_cases, handle_case;
 handler_fn handle_events, handle_event;
+handler_fn handle_sharing;
 handler_fn handle_checkpoint, handle_entries;
 handler_fn handle_witness;
 handler_fn handle_policy, handle_policy_apply, handle_policy_why;

@@ -200,6 +200,37 @@ static void test_case_stays_readable_when_its_content_is_erased(void **state)
 
 /* ---- events ---- */
 
+static void test_who_was_given_what_is_read_with_a_cursor(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    const struct fixture_event events[] = {
+        {.record = "s1", .number = "2026/9", .name = "张三", .receivers = {"bureau"}},
+        {.record = "s2", .number = "2026/9", .name = "张三", .receivers = {"bureau"}}};
+    uint64_t seal = hub_fixture_batch(fixture, "desk", events, 2), next = 0;
+    hub_fixture_write(fixture);
+    for (unsigned i = 0; i < 2; i++) {
+        char target[128];
+        snprintf(target, sizeof target, "/v1/sharing?node=desk&reader=bureau&limit=1&from=%llu",
+                 (unsigned long long)next);
+        json_t *answer = get(fixture, target);
+        const json_t *share = json_array_get(json_object_get(answer, "sharing"), 0);
+        assert_string_equal(text_at(share, "reader"), "bureau");
+        assert_string_equal(text_at(share, "case_number"), "2026/9");
+        assert_string_equal(json_string_value(json_array_get(json_object_get(share, "parts"), 0)),
+                            "identity");
+        assert_int_equal(number_at(share, "position"), seal + 1 + i);
+        assert_int_equal(json_is_false(json_object_get(share, "confirmed")), 1);
+        assert_int_equal(json_is_null(json_object_get(answer, "next")), i == 1);
+        next = i == 0 ? (uint64_t)number_at(answer, "next") : 0;
+        json_decref(answer);
+    }
+    json_t *answer = get(fixture, "/v1/sharing?node=bureau&reader=bureau");
+    assert_int_equal(json_array_size(json_object_get(answer, "sharing")), 0);
+    json_decref(answer);
+    expect_error(fixture, "GET", "/v1/sharing", "", 400, "CB-MISSING-FIELD");
+    expect_error(fixture, "GET", "/v1/sharing?node=nobody", "", 404, "CB-UNKNOWN-NODE");
+}
+
 static void test_events_are_read_with_a_cursor(void **state)
 {
     json_t *answer = get(*state, "/v1/events?limit=2");
@@ -747,6 +778,7 @@ int main(void)
         claim(test_cases_are_chosen_by_status),
         claim(test_case_shows_a_timeline_across_departments),
         claim(test_case_stays_readable_when_its_content_is_erased),
+        claim(test_who_was_given_what_is_read_with_a_cursor),
         claim(test_events_are_read_with_a_cursor),
         claim(test_a_page_of_large_events_ends_and_the_next_goes_on),
         claim(test_last_events_and_those_of_a_node),

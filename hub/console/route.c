@@ -37,6 +37,7 @@ static const struct route routes[] = {
     {"POST", "/v1/quarantine/*", "", handle_release},
     {"GET", "/v1/events", " after last limit node parts ", handle_events},
     {"GET", "/v1/events/*", " before parts ", handle_event},
+    {"GET", "/v1/sharing", " node reader from limit ", handle_sharing},
     {"GET", "/v1/evidence", " case event position open sealed before ", handle_evidence},
     {"GET", "/v1/incidents/*", " from to limit persons ", handle_incident},
     {"GET", "/v1/ledger/checkpoint", " size ", handle_checkpoint},

@@ -84,6 +84,9 @@ class Policy(unittest.TestCase):
                          [("accept", None, False, False, "no-answer"), ("step", None, False, False, "no-answer"),
                           ("finish", ["finished"], False, True, "lets")])
         self.assertIn("told yes or no alone (finished), by row 1", self.hub.casebus("policy", "why", "insurance", "case-1").out)
+        shares = self.hub.ask("sharing", "list", "--of", "desk", "--reader", "insurance")["sharing"]
+        self.assertEqual([(share["case_number"], share["kind"], share["answers"], share["rule"]) for share in shares],
+                         [("case-1", "finish", ["finished"], 1), ("case-2", "finish", ["finished"], 1)])
         self.hub.casebus("erase", "--case", "case-1", "--order", "by decision 7", "--yes")
         order = self.received()[-1]["erasure"]["destroy"]
         self.assertEqual([(line["position"], line["all"]) for line in order], [(lines[0]["position"], True)])

@@ -1,0 +1,135 @@
+/* GET /v1/sharing?node=NAME: who received what a node published, oldest first. From the entries of its
+ * events, which name each receiver, what it was shown and by which row; and from what the receivers signed
+ * for. */
+#include "hub/console/answers.h"
+#include "proto/base/texts.h"
+
+struct shares {
+    struct reader *reader;
+    const char *node, *to; /* to: NULL: all */
+    json_t *list;
+    size_t bytes;
+};
+
+/* Whether the receiver has confirmed the delivery (@position, @ordinal), or one behind it. 1 / 0 / -1 */
+static int confirmed(struct reader *reader, const char *node, uint64_t position, uint32_t ordinal,
+                     struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX];
+    struct bytes value;
+    struct receiver_row row = {0};
+    int r =
+        state_view_get(reader->state, TABLE_RECEIVERS, bytes_of(key, receiver_key(key, node)), &value, err);
+    if (r < 0 || (r > 0 && receiver_row_decode(value, &row, err)))
+        return -1;
+    return row.has_confirmed && (row.confirmed_position > position ||
+                                 (row.confirmed_position == position && row.confirmed_ordinal >= ordinal));
+}
+
+/* The kinds of the parts that it was given; their indexes alone when the header cannot be read any more. */
+static json_t *parts_json(const struct reader_entry *read, uint32_t part_mask)
+{
+    json_t *parts = json_array();
+    for (uint32_t i = 0; i < 32; i++) {
+        const char *name = read->header && i < read->header->n_commitment
+                               ? part_kind_name(read->header->commitment[i]->kind)
+                               : NULL;
+        if (part_mask >> i & 1)
+            json_array_append_new(parts, name ? json_string(name) : number_json(i));
+    }
+    return parts;
+}
+
+static int share_add(struct shares *shares, const struct reader_entry *read, uint32_t ordinal,
+                     struct casebus_error *err)
+{
+    const Casebus__V1__EventEntry *event = read->entry->event;
+    const Casebus__V1__Receiver *receiver = event->receiver[ordinal];
+    int known = confirmed(shares->reader, receiver->node, read->position, ordinal, err);
+    if (known < 0)
+        return -1;
+    json_t *json = json_object();
+    set_number(json, "position", read->position);
+    set_number(json, "ordinal", ordinal);
+    set_time(json, "hub_time_us", read->entry->hub_time_us);
+    json_object_set_new(json, "case_id", hex_json(event->case_id.data, event->case_id.len));
+    set_text(json, "content", body_fate_name(read->fate));
+    set_text(json, "case_number", read->header ? read->header->case_number : NULL);
+    set_text(json, "kind", read->header ? kind_name(read->header->kind) : NULL);
+    set_text(json, "item", read->header ? read->header->item : NULL);
+    set_text(json, "reader", receiver->node);
+    json_object_set_new(json, "parts", parts_json(read, receiver->part_mask));
+    if (receiver->questions)
+        json_object_set_new(json, "answers", questions_json(receiver->questions));
+    set_number(json, "rule", receiver->rule);
+    set_bool(json, "confirmed", known);
+    page_add(shares->list, json, &shares->bytes);
+    return 0;
+}
+
+static int entry_look(struct shares *shares, uint64_t position, struct casebus_error *err)
+{
+    struct reader_entry read;
+    if (reader_leaf(shares->reader, position, &read, err))
+        return -1;
+    if (read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT ||
+        strcmp(read.entry->event->node, shares->node) != 0 || read.entry->event->n_receiver == 0)
+        return 0;
+    if (reader_event(shares->reader, position, &read, err))
+        return -1;
+    for (uint32_t i = 0; i < read.entry->event->n_receiver; i++)
+        if (!shares->to || strcmp(read.entry->event->receiver[i]->node, shares->to) == 0)
+            if (share_add(shares, &read, i, err))
+                return -1;
+    return 0;
+}
+
+static int shares_list(struct call *call, struct reader *reader, struct casebus_error *err)
+{
+    struct shares shares = {.reader = reader,
+                            .node = request_param(call->request, "node"),
+                            .to = request_param(call->request, "reader"),
+                            .list = json_array()};
+    uint64_t position = 0, limit, size = reader_size(reader);
+    json_object_set_new(call->answer, "sharing", shares.list);
+    if (!shares.node || !*shares.node)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "node");
+    if (request_number(call->request, "from", UINT64_MAX - 1, &position, err) < 0 ||
+        request_limit(call->request, 1000, &limit, err))
+        return -1;
+    bool looked = false; /* at least one entry a request, so that a caller gets on */
+    while (position < size && json_array_size(shares.list) < limit && !page_full(shares.bytes) &&
+           (!looked || !reader_late(reader))) {
+        if (entry_look(&shares, position++, err))
+            return -1;
+        looked = true;
+    }
+    json_object_set_new(call->answer, "next", position < size ? number_json(position) : json_null());
+    set_number(call->answer, "ledger_size", size);
+    return 0;
+}
+
+static int node_check(const struct call *call, const char *node, struct casebus_error *err)
+{
+    struct registry *registry = call->hub->registry(call->hub->self);
+    if (!registry)
+        return error_set(err, CASEBUS_DAMAGED, _("who is enrolled cannot be told"));
+    bool known = !node || registry_find(registry, node);
+    registry_unref(registry);
+    if (known)
+        return 0;
+    error_set(err, CASEBUS_UNKNOWN_NODE, _("no node '%s' is enrolled at %s"), node, call->hub->origin);
+    return error_hint(err, _("see who is: casebus node list"));
+}
+
+int handle_sharing(struct call *call, struct casebus_error *err)
+{
+    struct reader reader = {0};
+    int r = node_check(call, request_param(call->request, "node"), err);
+    if (r == 0)
+        r = reader_init(&reader, call->hub, err);
+    if (r == 0)
+        r = shares_list(call, &reader, err);
+    reader_deinit(&reader);
+    return r;
+}
