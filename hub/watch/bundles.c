@@ -1,32 +1,65 @@
-/* The files need not survive a crash: the next look takes them anew. So they are written without a sync. */
+/* The files need not survive a crash: what is missing or torn the next look takes anew. So they are written
+ * without a sync. The name of a whole bundle is its index; one that may still grow has ".p" behind it and is
+ * taken by each look. */
 #include "hub/watch/bundles.h"
 
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/merkle/tiles.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define BUNDLE_MAX ((size_t)TILE_WIDTH * (2 + 65535))
 
 /* ---- taking ---- */
 
+/* Removes the files, but for whole bundles before @keep. */
+static void files_drop(const char *path, uint64_t keep)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+    if (!dir)
+        return;
+    while ((entry = readdir(dir))) {
+        const char *name = entry->d_name;
+        bool whole = name[strspn(name, "0123456789")] == '\0';
+        if (isdigit((unsigned char)*name) && (!whole || strtoull(name, NULL, 10) >= keep))
+            unlinkat(dirfd(dir), name, 0);
+    }
+    closedir(dir);
+}
+
 void bundles_begin(struct bundles *bundles, uint64_t size)
 {
-    bundles_drop(bundles);
+    files_drop(bundles->dir, size / TILE_WIDTH);
     bundles->size = size;
     bundles->from = tile_count(TILE_ENTRIES, size);
+    bundles->kept = 0;
+}
+
+void bundles_drop(struct bundles *bundles)
+{
+    files_drop(bundles->dir, 0);
+    bundles->from = tile_count(TILE_ENTRIES, bundles->size);
+    bundles->kept = 0;
+}
+
+static bool is_whole(const struct bundles *bundles, uint64_t index)
+{
+    return tile_width_in(TILE_ENTRIES, index, bundles->size) == TILE_WIDTH;
 }
 
 static int bundle_path(const struct bundles *bundles, uint64_t index, char path[PATH_MAX],
                        struct casebus_error *err)
 {
     char name[32];
-    snprintf(name, sizeof name, "%" PRIu64, index);
+    snprintf(name, sizeof name, "%" PRIu64 "%s", index, is_whole(bundles, index) ? "" : ".p");
     return path_join(path, PATH_MAX, bundles->dir, name)
                ? error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), bundles->dir)
                : 0;
@@ -49,24 +82,34 @@ static int bundle_get(const struct bundles *bundles, uint64_t index, struct buff
 
 static int plain_write(const char *path, struct bytes content, struct casebus_error *err)
 {
-    FILE *file = fopen(path, "we");
+    char part[PATH_MAX + 8];
+    snprintf(part, sizeof part, "%s.new", path);
+    FILE *file = fopen(part, "we");
     bool written = file && fwrite(content.data, 1, content.size, file) == content.size;
     int reason = errno;
     if (file && fclose(file) != 0 && written) {
         written = false;
         reason = errno;
     }
-    return written ? 0 : error_set_errno(err, reason, _("cannot write '%s'"), path);
+    if (written && rename(part, path) == 0)
+        return 0;
+    return error_set_errno(err, written ? errno : reason, _("cannot write '%s'"), path);
 }
 
-static int bundle_take(const struct bundles *bundles, uint64_t index, struct casebus_error *err)
+static int bundle_take(struct bundles *bundles, uint64_t index, struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct buffer bundle;
     if (bundles->stop && bundles->stop(bundles->self))
         return error_set(err, CASEBUS_CLOSED, _("stopped before everything was read"));
+    if (bundle_path(bundles, index, path, err))
+        return -1;
+    if (is_whole(bundles, index) && access(path, F_OK) == 0) {
+        bundles->kept++;
+        return 0;
+    }
     int r = bundle_get(bundles, index, &bundle, err);
-    if (r == 0 && bundle_path(bundles, index, path, err) == 0)
+    if (r == 0)
         r = plain_write(path, bytes_of(bundle.data, bundle.size), err);
     buffer_deinit(&bundle);
     return r ? -1 : 0;
@@ -84,19 +127,6 @@ int bundles_take(struct bundles *bundles, uint64_t position, struct casebus_erro
     if (first < end)
         bundles->from = first;
     return 0;
-}
-
-void bundles_drop(struct bundles *bundles)
-{
-    struct dirent *entry;
-    DIR *dir = opendir(bundles->dir);
-    if (!dir)
-        return;
-    while ((entry = readdir(dir)))
-        if (entry->d_name[strspn(entry->d_name, "0123456789")] == '\0')
-            unlinkat(dirfd(dir), entry->d_name, 0);
-    closedir(dir);
-    bundles->from = tile_count(TILE_ENTRIES, bundles->size);
 }
 
 /* ---- visiting ---- */

@@ -15,13 +15,15 @@ struct bundles {
     struct source *source;
     uint64_t size; /* of the tree that is shown */
     uint64_t from; /* those from this one on are in @dir */
+    uint64_t kept; /* of them an earlier look took */
     /* each may be NULL */
     void (*progress)(void *self, uint64_t done, uint64_t total); /* entries */
     bool (*stop)(void *self);
     void *self;
 };
 
-/* Begins with a tree of @size entries: none is there yet. */
+/* Begins with a tree of @size entries. Whole bundles that an earlier look took and could not use, since it
+ * was interrupted, are not taken again: whoever finds that they do not give the root drops them first. */
 void bundles_begin(struct bundles *bundles, uint64_t size);
 /* Takes all bundles from the one with the entry @position on, that are not there yet. */
 int bundles_take(struct bundles *bundles, uint64_t position, struct casebus_error *err);

@@ -34,6 +34,9 @@ int watch_store(struct watch *watch, struct seen *seen, struct casebus_error *er
 /* What the entries mean, verified from where it ended (DIR/verify.resume of the copy). 0; 1: @err says what
  * is wrong; -1. */
 int watch_meaning(struct watch *watch, const struct seen *seen, struct casebus_error *err);
+/* Whether to look once more, at what is shown now: @r says that the bundles do not give the root or are none,
+ * and some are of an earlier look, which a crash may have torn. They are dropped then. */
+bool watch_again(struct watch *watch, int r, const struct casebus_error *err);
 /* Keeps what proves the alarm in @err. Returns 1. */
 int watch_alarm(struct watch *watch, struct casebus_error *err);
 

@@ -77,12 +77,18 @@ static int proves(struct watch *watch, uint64_t at, struct casebus_error *err)
 
 /* 1: at *at; 0: what is shown gives the root nowhere. A hub that was restored differs from one place on; one
  * that was altered may differ here and there. */
-static int parting_find(struct watch *watch, uint64_t *at, struct casebus_error *err)
+static int parting_look(struct watch *watch, uint64_t *at, struct casebus_error *err)
 {
     int r = 0;
     for (int whole = 0; whole <= 1 && r == 0; whole++)
         r = first_difference(watch, whole, at, err) ? -1 : proves(watch, *at, err);
     return r;
+}
+
+static int parting_find(struct watch *watch, uint64_t *at, struct casebus_error *err)
+{
+    int r = parting_look(watch, at, err);
+    return watch_again(watch, r, err) ? parting_look(watch, at, err) : r;
 }
 
 /* ---- a fork ---- */

@@ -240,20 +240,38 @@ static int earlier_judge(struct watch *watch, struct casebus_error *err)
                         "which must not run any more"));
 }
 
-static int larger_judge(struct watch *watch, struct casebus_error *err)
+bool watch_again(struct watch *watch, int r, const struct casebus_error *err)
+{
+    bool doubtful = r == 0 || (r < 0 && (err->code == CASEBUS_MALFORMED || err->code == CASEBUS_TOO_LARGE));
+    if (!doubtful || watch->bundles.kept == 0)
+        return false;
+    bundles_drop(&watch->bundles);
+    return true;
+}
+
+/* 1: the entries that were seen and those that are shown give the root that was signed. */
+static int continues(struct watch *watch, struct casebus_error *err)
 {
     struct tree tree;
     uint8_t root[DIGEST_SIZE];
-    if (watch->checkpoint.size - watch->have >= MANY)
-        log_info(watch->options.log, "WATCH-READING", _("%" PRIu64 " new entries are read"),
-                 watch->checkpoint.size - watch->have);
     if (bundles_take(&watch->bundles, watch->have, err) || seen_tree(&watch->seen, watch->have, &tree, err) ||
         bundles_grow(&watch->bundles, &tree, watch->seen.crypter, err))
         return -1;
     tree_root(&tree, watch->seen.crypter, root);
-    if (memcmp(root, watch->checkpoint.root, DIGEST_SIZE) != 0)
-        return watch_part(watch, err);
-    int r = watch_store(watch, &watch->seen, err);
+    return memcmp(root, watch->checkpoint.root, DIGEST_SIZE) == 0;
+}
+
+static int larger_judge(struct watch *watch, struct casebus_error *err)
+{
+    if (watch->checkpoint.size - watch->have >= MANY)
+        log_info(watch->options.log, "WATCH-READING", _("%" PRIu64 " new entries are read"),
+                 watch->checkpoint.size - watch->have);
+    int r = continues(watch, err);
+    if (watch_again(watch, r, err))
+        r = continues(watch, err);
+    if (r <= 0)
+        return r < 0 ? -1 : watch_part(watch, err);
+    r = watch_store(watch, &watch->seen, err);
     if (r) {
         seen_close(&watch->seen); /* entries that were added wait in it, and are not written */
         return r > 0 ? watch_alarm(watch, err) : -1;
@@ -301,7 +319,8 @@ static int round_run(struct watch *watch, struct casebus_error *err)
         r = vouched_judge(&watch->vouched, err);
     if (r == 0)
         round_end(watch);
-    bundles_drop(&watch->bundles);
+    if (r >= 0) /* otherwise the next look goes on with them */
+        bundles_drop(&watch->bundles);
     return r;
 }
 

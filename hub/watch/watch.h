@@ -12,7 +12,7 @@
  * DIR holds
  *   ledger/             the copy            checkpoint      the newest one that it agrees with
  *   verify.resume       how far it was verified
- *   incoming/           bundles of the round at hand
+ *   incoming/           bundles of the round at hand, and of one that was cut short
  *   evidence/           what an alarm was about
  *   accepted            keys that a department has said to be its own
  *   before-DATE/        a copy of what a restored hub has lost, with its checkpoint, and what of it

@@ -798,6 +798,82 @@ static void test_watch_stops_when_it_is_told_to_and_goes_on_later(void **state)
     expect_good(world, 300);
 }
 
+/* ---- what was interrupted ---- */
+
+static void bundle_hide(struct world *world, const char *name)
+{
+    char path[PATH_MAX], hidden[PATH_MAX + 8];
+    folder_path(path, world->shown, name);
+    snprintf(hidden, sizeof hidden, "%s.hidden", path);
+    if (access(hidden, F_OK) == 0)
+        assert_int_equal(rename(hidden, path), 0);
+    else
+        assert_int_equal(rename(path, hidden), 0);
+}
+
+/* The second bundle of 300 entries could not be read; the first one can not be read any more. */
+static void interrupt(struct world *world)
+{
+    bundle_hide(world, "tile/entries/001.p/44");
+    assert_int_equal(look(world), -1);
+    assert_int_equal(world->err.code, CASEBUS_NOT_FOUND);
+    bundle_hide(world, "tile/entries/001.p/44");
+    bundle_hide(world, "tile/entries/000");
+    world->watch = watch_close(world->watch);
+}
+
+static void test_watch_takes_no_bundle_twice_when_a_look_was_interrupted(void **state)
+{
+    struct world *world = *state;
+    char path[PATH_MAX];
+    grow_to(world, 300);
+    show(world, FIXTURE_ORIGIN, 300);
+    interrupt(world);
+    expect_good(world, 300);
+    assert_int_equal(world->result.fresh, 300);
+    folder_path(path, world->state, "incoming");
+    assert_int_equal(count_in(path, ""), 0);
+}
+
+static void test_watch_takes_a_torn_bundle_again_and_raises_no_alarm(void **state)
+{
+    struct world *world = *state;
+    char path[PATH_MAX];
+    struct buffer bundle;
+    grow_to(world, 300);
+    show(world, FIXTURE_ORIGIN, 300);
+    interrupt(world);
+    folder_path(path, world->state, "incoming/0");
+    must(file_read(path, 1 << 20, &bundle, &world->err), &world->err);
+    for (int torn = 0; torn < 3; torn++) {
+        bundle.data[1000] ^= torn == 2;
+        size_t size = torn == 0 ? 0 : torn == 1 ? bundle.size / 2 : bundle.size;
+        must(file_write(path, bytes_of(bundle.data, size), 0600, &world->err), &world->err);
+        assert_int_equal(look(world), -1); /* the hub does not show it at the moment */
+        assert_int_equal(world->err.code, CASEBUS_NOT_FOUND);
+    }
+    must(file_write(path, bytes_of(bundle.data, bundle.size), 0600, &world->err), &world->err);
+    bundle_hide(world, "tile/entries/000");
+    expect_good(world, 300);
+    assert_int_equal(evidence(world), 0);
+    buffer_deinit(&bundle);
+}
+
+static void test_watch_finds_a_fork_with_bundles_of_an_interrupted_look(void **state)
+{
+    struct world *world = *state;
+    grow_to(world, 40);
+    show(world, FIXTURE_ORIGIN, 40);
+    expect_good(world, 40);
+    grow_to(world, 300);
+    show(world, FIXTURE_ORIGIN, 300);
+    interrupt(world); /* honest so far */
+    alter(world, 30);
+    show(world, FIXTURE_ORIGIN, 300);
+    expect_alarm(world, CASEBUS_CONSISTENCY, "entry 30 is another one");
+    assert_int_equal(evidence(world), 3); /* both checkpoints, and the bundles of the second one */
+}
+
 #define claim(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -828,6 +904,9 @@ int main(void)
         claim(test_watch_takes_a_page_of_something_else_for_no_checkpoint),
         claim(test_watch_leaves_a_directory_of_something_else_alone),
         claim(test_watch_refuses_keys_and_copies_of_different_hubs),
+        claim(test_watch_takes_no_bundle_twice_when_a_look_was_interrupted),
+        claim(test_watch_takes_a_torn_bundle_again_and_raises_no_alarm),
+        claim(test_watch_finds_a_fork_with_bundles_of_an_interrupted_look),
         claim(test_watch_stops_when_it_is_told_to_and_goes_on_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
