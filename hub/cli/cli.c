@@ -22,7 +22,8 @@ const struct cli_command cli_commands[] = {
     {"node", "suspend", node_suspend_main, N_("Shut a node out until further notice")},
     {"node", "resume", node_resume_main, N_("Let a suspended node in again")},
     {"node", "revoke", node_revoke_main, N_("Revoke a node's keys for good")},
-    {"incident", "report", incident_report_main, N_("Tell what the keys of a node touched in a span of time")},
+    {"incident", "report", incident_report_main,
+     N_("Tell what the keys of a node touched in a span of time")},
     {"case", "list", case_list_main, N_("List cases with their status")},
     {"case", "show", case_show_main, N_("Show one case: status and timeline across departments")},
     {"event", "tail", event_tail_main, N_("Show the newest events, and go on with -f")},
@@ -134,7 +135,7 @@ int cli_fail(const struct cli *cli, const struct casebus_error *err)
     return err->code == CASEBUS_NETWORK || err->code == CASEBUS_CLOSED ? CLI_UNREACHABLE : CLI_NEGATIVE;
 }
 
-int cli_connect(struct cli *cli)
+static int connect_to(struct cli *cli, bool copies)
 {
     struct casebus_error err = {0};
     if (!cli->hub)
@@ -145,7 +146,19 @@ int cli_connect(struct cli *cli)
         error_print("casebus", &err);
         return CLI_USAGE;
     }
-    return client_open(&cli->client, cli->hub, &err) ? cli_fail(cli, &err) : CLI_OK;
+    int r = copies && client_is_copy(cli->hub) ? client_open_copy(&cli->client, cli->hub, &err)
+                                               : client_open(&cli->client, cli->hub, &err);
+    return r ? cli_fail(cli, &err) : CLI_OK;
+}
+
+int cli_connect(struct cli *cli)
+{
+    return connect_to(cli, false);
+}
+
+int cli_connect_ledger(struct cli *cli)
+{
+    return connect_to(cli, true);
 }
 
 /* JSON lets characters through that steer a terminal, such as U+009B. They stand in texts alone, where \uNNNN

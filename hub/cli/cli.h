@@ -44,6 +44,8 @@ void cli_parse(struct cli *cli, struct argp *argp, int argc, char **argv, void *
 void cli_words_wrong(struct argp_state *state, const char *arg);
 /* Connects; 0, or the exit code after the error was printed. */
 int cli_connect(struct cli *cli);
+/* The same, and --hub may be a copy of a ledger: only its entries can be asked for then. */
+int cli_connect_ledger(struct cli *cli);
 /* Prints the error; returns the exit code that goes with it. */
 int cli_fail(const struct cli *cli, const struct casebus_error *err);
 /* Prints @json on one line. */

@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define ANSWER_MAX        (64 * 1024 * 1024)
 #define CONNECT_TIMEOUT_S 5L
@@ -131,6 +132,28 @@ int client_open(struct client **clientp, const char *hub, struct casebus_error *
     else
         r = dir_open(client, hub, err);
     if (r) {
+        client_close(client);
+        return -1;
+    }
+    *clientp = client;
+    return 0;
+}
+
+bool client_is_copy(const char *dir)
+{
+    char ledger[PATH_MAX], settings[PATH_MAX];
+    return path_join(ledger, sizeof ledger, dir, "ledger/data.mdb") == 0 &&
+           path_join(settings, sizeof settings, dir, "hub.yaml") == 0 && access(ledger, F_OK) == 0 &&
+           access(settings, F_OK) != 0;
+}
+
+int client_open_copy(struct client **clientp, const char *dir, struct casebus_error *err)
+{
+    struct client *client = calloc(1, sizeof *client);
+    if (!client)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a connection"));
+    client->place.dir_fd = -1;
+    if (stores_open_copy(&client->stores, dir, err)) {
         client_close(client);
         return -1;
     }

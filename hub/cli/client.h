@@ -12,6 +12,10 @@ struct client;
 /* @hub: a directory, http+unix:///PATH/hub.sock or http://HOST[:PORT]. CASEBUS_NETWORK when a URL does not
  * answer. For a directory whose hub does not run, says on stderr that files are read. */
 int client_open(struct client **clientp, const char *hub, struct casebus_error *err);
+/* Whether @dir holds a ledger and no hub: what a monitor keeps, or has set aside. */
+bool client_is_copy(const char *dir);
+/* Only "/v1/ledger/entries" may be asked of it. */
+int client_open_copy(struct client **clientp, const char *dir, struct casebus_error *err);
 struct client *client_close(struct client *client); /* NULL in, NULL out */
 
 /* Whether a hub answers. */

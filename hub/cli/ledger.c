@@ -72,6 +72,6 @@ int ledger_dump_main(struct cli *cli, int argc, char **argv)
                         .parser = dump_parse,
                         .doc = N_("Prints entries of the ledger, decoded and not opened, as JSON lines.")};
     cli_parse(cli, &argp, argc, argv, &dump);
-    int code = cli_connect(cli);
+    int code = cli_connect_ledger(cli);
     return code ? code : ledger_dump(cli, &dump);
 }

@@ -176,7 +176,25 @@ static int stores_fill(struct stores *stores, struct casebus_error *err)
     return 0;
 }
 
-int stores_open(struct stores **storesp, const char *dir, struct casebus_error *err)
+static int copy_fill(struct stores *stores, struct casebus_error *err)
+{
+    if (ledger_open_readonly(&stores->ledger, stores->dir, err))
+        return -1;
+    error_set(&stores->no_keys, CASEBUS_NOT_FOUND, _("'%s' is a copy of a ledger and has no keys"),
+              stores->dir);
+    stores->no_vault = stores->no_keys;
+    stores->suite = ledger_suite(stores->ledger);
+    stores->hub = (struct console_hub){.self = stores,
+                                       .dir = stores->dir,
+                                       .origin = ledger_origin(stores->ledger),
+                                       .suite = stores->suite,
+                                       .ledger = stores->ledger};
+    return 0;
+}
+
+typedef int fill_fn(struct stores *stores, struct casebus_error *err);
+
+static int stores_new(struct stores **storesp, const char *dir, fill_fn *fill, struct casebus_error *err)
 {
     struct stores *stores = calloc(1, sizeof *stores);
     if (!stores)
@@ -186,12 +204,22 @@ int stores_open(struct stores **storesp, const char *dir, struct casebus_error *
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dir);
     }
     strcpy(stores->dir, dir);
-    if (stores_fill(stores, err)) {
+    if (fill(stores, err)) {
         stores_close(stores);
         return -1;
     }
     *storesp = stores;
     return 0;
+}
+
+int stores_open(struct stores **storesp, const char *dir, struct casebus_error *err)
+{
+    return stores_new(storesp, dir, stores_fill, err);
+}
+
+int stores_open_copy(struct stores **storesp, const char *dir, struct casebus_error *err)
+{
+    return stores_new(storesp, dir, copy_fill, err);
 }
 
 struct stores *stores_close(struct stores *stores)

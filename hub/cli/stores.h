@@ -22,6 +22,9 @@ struct stores {
 
 /* CASEBUS_NOT_FOUND when @dir is no hub's directory, or has no ledger or state. */
 int stores_open(struct stores **storesp, const char *dir, struct casebus_error *err);
+/* A ledger alone, such as the copies of a monitor: no state, no keys, and no contents. Good for its entries.
+ */
+int stores_open_copy(struct stores **storesp, const char *dir, struct casebus_error *err);
 struct stores *stores_close(struct stores *stores); /* NULL in, NULL out */
 
 /* How many entries the journal holds that the ledger has not, of a hub that does not run. CASEBUS_LOCKED when

@@ -17,7 +17,8 @@ int reader_init(struct reader *reader, const struct console_hub *hub, struct cas
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
     if (ledger_view_open(&reader->ledger, hub->ledger, err))
         return -1;
-    return state_view_open(&reader->state, hub->state, err);
+    return hub->state ? state_view_open(&reader->state, hub->state, err)
+                      : 0; /* a copy of a ledger has none */
 }
 
 void reader_deinit(struct reader *reader)

@@ -137,6 +137,14 @@ class Watching(Watches):
         done = self.watch(0)
         kept, = self.audit.glob("before-*")
         self.assertEqual(done.json()["lost"], [{"from": size, "to": shown - 1, "kept": str(kept)}])
+        for copy in (kept, self.audit):  # of what was, and of what is
+            entries = self.world.run("casebus", "ledger", "dump", "--from", size, "--hub", copy)
+            self.assertEqual(entries.code, 0, entries.said)
+            entries = [json.loads(line) for line in entries.out.splitlines()]
+            self.assertEqual(entries[0]["position"], size)
+            self.assertEqual(entries[-1]["position"], (shown if copy == kept else done.json()["size"]) - 1)
+            self.assertEqual("ledger_opened" in json.dumps(entries[0]), copy != kept)
+        self.assertEqual(self.world.run("casebus", "status", "--hub", kept).code, 1)  # it is no hub
         self.assertIn(f"the hub names {size} entries as the most that anybody had seen, but had signed {shown} here", done.err)
         self.assertNotIn("lost", self.watch(0).json())  # told once
 
