@@ -110,7 +110,7 @@ class LyingHub(unittest.TestCase):
         self.assertIn(words, log)
         self.assertIn("the hub signs nothing until an operator has looked", log)
         self.assertTrue(self.hub.ask("witness", "show")["behind"])
-        result = self.publish(self.office, 40, expect=3)
+        result = self.publish(self.office, 70, expect=3)  # more than any test has published before
         self.assertEqual(result["accepted"], 0)
         self.assertIn("CB-BEHIND", self.office.process.log())
         self.assertLess(log.index(" HUB-BEHIND "), self.hub.process.log().index("HUB-READY"))
@@ -223,7 +223,7 @@ class LyingHub(unittest.TestCase):
         self.assertEqual(len(list((self.third.dir / "witness" / "evidence").iterdir())), 1)
         self.hub.stop()
         self.no_policy().start()  # without witnesses, each office is one
-        self.publish(self.office, 40, expect=3)
+        self.publish(self.office, 70, expect=3)
         self.assertRegex(self.office.process.log(), "CB-BEHIND|CB-CONSISTENCY")
 
     def test_whoever_was_shown_a_rewritten_tree_can_show_it_to_the_witness(self):
