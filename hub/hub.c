@@ -13,6 +13,7 @@
 #include "hub/pipeline/standing.h"
 #include "hub/renewing.h"
 #include "hub/retention.h"
+#include "hub/rotation.h"
 #include "hub/stores.h"
 #include "hub/waiting.h"
 #include "hub/witnessing.h"
@@ -29,8 +30,9 @@
 
 #include "proto/base/files.h"
 
-#define CLOCK_BACK_US (5ll * 60 * 1000000)
-#define DESCRIPTORS   8192
+#define CLOCK_BACK_US     (5ll * 60 * 1000000)
+#define DESCRIPTORS       8192
+#define KEYS_LOOKED_AT_MS 500
 
 struct hub {
     const char *dir;
@@ -44,6 +46,7 @@ struct hub {
     struct invitations *invitations;
     struct door *door;
     struct renewing *_Atomic renewing; /* the bus may ask before it is there */
+    struct rotation *rotation;
     char door_address[256];
     uint8_t curve_key[CURVE_KEY_SIZE];
     struct witnessing witnessing;
@@ -52,7 +55,7 @@ struct hub {
     uv_loop_t loop;
     uv_signal_t sigterm, sigint;
     uv_async_t fatal;
-    uv_timer_t waiting, expiry;
+    uv_timer_t waiting, expiry, keys;
     uv_mutex_t lock; /* guards @err and @failed */
     struct casebus_error err;
     bool failed;
@@ -245,6 +248,26 @@ static int hub_release(void *self, uint64_t position, const char *by, const char
     return pipeline_release(hub->pipeline, position, &note, decided, err);
 }
 
+static int hub_rotate_curve(void *self, uint64_t after_s, const char *by, struct casebus_error *err)
+{
+    struct hub *hub = self;
+    if (bus_behind(hub->bus))
+        return error_set(err, CASEBUS_BEHIND,
+                         _("this hub is behind what it showed to others, and signs nothing"));
+    return rotation_curve(hub->rotation, after_s, by, err);
+}
+
+static void hub_keys_show(void *self, struct console_keys *keys)
+{
+    struct hub *hub = self;
+    struct rotation_told told;
+    rotation_tell(hub->rotation, &told);
+    keys->number = told.number;
+    memcpy(keys->curve_key, told.curve_key, sizeof keys->curve_key);
+    memcpy(keys->next_curve_key, told.next_curve_key, sizeof keys->next_curve_key);
+    keys->next_from_us = told.next_from_us;
+}
+
 static struct rights_book *hub_policy(void *self)
 {
     struct hub *hub = self;
@@ -431,6 +454,8 @@ static void fill_console(struct hub *hub)
         .invite = hub_invite,
         .secured = hub_secured,
         .change_standing = hub_change_standing,
+        .rotate_curve = hub_rotate_curve,
+        .keys = hub_keys_show,
         .release = hub_release,
         .policy = hub_policy,
         .apply_policy = hub_apply_policy,
@@ -535,7 +560,8 @@ static void loop_open(struct hub *hub)
     uv_signal_init(&hub->loop, &hub->sigint);
     uv_timer_init(&hub->loop, &hub->waiting);
     uv_timer_init(&hub->loop, &hub->expiry);
-    hub->waiting.data = hub->expiry.data = hub;
+    uv_timer_init(&hub->loop, &hub->keys);
+    hub->waiting.data = hub->expiry.data = hub->keys.data = hub;
     hub->fatal.data = hub->sigterm.data = hub->sigint.data = hub;
 }
 
@@ -543,6 +569,14 @@ static void on_waiting(uv_timer_t *timer)
 {
     struct hub *hub = timer->data;
     waiting_tell(hub->stores.ledger, hub->stores.state, hub->log);
+}
+
+static void on_keys(uv_timer_t *timer)
+{
+    struct hub *hub = timer->data;
+    uint8_t key[CURVE_KEY_SIZE];
+    if (rotation_look(hub->rotation, key))
+        door_set_curve_key(hub->door, key);
 }
 
 static void on_expiry(uv_timer_t *timer)
@@ -608,14 +642,15 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
         return -1;
     check_clock(hub, replayed.last_hub_time_us);
     catch_signals(hub);
-    if (start_witnessing(hub, err) || make_bus(hub, err) ||
-        invitations_open(&hub->invitations, hub->dir, err))
+    if (rotation_open(&hub->rotation, &hub->stores, hub->dir, hub->log, err) || start_witnessing(hub, err) ||
+        make_bus(hub, err) || invitations_open(&hub->invitations, hub->dir, err))
         return -1;
     bus_set_secured(hub->bus, hub->stores.secured.size);
     tell_bus(hub);
     if (start_pipeline(hub, &replayed, err) || bus_start(hub->bus, hub->pipeline, err) ||
         witnessing_start(&hub->witnessing, &hub->stores, hub->dir, hub->log, err))
         return -1;
+    rotation_start(hub->rotation, hub->pipeline, hub->bus);
     fill_console(hub);
     if (start_door(hub, err) || start_renewing(hub, err) || start_console(hub, err))
         return -1;
@@ -624,6 +659,7 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
                   "%s listens on %s; the ledger has %llu entries", replayed.size),
                hub->stores.settings.origin, hub->stores.settings.listen, (unsigned long long)replayed.size);
     uv_timer_start(&hub->waiting, on_waiting, 0, WAITING_TOLD_EVERY_MS);
+    uv_timer_start(&hub->keys, on_keys, KEYS_LOOKED_AT_MS, KEYS_LOOKED_AT_MS);
     uv_timer_start(&hub->expiry, on_expiry, 0, EXPIRY_TOLD_EVERY_MS);
     return 0;
 }
@@ -645,6 +681,7 @@ static void hub_stop(struct hub *hub)
         bus_stop(hub->bus);
     hub->bus = bus_free(hub->bus);
     renewing_free(hub->renewing);
+    hub->rotation = rotation_free(hub->rotation);
     hub->pipeline = pipeline_free(hub->pipeline);
     hub->invitations = invitations_close(hub->invitations);
     stores_close(&hub->stores);

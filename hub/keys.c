@@ -41,10 +41,10 @@ static int make_raw(const char *dir, const char *name, struct casebus_error *err
     return r;
 }
 
-static int make_curve(const char *dir, struct casebus_error *err)
+static int make_curve(const char *dir, const char *name, char public_key[41], struct casebus_error *err)
 {
-    char path[PATH_MAX], public_key[41], secret[42];
-    if (key_path(path, dir, "curve.key", err))
+    char path[PATH_MAX], secret[42];
+    if (key_path(path, dir, name, err))
         return -1;
     if (zmq_curve_keypair(public_key, secret))
         return error_set(err, CASEBUS_KEY, _("libzmq was built without CURVE: %s"),
@@ -87,12 +87,13 @@ static int make_authority(const char *dir, const struct suite *suite, const char
 int hub_keys_make(const char *dir, const struct suite *suite, const char *origin, int64_t now,
                   struct casebus_error *err)
 {
-    char keys[PATH_MAX];
+    char keys[PATH_MAX], public_key[41];
     if (path_join(keys, sizeof(keys), dir, "keys"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
     if (dir_make(keys, err) || make_signing_key(dir, "log.key", suite, err) ||
         make_signing_key(dir, "witness.key", suite, err) || make_authority(dir, suite, origin, now, err) ||
-        make_curve(dir, err) || make_raw(dir, "kek.key", err) || make_raw(dir, "content.key", err))
+        make_curve(dir, "curve.key", public_key, err) || make_raw(dir, "kek.key", err) ||
+        make_raw(dir, "content.key", err))
         return -1;
     return 0;
 }
@@ -269,4 +270,51 @@ int hub_kek_commit(const char *dir, struct casebus_error *err)
 int hub_kek_settle(const char *dir, struct casebus_error *err)
 {
     return key_destroy(dir, "kek.old", err) || key_destroy(dir, "kek.new", err) ? -1 : 0;
+}
+
+/* ---- another CURVE key ---- */
+
+int hub_authority_key(struct signing_key **keyp, const char *dir, const struct suite *suite,
+                      struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    return key_path(path, dir, "authority.key", err) || signing_key_load(keyp, suite, path, err) ? -1 : 0;
+}
+
+static const char *curve_name(char name[40], uint64_t number)
+{
+    snprintf(name, 40, "curve-%llu.key", (unsigned long long)number);
+    return name;
+}
+
+/* One that an attempt which came to nothing has left is for nobody. */
+int hub_curve_make(const char *dir, uint64_t number, char public_key[41], struct casebus_error *err)
+{
+    char name[40];
+    curve_name(name, number);
+    return key_destroy(dir, name, err) || make_curve(dir, name, public_key, err) ? -1 : 0;
+}
+
+bool hub_curve_next_is(const char *dir, uint64_t number, const char *public_key)
+{
+    char name[40], secret[41], found[41];
+    bool same = load_text(dir, curve_name(name, number), secret, 40, NULL) == 0 &&
+                zmq_curve_public(found, secret) == 0 && strcmp(found, public_key) == 0;
+    secret_clear(secret, sizeof(secret));
+    return same;
+}
+
+int hub_curve_commit(const char *dir, uint64_t number, struct casebus_error *err)
+{
+    char name[40], current[PATH_MAX], next[PATH_MAX];
+    if (key_path(current, dir, "curve.key", err) || key_path(next, dir, curve_name(name, number), err))
+        return -1;
+    if (rename(next, current))
+        return error_set_errno(err, errno, _("the key file '%s' cannot be replaced"), current);
+    return dir_sync(dirname(next), err);
+}
+
+int hub_curve_load(const char *dir, char secret[41], struct casebus_error *err)
+{
+    return load_text(dir, "curve.key", secret, 40, err);
 }

@@ -47,4 +47,16 @@ int hub_kek_begin(const char *dir, uint8_t kek[KEY_SIZE], struct casebus_error *
 int hub_kek_commit(const char *dir, struct casebus_error *err);
 int hub_kek_settle(const char *dir, struct casebus_error *err);
 
+/* The authority's key, which otherwise stays in its file. */
+int hub_authority_key(struct signing_key **keyp, const char *dir, const struct suite *suite,
+                      struct casebus_error *err);
+
+/* Another CURVE key: keys/curve-NUMBER.key is made; when its time has come it takes the place of
+ * keys/curve.key. */
+int hub_curve_make(const char *dir, uint64_t number, char public_key[41], struct casebus_error *err);
+/* Whether it is there and has this public half. */
+bool hub_curve_next_is(const char *dir, uint64_t number, const char *public_key);
+int hub_curve_commit(const char *dir, uint64_t number, struct casebus_error *err);
+int hub_curve_load(const char *dir, char secret[41], struct casebus_error *err);
+
 #endif

@@ -41,6 +41,7 @@ struct connection {
     struct outgoing **waiting_end;
     enum connection_state state;
     bool greeted; /* the handshake succeeded */
+    bool unknown; /* the hub knows this node's key not */
     char reason[REASON_MAX];
 };
 
@@ -80,7 +81,7 @@ static bool socket_set_up(void *socket, const struct enrolment *enrolment)
     return option_int(socket, ZMQ_LINGER, 0) && option_int(socket, ZMQ_SNDHWM, HIGH_WATER) &&
            option_int(socket, ZMQ_RCVHWM, HIGH_WATER) && option_int64(socket, ZMQ_MAXMSGSIZE, MESSAGE_MAX) &&
            option_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) && option_int(socket, ZMQ_RECONNECT_IVL, -1) &&
-           option_key(socket, ZMQ_CURVE_SERVERKEY, enrolment->hub_curve_key) &&
+           option_key(socket, ZMQ_CURVE_SERVERKEY, enrolment->hub_curve_tried) &&
            option_key(socket, ZMQ_CURVE_PUBLICKEY, enrolment->curve_public) &&
            option_key(socket, ZMQ_CURVE_SECRETKEY, enrolment->curve_secret);
 }
@@ -213,6 +214,7 @@ static void connection_on_event(struct connection *connection, uint16_t event, u
         connection->greeted = true;
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        connection->unknown = true;
         connection_end(connection, CONNECTION_REFUSED,
                        _("the hub does not know this node's key, or has shut it out"));
         break;
@@ -251,6 +253,11 @@ static void monitor_work(struct connection *connection)
         zmq_recv(connection->monitor, address, sizeof address, ZMQ_DONTWAIT);
         connection_on_event(connection, kind, value);
     }
+}
+
+bool connection_doubts_hub(const struct connection *connection)
+{
+    return connection->state == CONNECTION_REFUSED && !connection->unknown;
 }
 
 const char *connection_reason(const struct connection *connection)

@@ -267,7 +267,10 @@ int enrolment_load(struct enrolment *enrolment, const char *dir, int64_t now, st
     if (r == 0 && (format_check(&reading, err) != 0 || names_take(&reading, err) != 0 ||
                    log_key_take(&reading, err) != 0 || hub_key_take(&reading, err) != 0 ||
                    signing_key_take(&reading, err) != 0 || curve_key_take(&reading, err) != 0 ||
-                   certificate_take(&reading, now, err) != 0))
+                   certificate_take(&reading, now, err) != 0 ||
+                   enrolment_file_succession(reading.json, &enrolment->succession,
+                                             bytes_of(enrolment->authority, enrolment->authority_size),
+                                             enrolment->origin, err) != 0))
         r = -1;
     json_decref(reading.json);
     return r;
@@ -292,6 +295,35 @@ int enrolment_renew(struct enrolment *enrolment, const char *dir, struct bytes c
         return -1;
     enrolment->certificate_ends = info.not_after;
     return 0;
+}
+
+int enrolment_follow(struct enrolment *enrolment, const char *dir, const Casebus__V1__HubKeysChanged *change,
+                     struct casebus_error *err)
+{
+    struct succession next = enrolment->succession;
+    int r = succession_add(&next, bytes_of(enrolment->authority, enrolment->authority_size),
+                           enrolment->origin, change, err);
+    if (r > 0 && enrolment_file_follow(dir, change, err) != 0)
+        return -1;
+    if (r > 0)
+        enrolment->succession = next;
+    return r;
+}
+
+void enrolment_choose_key(struct enrolment *enrolment, unsigned turn, int64_t now_us)
+{
+    const struct succession *succession = &enrolment->succession;
+    char newest[CURVE_Z85_MAX], before[CURVE_Z85_MAX];
+    if (succession->number == 0) {
+        strcpy(enrolment->hub_curve_tried, enrolment->hub_curve_key);
+        return;
+    }
+    zmq_z85_encode(newest, succession->curve_key, CURVE_KEY_SIZE);
+    strcpy(before, enrolment->hub_curve_key);
+    if (succession->has_before)
+        zmq_z85_encode(before, succession->curve_before, CURVE_KEY_SIZE);
+    bool wants_newest = (now_us >= succession->curve_from_us) == (turn % 2 == 0);
+    strcpy(enrolment->hub_curve_tried, wants_newest ? newest : before);
 }
 
 void enrolment_deinit(struct enrolment *enrolment)

@@ -174,6 +174,7 @@ static void session_on_wake(void *self)
 static int session_greet(struct session *session, struct casebus_error *err)
 {
     const struct session_parts *parts = &session->parts;
+    enrolment_choose_key(parts->enrolment, session->key_turn, clock_unix_us());
     if (connection_open(&session->connection, parts->context, parts->loop, parts->enrolment, parts->endpoint,
                         session_on_wake, session, err) != 0)
         return -1;
@@ -197,6 +198,7 @@ static void session_on_unanswered(struct session *session)
         return;
     error_set(&err, CASEBUS_TIMEOUT, _("the hub at '%s' did not answer within %d s"), session->parts.endpoint,
               GREETING_MS / 1000);
+    session->key_turn++;
     session_fault(session, &err, false, REFUSED_MIN_MS);
 }
 
@@ -498,6 +500,25 @@ static void bye_take(struct session *session, const Casebus__V1__Bye *bye)
     session_fault(session, &err, true, clean ? LOST_MIN_MS : REFUSED_MIN_MS);
 }
 
+/* What cannot be followed is told, and the session goes on with the key that it has. */
+static void hub_keys_take(struct session *session, const Casebus__V1__HubKeys *keys)
+{
+    struct enrolment *enrolment = session->parts.enrolment;
+    struct casebus_error err;
+    char from[CLOCK_TEXT];
+    for (size_t i = 0; i < keys->n_change; i++) {
+        int r = enrolment_follow(enrolment, session->parts.dir, keys->change[i], &err);
+        if (r > 0)
+            log_notice(session->parts.log, "HUB-KEYS",
+                       _("the hub's CURVE key is another one from %s on: this node knows it"),
+                       clock_text(from, enrolment->succession.curve_from_us / 1000000));
+        else if (r < 0)
+            log_warning(session->parts.log, "HUB-KEYS-REFUSED",
+                        _("what the hub says of its next keys was not taken: %s (%s)"), err.text,
+                        casebus_code_text(err.code));
+    }
+}
+
 static int unexpected(const Casebus__V1__Frame *frame, struct casebus_error *err)
 {
     return error_set(err, CASEBUS_MALFORMED, _("the hub has sent a frame '%s' that does not belong here"),
@@ -521,6 +542,9 @@ static int frame_take(struct session *session, const Casebus__V1__Frame *frame, 
         return ready ? publishing_on_accepted(session, frame->accepted, err) : unexpected(frame, err);
     case CASEBUS__V1__FRAME__BODY_REFUSED:
         return ready ? publishing_on_refused(session, frame->refused, err) : unexpected(frame, err);
+    case CASEBUS__V1__FRAME__BODY_HUB_KEYS:
+        hub_keys_take(session, frame->hub_keys);
+        return 0;
     case CASEBUS__V1__FRAME__BODY_RENEWED:
         if (ready)
             renewal_on_renewed(session, frame->renewed);
@@ -553,11 +577,18 @@ static void connection_check(struct session *session)
     session->shut_out = refused ? session->shut_out + 1 : 0;
     error_set(&err, refused ? CASEBUS_NOT_ALLOWED : CASEBUS_NETWORK, _("hub '%s': %s"),
               session->parts.endpoint, connection_reason(session->connection));
-    if (refused)
+    bool doubtful = refused && connection_doubts_hub(session->connection);
+    if (doubtful)
+        error_hint(&err,
+                   _("if the hub's key was changed while this node was away, its operator has the new "
+                     "enrolment.json: casebus node enrolment %s"),
+                   session->parts.enrolment->node);
+    else if (refused)
         error_hint(&err,
                    _("the hub's operator sees why: casebus node show %s; one that was never enrolled, or "
                      "before a restore, is enrolled with its folder: casebus node add %s --out '%s' ..."),
                    session->parts.enrolment->node, session->parts.enrolment->node, session->parts.dir);
+    session->key_turn += doubtful;
     session_fault(session, &err, false, refused ? REFUSED_MIN_MS : LOST_MIN_MS);
 }
 

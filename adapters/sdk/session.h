@@ -82,6 +82,7 @@ struct session {
     uint64_t pings;
     uint64_t reminded_ms; /* loop time: of the certificate's end */
     uint64_t shut_out;    /* handshakes refused in a row */
+    unsigned key_turn;    /* which of the hub's keys is tried next */
     bool working;         /* inside session_work: handlers may call back */
     bool close_wanted;    /* by such a handler */
     struct arena arena;   /* of the frame at hand */

@@ -57,9 +57,11 @@ static void send_welcome(struct bus *bus, struct session *session, const struct 
     session->state = SESSION_READY;
     if (session->generation && session->generation_met)
         generation_tell(bus, session, job);
-    if (session_send(bus, session, &frame))
-        log_info(bus->options.log, "SESSION-READY", _("node '%s' (%s) is connected"), session->peer->node,
-                 session->software);
+    if (!session_send(bus, session, &frame))
+        return;
+    log_info(bus->options.log, "SESSION-READY", _("node '%s' (%s) is connected"), session->peer->node,
+             session->software);
+    hub_keys_tell(bus, session);
 }
 
 /* The refused members with words for people, as long as these have room in the frame; the seal holds the same

@@ -254,6 +254,7 @@ static void housekeeping(struct bus *bus, uint64_t *last_ns)
 {
     uint64_t now = clock_monotonic_ns();
     standing_enforce(bus);
+    hub_keys_look(bus);
     connections_look(bus, now);
     if (now - bus->views_renewed_ns > VIEW_RENEW_NS)
         renew_views(bus);
@@ -440,6 +441,9 @@ struct bus *bus_free(struct bus *bus)
         group_unref(group);
     }
     renewals_free(bus);
+    free(bus->posted_hub_keys);
+    free(bus->hub_keys);
+    secret_clear(bus->posted_curve, sizeof(bus->posted_curve));
     free(bus->peers);
     erasures_close(bus);
     receipts_close(bus);

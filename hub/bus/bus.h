@@ -69,6 +69,12 @@ void bus_post_cosigned(struct bus *bus, uint64_t size, const char *note);
 void bus_post_renewed(struct bus *bus, uint64_t session, struct bytes certificate,
                       const struct casebus_error *why);
 
+/* What has become of this hub's keys: serialised HubKeysChanged, in the order of their numbers. All nodes are
+ * told, those that connect later, too. Any thread. */
+void bus_post_hub_keys(struct bus *bus, const struct bytes *changes, size_t n);
+/* From now on this is the CURVE key (Z85) of new connections; those that are there end. Any thread. */
+void bus_post_curve(struct bus *bus, const char secret[41]);
+
 /* Copies at most @max peers; returns how many there are. *deliveries and *confirms (may be NULL): since the
  * start. Any thread. */
 size_t bus_get_peers(struct bus *bus, struct bus_peer *peers, size_t max, uint64_t *deliveries,

@@ -127,6 +127,12 @@ struct visitor {
     struct visitor *next;
 };
 
+/* What nodes are told of the hub's keys; the bytes lie behind it. */
+struct hub_keys_told {
+    size_t n;
+    struct bytes changes[];
+};
+
 struct bus {
     struct bus_options options;
     char origin[KEY_NAME_MAX];
@@ -159,7 +165,10 @@ struct bus {
     bool proving;                                  /* that strangers are refused */
     const uint8_t *asking;                         /* routing id of the frame that is being handled */
     bool unread;                                   /* its sender has no room for the answer */
-    uint64_t n_unknown, unknown_told_ns;           /* refused since that was last logged */
+    struct hub_keys_told *hub_keys;                /* NULL: there is nothing to tell */
+    bool unbound;                                  /* the listener is between two keys */
+    uint64_t bind_told_ns;
+    uint64_t n_unknown, unknown_told_ns; /* refused since that was last logged */
 
     struct group **tail; /* durable, not yet in ledger and state; oldest first */
     size_t n_tail, tail_capacity;
@@ -180,6 +189,8 @@ struct bus {
     uint64_t posted_persisted;
     bool posted_behind;
     struct renewed *posted_renewed;
+    struct hub_keys_told *posted_hub_keys;
+    char posted_curve[41]; /* "": none */
     struct casebus_error behind_why;
     uint64_t posted_cosigned_size;
     char posted_cosigned[NOTE_MAX + 1];
@@ -216,6 +227,10 @@ void connections_leave(struct bus *bus, uint64_t number, uint64_t at_ns);
 void standing_enforce(struct bus *bus);
 /* Whether frames of the node are looked at. */
 bool standing_lets(const struct bus *bus, const char *node);
+
+/* hub_keys.c */
+void hub_keys_tell(struct bus *bus, struct session *session); /* who was just welcomed */
+void hub_keys_look(struct bus *bus);
 
 /* renewals.c */
 void renewals_ask(struct bus *bus, struct session *session, const Casebus__V1__Renew *renew);

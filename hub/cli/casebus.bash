@@ -75,11 +75,12 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --to | --log-key | --event | --position | --why | --code | --since | --valid | --quorum | --jobs | -J) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --to | --log-key | --event | --position | --why | --code | --since | --valid | --in | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
-    " ") options="status node incident case event prove verify erase erasure quarantine policy sharing ledger auditor state witness codes version help" ;;
-    "node ") options="add invite requests approve refuse list show suspend resume revoke" ;;
+    " ") options="status node hub incident case event prove verify erase erasure quarantine policy sharing ledger auditor state witness codes version help" ;;
+    "node ") options="add invite requests approve refuse list show suspend resume revoke enrolment" ;;
+    "hub ") options="keys rotate" ;;
     "case ") options="list show" ;;
     "event ") options="tail show" ;;
     "ledger ") options="export verify watch timestamps dump" ;;
@@ -108,6 +109,14 @@ _casebus() {
     "quarantine show" | "quarantine release" | "quarantine discard")
         options=$([[ ${words[1]} == show ]] && echo "--parts" || echo "--why --yes")
         [[ $cur != -* ]] && options=$(_casebus_ask quarantine list | grep -o '"position":[0-9]*' | cut -d : -f 2)
+        ;;
+    "hub rotate")
+        options="--in"
+        [[ $cur != -* ]] && options="curve"
+        ;;
+    "node enrolment")
+        options="--out"
+        [[ $cur != -* ]] && options=$(_casebus_nodes)
         ;;
     "node show") [[ $cur != -* ]] && options=$(_casebus_nodes) ;;
     "case list") options="--status --limit --after" ;;

@@ -24,6 +24,9 @@ const struct cli_command cli_commands[] = {
     {"node", "revoke", node_revoke_main, N_("Revoke a node's keys for good")},
     {"incident", "report", incident_report_main,
      N_("Tell what the keys of a node touched in a span of time")},
+    {"node", "enrolment", node_enrolment_main, N_("Print a node's enrolment.json as it is today")},
+    {"hub", "keys", hub_keys_main, N_("Show the hub's CURVE key, and the next one")},
+    {"hub", "rotate", hub_rotate_main, N_("Give the running hub another CURVE key")},
     {"case", "list", case_list_main, N_("List cases with their status")},
     {"case", "show", case_show_main, N_("Show one case: status and timeline across departments")},
     {"event", "tail", event_tail_main, N_("Show the newest events, and go on with -f")},
@@ -125,6 +128,20 @@ void cli_words_wrong(struct argp_state *state, const char *arg)
         argp_error(state, _("too many arguments: '%s'"), arg);
     else
         argp_error(state, _("an argument is missing"));
+}
+
+json_int_t cli_seconds(const char *text)
+{
+    static const struct {
+        const char *name;
+        long seconds;
+    } units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+    char *end;
+    long n = strtol(text, &end, 10);
+    for (size_t i = 0; i < sizeof units / sizeof units[0] && n >= 1 && n <= 100000; i++)
+        if (strcmp(end, units[i].name) == 0)
+            return (json_int_t)n * units[i].seconds;
+    return 0;
 }
 
 int cli_fail(const struct cli *cli, const struct casebus_error *err)

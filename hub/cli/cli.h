@@ -65,6 +65,11 @@ void event_print(const struct cli *cli, const json_t *event);
 int erasure_wait(struct cli *cli, uint64_t ticket, json_t **done, struct casebus_error *err);
 
 int node_add_main(struct cli *cli, int argc, char **argv);
+/* "90m" in seconds; 0: it is no length of time. */
+json_int_t cli_seconds(const char *text);
+int hub_keys_main(struct cli *cli, int argc, char **argv);
+int hub_rotate_main(struct cli *cli, int argc, char **argv);
+int node_enrolment_main(struct cli *cli, int argc, char **argv);
 int node_invite_main(struct cli *cli, int argc, char **argv);
 int node_requests_main(struct cli *cli, int argc, char **argv);
 int node_approve_main(struct cli *cli, int argc, char **argv);

@@ -44,14 +44,6 @@ static const struct argp_option options[] = {
     {0}};
 
 /* 0 when it is no time. */
-static json_int_t seconds_of(const char *text)
-{
-    char *end;
-    long n = strtol(text, &end, 10);
-    long unit = strcmp(end, "m") == 0 ? 60 : strcmp(end, "h") == 0 ? 3600 : strcmp(end, "d") == 0 ? 86400 : 0;
-    return end == text || n < 1 || n > 100000 ? 0 : (json_int_t)n * unit;
-}
-
 static void role_take(struct argp_state *state, struct node_invite *invite)
 {
     if (!invite->role)
@@ -82,7 +74,7 @@ static void complete(struct argp_state *state, struct node_invite *invite)
         argp_error(state, _("--parts goes with --receive-all"));
     if (invite->endpoint && !endpoint_usable(invite->endpoint))
         argp_error(state, _("'%s' is not an endpoint: tcp://HOST:PORT"), invite->endpoint);
-    invite->valid_s = seconds_of(invite->valid);
+    invite->valid_s = cli_seconds(invite->valid);
     if (!invite->valid_s)
         argp_error(state, _("'%s' is no length of time: expected 90m, 12h or 3d"), invite->valid);
 }

@@ -68,6 +68,13 @@ struct hub_status {
     size_t n_peers;
 };
 
+/* The hub's CURVE key, and the next one when one waits for its time. */
+struct console_keys {
+    uint64_t number; /* of the newest change; 0: there was none */
+    char curve_key[41], next_curve_key[41];
+    int64_t next_from_us;
+};
+
 /* What the console needs of the hub. All pointers outlive the console. @vault may be NULL (bodies stay
  * sealed). The functions are called from the console's thread; those that may be NULL are so when the hub is
  * not running. */
@@ -112,6 +119,9 @@ struct console_hub {
     /* Releases what was refused at @position; @by does it. May be NULL. */
     int (*release)(void *self, uint64_t position, const char *by, const char *words, uint64_t *decided,
                    struct casebus_error *err);
+    /* Makes the hub's next CURVE key, which holds in @after_s; @by does it. May be NULL. */
+    int (*rotate_curve)(void *self, uint64_t after_s, const char *by, struct casebus_error *err);
+    void (*keys)(void *self, struct console_keys *keys); /* may be NULL */
     /* Takes an order to destroy content, and tells how far it is. NULL when the hub does not run. */
     int (*erase)(void *self, const struct erasure_request *request, uint64_t *ticket,
                  struct casebus_error *err);

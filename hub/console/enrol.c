@@ -525,6 +525,38 @@ int handle_enrol(struct call *call, struct casebus_error *err)
     return r;
 }
 
+/* What a node that is enrolled has to know, once more: for one that was away while the hub changed its keys.
+ */
+static int enrolment_again(struct call *call, struct enrolment *enrolment, struct casebus_error *err)
+{
+    Casebus__V1__EnrolmentStatement fields = CASEBUS__V1__ENROLMENT_STATEMENT__INIT;
+    struct registry *registry = call->hub->registry(call->hub->self);
+    const struct registry_node *node = registry ? registry_find(registry, call->request->rest) : NULL;
+    int r = 0;
+    enrolment->fields = &fields;
+    if (!node) {
+        r = error_set(err, CASEBUS_NOT_FOUND, _("no node '%s' is enrolled"), call->request->rest);
+    } else {
+        fields.node = (char *)(uintptr_t)node->info.node;
+        fields.department = (char *)(uintptr_t)node->info.department;
+        fields.area = (char *)(uintptr_t)node->info.area;
+        r = authority_load(call, enrolment, err) || certificate_find(call, enrolment, err) ||
+            origin_find(enrolment, err) || answer_fill(call, enrolment, err);
+    }
+    registry_unref(registry);
+    return r ? -1 : 0;
+}
+
+int handle_enrolment(struct call *call, struct casebus_error *err)
+{
+    struct enrolment *enrolment = enrolment_new(err);
+    if (!enrolment)
+        return -1;
+    int r = enrolment_again(call, enrolment, err);
+    enrolment_free(enrolment);
+    return r;
+}
+
 /* In process, for those who need no more than the certificate. */
 static int enrol_alone(const struct console_hub *hub, const struct log *log, struct enrolment *enrolment,
                        uint8_t certificate[CERTIFICATE_MAX], size_t *size, struct casebus_error *err)

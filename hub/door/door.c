@@ -111,6 +111,7 @@ int door_new(struct door **doorp, const struct door_options *options, struct cas
     if (!door)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the door"));
     door->options = *options;
+    memcpy(door->curve_key, options->curve_key, CURVE_KEY_SIZE);
     pthread_mutex_init(&door->lock, NULL);
     arena_init(&door->arena, 16 * 1024, ARENA_MAX);
     *doorp = door;
@@ -182,6 +183,13 @@ void door_release(struct door *door)
 {
     pthread_mutex_lock(&door->lock);
     door->holds--;
+    pthread_mutex_unlock(&door->lock);
+}
+
+void door_set_curve_key(struct door *door, const uint8_t key[CURVE_KEY_SIZE])
+{
+    pthread_mutex_lock(&door->lock);
+    memcpy(door->curve_key, key, CURVE_KEY_SIZE);
     pthread_mutex_unlock(&door->lock);
 }
 

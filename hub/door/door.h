@@ -17,7 +17,7 @@ struct door_options {
     const char *origin;
     struct bytes authority;   /* DER */
     const char *log_key;      /* vkey */
-    const uint8_t *curve_key; /* CURVE_KEY_SIZE, public */
+    const uint8_t *curve_key; /* CURVE_KEY_SIZE, public; copied */
     const char *endpoint;     /* where nodes connect */
     const struct log *log;
     /* Enrols who asks by @id without an operator; the door's thread. */
@@ -33,6 +33,8 @@ struct door *door_free(struct door *door); /* shuts it; NULL in, NULL out */
  * wants. CASEBUS_NETWORK when it cannot listen. Any thread. */
 int door_hold(struct door *door, struct casebus_error *err);
 void door_release(struct door *door);
+/* The hub has another CURVE key from now on. Any thread. */
+void door_set_curve_key(struct door *door, const uint8_t key[CURVE_KEY_SIZE]);
 /* Whether it listens now. */
 bool door_is_open(struct door *door);
 

@@ -47,6 +47,7 @@ struct door {
     bool open;    /* it listens */
     bool stop;
     unsigned holds;
+    uint8_t curve_key[CURVE_KEY_SIZE];
 };
 
 int guard_open(struct door *door, struct casebus_error *err);

@@ -63,6 +63,7 @@ static struct bytes offer_pack(struct door *door, const struct invitation *invit
 {
     const struct door_options *options = &door->options;
     uint32_t kinds[PART_KINDS_MOST];
+    uint8_t curve_key[CURVE_KEY_SIZE];
     Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
     Casebus__V1__JoinOffer offer = CASEBUS__V1__JOIN_OFFER__INIT;
     for (uint32_t kind = 1; kind < 32 && grants.n_receive_part_kind < PART_KINDS_MOST; kind++)
@@ -77,7 +78,10 @@ static struct bytes offer_pack(struct door *door, const struct invitation *invit
     offer.authority =
         (ProtobufCBinaryData){options->authority.size, (uint8_t *)(uintptr_t)options->authority.data};
     offer.log_key = (char *)(uintptr_t)options->log_key;
-    offer.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, (uint8_t *)(uintptr_t)options->curve_key};
+    pthread_mutex_lock(&door->lock);
+    memcpy(curve_key, door->curve_key, CURVE_KEY_SIZE);
+    pthread_mutex_unlock(&door->lock);
+    offer.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, curve_key};
     offer.endpoint = (char *)(uintptr_t)options->endpoint;
     offer.node = (char *)(uintptr_t)invitation->node;
     offer.department = (char *)(uintptr_t)invitation->department;

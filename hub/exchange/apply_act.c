@@ -27,6 +27,17 @@ static int put_policy(const struct exchange_store *store, uint64_t position, str
     return store->put(store->self, TABLE_META, bytes_of_text("policy"), bytes_of(value, sizeof value), err);
 }
 
+/* Where each change of the hub's keys stands, in their order. */
+static int put_hub_keys(const struct exchange_store *store, uint64_t position, struct casebus_error *err)
+{
+    static const char label[] = HUB_KEYS_LABEL; /* and its NUL */
+    uint8_t name[sizeof label + 8];
+    memcpy(name, label, sizeof label);
+    put_u64be(name + sizeof label, position);
+    return store->put(store->self, TABLE_META, bytes_of(name, sizeof name), bytes_of(name + sizeof label, 8),
+                      err);
+}
+
 static int as_damage(struct casebus_error *err, uint64_t position)
 {
     error_context(err, _("ledger entry %llu"), (unsigned long long)position);
@@ -276,6 +287,9 @@ int exchange_apply_act(const struct exchange_store *store, uint64_t position, in
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         r = put_policy(store, position, err);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED:
+        r = put_hub_keys(store, position, err);
         break;
     default: /* changes nothing here */
         break;

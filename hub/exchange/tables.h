@@ -75,7 +75,8 @@ size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_
 #define BATCH_ROW_SIZE        44
 #define RECEIVER_ROW_SIZE     48
 #define CONFIRM_ROW_SIZE      25
-#define ENROLMENTS_MAX        16 /* of one node, that are remembered: the newest ones */
+#define HUB_KEYS_LABEL        "hub-keys" /* NUL, position: in TABLE_META, for each HubKeysChanged */
+#define ENROLMENTS_MAX        16         /* of one node, that are remembered: the newest ones */
 #define NODE_ROW_SIZE         (59 + 16 * ENROLMENTS_MAX) /* before the enrolment */
 
 struct stream_row {

@@ -103,6 +103,8 @@ static int act_follow(struct verify *verify, const struct fact *fact, struct cas
         return verify_done(verify, act->erasure_done, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
         return verify_standing(verify, act->node_status_changed, err) || act_kept(verify, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED:
+        return verify_hub_keys(verify, act->hub_keys_changed, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return verify_policy(verify, act->policy_applied, err) || act_kept(verify, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED: /* who came of it says so in its own enrolment */

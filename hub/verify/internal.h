@@ -18,6 +18,7 @@
 #include "proto/codec/batch.h"
 #include "proto/codec/entry.h"
 #include "proto/codec/event.h"
+#include "proto/codec/succession.h"
 #include "proto/crypto/certificate.h"
 #include "proto/crypto/code.h"
 #include "proto/merkle/note.h"
@@ -201,6 +202,7 @@ struct verify {
     int64_t hub_time_us;
     uint8_t authority[CERTIFICATE_MAX];
     size_t authority_size;
+    struct succession succession;
     struct generation *generations;
     size_t n_generations;
     struct verify_node *nodes;
@@ -263,6 +265,8 @@ int verify_standing(struct verify *verify, const Casebus__V1__NodeStatusChanged 
                     struct casebus_error *err);
 /* That the node was neither suspended nor revoked at the entry at hand. */
 int verify_node_active(const struct verify_node *node, struct casebus_error *err);
+int verify_hub_keys(struct verify *verify, const Casebus__V1__HubKeysChanged *changed,
+                    struct casebus_error *err);
 int verify_policy(struct verify *verify, const Casebus__V1__PolicyApplied *applied,
                   struct casebus_error *err);
 int verify_confirmed(struct verify *verify, const struct fact *fact, struct casebus_error *err);

@@ -351,6 +351,19 @@ int verify_node_active(const struct verify_node *node, struct casebus_error *err
     return 0;
 }
 
+/* ---- the hub's own keys ---- */
+
+/* Each is signed by the authority, and none goes back. */
+int verify_hub_keys(struct verify *verify, const Casebus__V1__HubKeysChanged *changed,
+                    struct casebus_error *err)
+{
+    int r = succession_add(&verify->succession, bytes_of(verify->authority, verify->authority_size),
+                           verify_origin(verify), changed, err);
+    if (r == 0)
+        return error_set(err, CASEBUS_DAMAGED, _("it changes the hub's keys to what was before"));
+    return r > 0 ? 0 : -1;
+}
+
 /* ---- who sees what ---- */
 
 /* Versions follow one another: none was taken out or put in. */

@@ -281,6 +281,8 @@ static int act_again(struct verify *verify, uint64_t position, struct casebus_er
         return verify_standing(verify, entry->act->node_status_changed, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
         return verify_invited(verify, entry->act->node_invited, err);
+    case CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED:
+        return verify_hub_keys(verify, entry->act->hub_keys_changed, err);
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return verify_policy(verify, entry->act->policy_applied, err);
     default:
@@ -362,6 +364,7 @@ static void forget(struct verify *verify)
     verify->policy_version = 0;
     verify->hub_time_us = 0;
     verify->authority_size = 0;
+    verify->succession = (struct succession){0};
     verify->position = 0;
     verify->checkpoints_from = 0;
     memset(&verify->batch, 0, sizeof verify->batch);

@@ -9,7 +9,7 @@
 
 #define FRAME_FIELDS     32768
 #define FRAME_BODY_LAST  30 /* field numbers up to here are bodies, also those of later versions */
-#define FRAME_BODY_KNOWN 18
+#define FRAME_BODY_KNOWN 19
 
 /* Number of the frame's first body, known to this version or not, and how many it has; 0 when there is none
  * that can be read. */

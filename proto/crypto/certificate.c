@@ -589,6 +589,21 @@ int certificate_check(struct bytes certificate, struct bytes authority_der, int6
     return r;
 }
 
+bool authority_signed(struct bytes authority_der, struct bytes message,
+                      const uint8_t signature[SIGNATURE_SIZE])
+{
+    struct authority authority;
+    struct public_key key;
+
+    if (authority_init(&authority, authority_der, NULL) != 0)
+        return false;
+    struct verifier *verifier = public_key_from(&key, authority.pkey) ? verifier_new(&key) : NULL;
+    bool good = verifier && verifier_check(verifier, message, signature);
+    verifier_free(verifier);
+    authority_deinit(&authority);
+    return good;
+}
+
 /* --- issuing ------------------------------------------------------------------------------------------- */
 
 static int check_request(const struct certificate_info *info, const struct authority *authority,

@@ -43,6 +43,8 @@ int certificate_issue(const struct signing_key *authority_key, struct bytes auth
  * it has to be valid, or 0 not to ask. */
 int certificate_check(struct bytes certificate, struct bytes authority, int64_t at,
                       struct certificate_info *info, struct casebus_error *err);
+/* Whether the key of the authority has signed @message. */
+bool authority_signed(struct bytes authority, struct bytes message, const uint8_t signature[SIGNATURE_SIZE]);
 /* From when until when it is valid, seconds since 1970, whoever issued it; false when it is no certificate.
  */
 bool certificate_times(struct bytes certificate, int64_t *not_before, int64_t *not_after);

@@ -5,6 +5,7 @@
 #include "proto/crypto/certificate.h"
 
 #include <limits.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 
 #define FILE_MAX (64 * 1024)
@@ -74,6 +75,70 @@ int enrolment_file_renew(const char *dir, struct bytes certificate, struct caseb
     int r = json && pem_set(json, "certificate", certificate, err) == 0 ? json_write(dir, json, err) : -1;
     json_decref(json);
     return r;
+}
+
+/* --- the hub's next keys --- */
+
+#define CHANGES_KEPT 2 /* the newest, and the one that was before it */
+#define CHANGE_MAX   8192
+
+static json_t *base64_json(struct bytes bytes)
+{
+    char text[CHANGE_MAX + 8];
+    if (bytes.size > CHANGE_MAX / 4 * 3)
+        return NULL;
+    EVP_EncodeBlock((unsigned char *)text, bytes.data, (int)bytes.size);
+    return json_string(text);
+}
+
+int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *change,
+                          struct casebus_error *err)
+{
+    json_t *json = json_read(dir, err);
+    if (!json)
+        return -1;
+    json_t *list = json_object_get(json, "hub_keys"), *one = json_object();
+    if (!json_is_array(list))
+        json_object_set_new(json, "hub_keys", list = json_array());
+    json_object_set_new(one, "statement",
+                        base64_json(bytes_of(change->statement.data, change->statement.len)));
+    json_object_set_new(one, "signature",
+                        base64_json(bytes_of(change->signature.data, change->signature.len)));
+    json_array_append_new(list, one);
+    while (json_array_size(list) > CHANGES_KEPT)
+        json_array_remove(list, 0);
+    int r = json_write(dir, json, err);
+    json_decref(json);
+    return r;
+}
+
+/* Into @out of CHANGE_MAX bytes. */
+static bool base64_take(const json_t *one, const char *name, uint8_t *out, ProtobufCBinaryData *data)
+{
+    const char *text = json_string_value(json_object_get(one, name));
+    size_t length = text ? strlen(text) : 0;
+    if (length == 0 || length % 4 != 0 || length > CHANGE_MAX)
+        return false;
+    int n = EVP_DecodeBlock(out, (const unsigned char *)text, (int)length);
+    size_t padding = (text[length - 1] == '=') + (text[length - 2] == '=');
+    *data = (ProtobufCBinaryData){n < 0 ? 0 : (size_t)n - padding, out};
+    return n > 0;
+}
+
+int enrolment_file_succession(const json_t *enrolment, struct succession *succession, struct bytes authority,
+                              const char *origin, struct casebus_error *err)
+{
+    const json_t *list = json_object_get(enrolment, "hub_keys");
+    for (size_t i = 0; i < json_array_size(list) && i < CHANGES_KEPT; i++) {
+        uint8_t statement[CHANGE_MAX], signature[CHANGE_MAX];
+        Casebus__V1__HubKeysChanged change = CASEBUS__V1__HUB_KEYS_CHANGED__INIT;
+        if (!base64_take(json_array_get(list, i), "statement", statement, &change.statement) ||
+            !base64_take(json_array_get(list, i), "signature", signature, &change.signature))
+            return error_set(err, CASEBUS_CONFIG, _("\"hub_keys\" of an enrolment.json cannot be read"));
+        if (succession_add(succession, authority, origin, &change, err) < 0)
+            return error_context(err, "enrolment.json, \"hub_keys\"");
+    }
+    return 0;
 }
 
 int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err)

@@ -5,6 +5,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/base/error.h"
+#include "proto/codec/succession.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -14,6 +15,12 @@
 int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err);
 /* Replaces the certificate in the file that is there; all else stays. */
 int enrolment_file_renew(const char *dir, struct bytes certificate, struct casebus_error *err);
+/* Adds the hub's newest keys to the file that is there, and keeps the two newest. */
+int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *change,
+                          struct casebus_error *err);
+/* Takes them into @succession. */
+int enrolment_file_succession(const json_t *enrolment, struct succession *succession, struct bytes authority,
+                              const char *origin, struct casebus_error *err);
 /* Whether @endpoint is tcp://HOST:PORT or ipc://PATH. Whatever is wrong would be found only at the node. */
 bool endpoint_usable(const char *endpoint);
 
