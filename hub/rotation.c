@@ -216,7 +216,15 @@ bool rotation_look(struct rotation *rotation, uint8_t key[CURVE_KEY_SIZE])
 
 /* ---- one more ---- */
 
-static int statement_sign(struct rotation *rotation, const char *public_key, int64_t from_us,
+/* Numbers are seconds, so that they grow even where a restored hub has forgotten some: nodes pass over what
+ * is not greater than what they know. */
+static uint64_t number_next(const struct rotation *rotation)
+{
+    uint64_t now = (uint64_t)(clock_unix_us() / 1000000);
+    return now > rotation->succession.number ? now : rotation->succession.number + 1;
+}
+
+static int statement_sign(struct rotation *rotation, uint64_t number, const char *public_key, int64_t from_us,
                           struct arena *arena, Casebus__V1__HubKeysChanged *change, uint8_t *signature,
                           struct casebus_error *err)
 {
@@ -228,7 +236,7 @@ static int statement_sign(struct rotation *rotation, const char *public_key, int
     keys.context = (char *)(uintptr_t)HUB_KEYS_CONTEXT;
     keys.suite = (Casebus__V1__Suite)suite_id(rotation->stores->suite);
     keys.origin = rotation->stores->settings.origin;
-    keys.number = rotation->succession.number + 1;
+    keys.number = number;
     keys.authority = (ProtobufCBinaryData){authority.size, (uint8_t *)(uintptr_t)authority.data};
     keys.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, curve_key};
     keys.curve_from_us = from_us;
@@ -249,6 +257,7 @@ static int curve_next(struct rotation *rotation, uint64_t after_s, struct casebu
     struct arena arena;
     uint8_t signature[SIGNATURE_SIZE];
     char public_key[41], from[CLOCK_TEXT];
+    uint64_t number = number_next(rotation);
     int64_t from_us = clock_unix_us() + (int64_t)after_s * 1000000;
     Casebus__V1__HubKeysChanged change = CASEBUS__V1__HUB_KEYS_CHANGED__INIT;
     if (rotation->waits) {
@@ -257,8 +266,8 @@ static int curve_next(struct rotation *rotation, uint64_t after_s, struct casebu
         return error_hint(err, _("wait for it: nodes know two keys at a time"));
     }
     arena_init(&arena, 8 * 1024, 64 * 1024);
-    int r = hub_curve_make(rotation->dir, rotation->succession.number + 1, public_key, err) ||
-            statement_sign(rotation, public_key, from_us, &arena, &change, signature, err) ||
+    int r = hub_curve_make(rotation->dir, number, public_key, err) ||
+            statement_sign(rotation, number, public_key, from_us, &arena, &change, signature, err) ||
             pipeline_change_keys(rotation->pipeline, &change, err) || change_add(rotation, &change, err);
     arena_deinit(&arena);
     if (r)

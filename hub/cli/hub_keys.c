@@ -104,7 +104,12 @@ int hub_rotate_main(struct cli *cli, int argc, char **argv)
     json_t *body = json_pack("{s:s, s:I}", "rotate", "curve", "after_s", cli_seconds(rotating.in));
     int r = client_post(cli->client, "/v1/hub-keys", body, &answer, &err);
     json_decref(body);
-    return r ? cli_fail(cli, &err) : keys_answer(cli, answer);
+    if (r)
+        return cli_fail(cli, &err);
+    keys_answer(cli, answer);
+    if (!cli->json)
+        fputs(_("Copy the hub's keys/ anew to where you keep it: the next key is in it.\n"), cli->out);
+    return CLI_OK;
 }
 
 /* ---- a node's enrolment, once more ---- */
