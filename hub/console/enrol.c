@@ -364,7 +364,7 @@ static int name_check(const struct call *call, struct enrolment *enrolment, stru
         registry_unref(registry);
         return -1;
     }
-    if (enrolment->renews)
+    if (enrolment->renews && node)
         rights_keep(enrolment, node);
     if (revoked && (!curve || curve == node)) {
         answer = revoked_check(node, enrolment->fields, err);
