@@ -69,7 +69,7 @@ static error_t rotate_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (rotating->what)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         rotating->what = arg;
         return 0;
     case ARGP_KEY_END:
@@ -131,7 +131,7 @@ static error_t enrolment_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (again->name)
-            argp_usage(state);
+            cli_words_wrong(state, arg);
         again->name = arg;
         return 0;
     case ARGP_KEY_END:
