@@ -220,6 +220,7 @@ static int new_checkpoint(struct export *export, struct casebus_error *err)
                          _("the checkpoint of size %llu speaks of more than the ledger has"),
                          (unsigned long long)checkpoint.size);
     export->result->size = checkpoint.size;
+    export->result->ledger_size = ledger_view_size(export->view);
     memcpy(export->result->root, checkpoint.root, DIGEST_SIZE);
     return root_check(export, &checkpoint, _("the ledger's own checkpoint"), err);
 }

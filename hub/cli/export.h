@@ -15,7 +15,8 @@ struct export_options {
 };
 
 struct export_result {
-    uint64_t size; /* of the exported tree */
+    uint64_t size;        /* of the exported tree */
+    uint64_t ledger_size; /* more than that while witnesses have not confirmed the rest */
     uint8_t root[DIGEST_SIZE];
     uint64_t old_size; /* of the one that @dir held before; 0: none */
     uint64_t tiles;    /* of the tree, bundles of entries included */

@@ -60,9 +60,10 @@ static void result_show(const struct cli *cli, const struct export_result *resul
     char root[2 * DIGEST_SIZE + 1];
     hex_encode(root, result->root, DIGEST_SIZE);
     if (cli->json) {
-        json_t *json = json_pack("{s:I, s:s, s:I, s:I, s:I}", "size", (json_int_t)result->size, "root", root,
-                                 "old_size", (json_int_t)result->old_size, "tiles", (json_int_t)result->tiles,
-                                 "written", (json_int_t)result->written);
+        json_t *json =
+            json_pack("{s:I, s:I, s:s, s:I, s:I, s:I}", "size", (json_int_t)result->size, "ledger_size",
+                      (json_int_t)result->ledger_size, "root", root, "old_size", (json_int_t)result->old_size,
+                      "tiles", (json_int_t)result->tiles, "written", (json_int_t)result->written);
         cli_print_json(cli, json);
         json_decref(json);
         return;
@@ -72,6 +73,11 @@ static void result_show(const struct cli *cli, const struct export_result *resul
                "%llu entries are in '%s'; files: %llu, new ones: %llu; root %s\n", result->size),
             (unsigned long long)result->size, dir, (unsigned long long)result->tiles,
             (unsigned long long)result->written, root);
+    if (result->ledger_size > result->size)
+        fprintf(cli->out,
+                _("The ledger has %llu entries: nobody is shown more before witnesses have confirmed it; see "
+                  "casebus witness show\n"),
+                (unsigned long long)result->ledger_size);
 }
 
 /* The key that the ledger's first entry names: for those who may not read the hub's keys. */

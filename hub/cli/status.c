@@ -100,6 +100,17 @@ static void stores_print(const struct cli *cli, const json_t *status)
     if (n(waiting, "undecided") > 0)
         fieldf(cli, _("quarantine"), _("%llu undecided, the oldest since %s: casebus quarantine list"),
                n(waiting, "undecided"), time_zone_text(since, get_time(waiting, "oldest_us"), false));
+    const json_t *witnessing = json_object_get(status, "witnessing");
+    if (n(witnessing, "silent") > 0)
+        fieldf(cli, _("witnesses"),
+               _("LOOK: %llu of %llu silent since %s; confirmed for everybody: %llu entries: casebus witness "
+                 "show"),
+               n(witnessing, "silent"), n(witnessing, "witnesses"),
+               time_zone_text(since, get_time(witnessing, "silent_since_us"), false),
+               n(witnessing, "cosigned_size"));
+    else if (witnessing)
+        fieldf(cli, _("witnesses"), _("%llu, confirmed: %llu entries"), n(witnessing, "witnesses"),
+               n(witnessing, "cosigned_size"));
     fieldf(cli, _("nodes"), _("%llu enrolled, %llu connected"), n(status, "nodes"), n(status, "connected"));
 }
 

@@ -134,6 +134,31 @@ static void certificates_json(const struct console_hub *hub, json_t *json)
     json_object_set_new(json, "certificates", part);
 }
 
+/* What the others have confirmed, and who is silent: while they are, nobody outside sees more. */
+static void witnesses_json(const struct console_hub *hub, json_t *json)
+{
+    struct cosigning_status *status = hub->cosigning ? calloc(1, sizeof *status) : NULL;
+    if (!status)
+        return;
+    json_t *part = json_object();
+    size_t silent = 0;
+    int64_t since_us = 0;
+    cosigning_get_status(hub->cosigning, status);
+    for (size_t i = 0; i < status->n_witnesses; i++) {
+        int64_t us = status->witnesses[i].silent_since_us;
+        silent += us > 0;
+        if (us > 0 && (since_us == 0 || us < since_us))
+            since_us = us;
+    }
+    set_number(part, "witnesses", status->n_witnesses);
+    set_number(part, "silent", silent);
+    set_time(part, "silent_since_us", since_us);
+    set_number(part, "cosigned_size", status->size);
+    set_time(part, "cosigned_at_us", status->at_us);
+    json_object_set_new(json, "witnessing", part);
+    free(status);
+}
+
 /* What everybody else has to know to check this ledger. */
 static void log_key_set(json_t *json, const struct console_hub *hub)
 {
@@ -157,6 +182,7 @@ int handle_status(struct call *call, struct casebus_error *err)
         running_json(call->answer, status);
     free(status);
     certificates_json(call->hub, call->answer);
+    witnesses_json(call->hub, call->answer);
     return stores_json(call->hub, call->answer, err);
 }
 
