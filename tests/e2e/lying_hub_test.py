@@ -205,6 +205,13 @@ class LyingHub(unittest.TestCase):
         self.assertGreater(witness["silent_since_us"], 0)
         self.assertEqual(witness["cosigned_size"], self.confirmed)
         self.assertEqual(int(self.http(self.hub, "GET", "/checkpoint")[2].splitlines()[1]), self.confirmed)
+        witnessing = self.hub.ask("status")["witnessing"]
+        self.assertEqual((witnessing["silent"], witnessing["cosigned_size"]), (1, self.confirmed))
+        self.assertIn(f"LOOK: 1 of {witnessing['witnesses']} silent since", self.hub.casebus("status").out)
+        self.hub.settle()
+        exported = self.hub.casebus("ledger", "export", self.world.path / "shown")
+        self.assertEqual(exported.code, 0, exported.said)
+        self.assertIn("before witnesses have confirmed it", exported.out)
         self.third.start()
         self.hub.process.wait_for(" WITNESS-BACK ")
         self.cosigned(self.hub)
