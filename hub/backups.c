@@ -196,15 +196,10 @@ static void made_remove(const struct hub_restore *wanted, bool dir_made)
 static int key_copy(const char *from, const char *dir, const char *name, struct casebus_error *err)
 {
     char source[PATH_MAX], target[PATH_MAX], file[NAME_MAX + 8];
-    uint8_t secret[SECRET_FILE_MAX];
-    size_t size = 0;
     snprintf(file, sizeof(file), "keys/%s", name);
     if (path_join(source, sizeof(source), from, name) || path_join(target, sizeof(target), dir, file))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
-    int r =
-        secret_file_load(source, secret, &size, err) || secret_file_save(target, bytes_of(secret, size), err);
-    secret_clear(secret, sizeof(secret));
-    return r ? -1 : 0;
+    return secret_file_copy(source, target, err);
 }
 
 static int certificate_copy(const char *from, const char *dir, struct casebus_error *err)

@@ -126,7 +126,8 @@ static void look_keys(struct doctor *doctor)
     if (hub_keys_load(&doctor->keys, doctor->dir, suite_by_name(doctor->settings.suite),
                       doctor->settings.origin, &err)) {
         doctor_error(doctor, "keys", &err);
-        doctor_hint(_("put back the copy of keys/ that was kept apart"));
+        if (err.code != CASEBUS_PASSPHRASE)
+            doctor_hint(_("put back the copy of keys/ that was kept apart"));
         return;
     }
     doctor->has_keys = true;

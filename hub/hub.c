@@ -19,6 +19,7 @@
 #include "hub/witnessing.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/shield.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -641,6 +642,8 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     if (stores_replay(&hub->stores, hub->log, NULL, NULL, &replayed, err))
         return -1;
     check_clock(hub, replayed.last_hub_time_us);
+    if (shield_lacks())
+        log_warning(hub->log, "MEMORY-OPEN", "%s", shield_lacks());
     catch_signals(hub);
     if (rotation_open(&hub->rotation, &hub->stores, hub->dir, hub->log, err) || start_witnessing(hub, err) ||
         make_bus(hub, err) || invitations_open(&hub->invitations, hub->dir, err))
@@ -689,7 +692,7 @@ static void hub_stop(struct hub *hub)
 
 int hub_run(const char *dir, struct log *log, struct casebus_error *err)
 {
-    struct hub *hub = calloc(1, sizeof(*hub));
+    struct hub *hub = secret_new(sizeof(*hub)); /* it has keys in it */
     if (!hub)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the hub"));
     hub->dir = dir;
@@ -711,6 +714,6 @@ int hub_run(const char *dir, struct log *log, struct casebus_error *err)
     }
     if (!r)
         log_notice(log, "HUB-STOPPED", _("stopped; everything that was acknowledged is in the ledger"));
-    free(hub);
+    secret_free(hub, sizeof(*hub));
     return r;
 }

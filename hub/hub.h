@@ -14,6 +14,9 @@ int hub_run(const char *dir, struct log *log, struct casebus_error *err);
 int hub_rebuild(const char *dir, struct log *log, struct casebus_error *err);
 /* Wraps the vault under a new key and destroys the old one. The hub must not run. */
 int hub_rotate_kek(const char *dir, struct casebus_error *err);
+/* Puts the keys under a passphrase: that of @new_file, or as passphrase_new says; with @remove under none.
+ * The hub must not run. */
+int hub_passphrase(const char *dir, const char *new_file, bool remove, struct casebus_error *err);
 /* Copies what cannot be made again to DEST, while the hub runs or not; and says whether a copy is whole. */
 int hub_backup(const char *dir, const char *dest, struct log *log, struct casebus_error *err);
 int hub_backup_verify(const char *dest, struct casebus_error *err);

@@ -226,8 +226,8 @@ static bool same_file(const char *dir, const char *name, const struct stat *file
 static int key_destroy(const char *dir, const char *name, struct casebus_error *err)
 {
     char path[PATH_MAX];
-    uint8_t noise[2 * KEY_SIZE + 1];
-    struct stat status;
+    uint8_t noise[SECRET_FILE_MAX];
+    struct stat status = {.st_size = 0};
     if (key_path(path, dir, name, err))
         return -1;
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -235,8 +235,9 @@ static int key_destroy(const char *dir, const char *name, struct casebus_error *
         return errno == ENOENT ? 0 : error_set_errno(err, errno, _("cannot open '%s'"), path);
     random_bytes(noise, sizeof(noise));
     int r = fstat(fd, &status);
+    size_t size = (size_t)status.st_size < sizeof(noise) ? (size_t)status.st_size : sizeof(noise);
     if (!r && !same_file(dir, "kek.key", &status) &&
-        (pwrite(fd, noise, sizeof(noise), 0) != (ssize_t)sizeof(noise) || fsync(fd)))
+        (pwrite(fd, noise, size, 0) != (ssize_t)size || fsync(fd)))
         r = -1;
     int reason = errno;
     close(fd);

@@ -3,6 +3,8 @@
 #include "proto/base/crash.h"
 #include "proto/base/languages.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/passphrase.h"
+#include "proto/crypto/shield.h"
 
 #include <argp.h>
 #include <malloc.h>
@@ -12,8 +14,8 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct arguments {
-    const char *command, *dir, *dest, *origin, *suite, *listen;
-    bool verify, full;
+    const char *command, *dir, *dest, *origin, *suite, *listen, *passphrase, *new_passphrase;
+    bool verify, full, remove;
     struct hub_restore restore;
 };
 
@@ -39,6 +41,13 @@ static const struct argp_option options[] = {
      N_("with restore: leave settings and certificates out that are damaged in the backup, and name them"),
      0},
     {"full", 'F' + 256, NULL, 0, N_("with doctor: read the whole ledger"), 0},
+    {"passphrase-file", 'P' + 256, "FILE", 0,
+     N_("the passphrase of the keys, in a file of mode 0600 (else the credential casebus.passphrase, or the "
+        "terminal)"),
+     0},
+    {"new-passphrase-file", 'N' + 256, "FILE", 0,
+     N_("with passphrase: the new one (else the credential casebus.new-passphrase, or the terminal)"), 0},
+    {"remove", 'R' + 256, NULL, 0, N_("with passphrase: no passphrase any more"), 0},
     {0},
 };
 
@@ -69,6 +78,15 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case 'F' + 256:
         arguments->full = true;
+        return 0;
+    case 'P' + 256:
+        arguments->passphrase = value;
+        return 0;
+    case 'N' + 256:
+        arguments->new_passphrase = value;
+        return 0;
+    case 'R' + 256:
+        arguments->remove = true;
         return 0;
     case 'K' + 256:
         arguments->restore.keys = value;
@@ -166,6 +184,14 @@ static int command_doctor(const struct arguments *arguments, struct log *log, st
     return hub_doctor(arguments->dir, arguments->full, err);
 }
 
+static int command_passphrase(const struct arguments *arguments, struct log *log, struct casebus_error *err)
+{
+    (void)log;
+    if (arguments->remove && arguments->new_passphrase)
+        return error_set(err, CASEBUS_ARGUMENT, _("--remove goes without --new-passphrase-file"));
+    return hub_passphrase(arguments->dir, arguments->new_passphrase, arguments->remove, err);
+}
+
 static const struct command {
     const char *name;
     int (*run)(const struct arguments *arguments, struct log *log, struct casebus_error *err);
@@ -177,6 +203,7 @@ static const struct command {
     {"restore", command_restore},
     {"doctor", command_doctor},
     {"rotate-kek", command_rotate_kek},
+    {"passphrase", command_passphrase},
 };
 
 /* Batches are allocated in one thread and freed in another: several heaps would only grow. The blocks of
@@ -188,6 +215,13 @@ static void memory_prepare(void)
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
+static int exit_code(const struct casebus_error *err)
+{
+    if (err->code == CASEBUS_PASSPHRASE)
+        return PASSPHRASE_EXIT;
+    return err->code == CASEBUS_ARGUMENT || err->code == CASEBUS_CONFIG ? EXIT_USAGE : EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
@@ -196,12 +230,13 @@ int main(int argc, char **argv)
     texts_init();
     crash_words_begin("casebus-hub");
     languages_prepare();
+    shield_begin();
     memory_prepare();
     const struct argp argp = {
         .options = options,
         .parser = parse_option,
         .args_doc = "init DIR --origin NAME\nrun DIR\nrebuild DIR\nbackup DIR DEST\nbackup --verify "
-                    "DEST\nrestore DEST DIR\ndoctor DIR\nrotate-kek DIR",
+                    "DEST\nrestore DEST DIR\ndoctor DIR\nrotate-kek DIR\npassphrase DIR",
         .doc = N_("Makes, runs and rebuilds a casebus hub, whose files are all in DIR.\v"
                   "init        makes keys, settings and empty stores\n"
                   "run         serves until SIGTERM or Ctrl-C\n"
@@ -209,12 +244,15 @@ int main(int argc, char **argv)
                   "backup      copies ledger, wrapped keys and settings to DEST, also while the hub runs\n"
                   "restore     makes DIR from a backup and opens the next generation of the hub\n"
                   "doctor      looks at everything in DIR and names damage and the way out\n"
-                  "rotate-kek  wraps the vault under a new key and destroys the old one\n\n"
-                  "Exit status: 0 fine, 1 it failed, 2 wrong usage. See casebus-hub(8)."),
+                  "rotate-kek  wraps the vault under a new key and destroys the old one\n"
+                  "passphrase  puts the keys under a passphrase, or another one, or none\n\n"
+                  "Exit status: 0 fine, 1 it failed, 2 wrong usage, 77 no passphrase or a wrong one. See "
+                  "casebus-hub(8)."),
         .argp_domain = "casebus",
     };
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    passphrase_begin(arguments.passphrase, true);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(commands[i].name, arguments.command) == 0) {
             if (!arguments.dir) {
@@ -225,7 +263,7 @@ int main(int argc, char **argv)
             if (commands[i].run(&arguments, &log, &err) == 0)
                 return EXIT_SUCCESS;
             error_print("casebus-hub", &err);
-            return err.code == CASEBUS_ARGUMENT || err.code == CASEBUS_CONFIG ? EXIT_USAGE : EXIT_FAILED;
+            return exit_code(&err);
         }
     fprintf(stderr, _("casebus-hub: there is no command '%s'; see casebus-hub --help\n"), arguments.command);
     return EXIT_USAGE;

@@ -12,7 +12,7 @@ _casebus_adapter() {
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        run | check | explain | join | status) command=${COMP_WORDS[i]} ;;
+        run | check | explain | join | status | passphrase) command=${COMP_WORDS[i]} ;;
         esac
     done
     case $before in
@@ -32,7 +32,7 @@ _casebus_adapter() {
         mapfile -t COMPREPLY < <(compgen -W "tcp://" -- "$word")
         return
         ;;
-    --codes)
+    --codes | --passphrase-file | --new-passphrase-file)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
@@ -41,18 +41,19 @@ _casebus_adapter() {
     -*)
         local options="--set --backfill --verbose --language --help --usage --version"
         case $command in
-        run) options+=" --once --idle --from-start" ;;
+        run) options+=" --once --idle --from-start --passphrase-file" ;;
         check) options+=" --rows --codes" ;;
-        join) options+=" --dir --door" ;;
-        status) options+=" --json" ;;
+        join) options+=" --dir --door --passphrase-file" ;;
+        status) options+=" --json --passphrase-file" ;;
+        passphrase) options+=" --passphrase-file --new-passphrase-file --remove" ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
         ;;
     *)
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W "run check explain join status" -- "$word") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W "run check explain join status passphrase" -- "$word") ;;
         join) mapfile -t COMPREPLY < <(compgen -W "tcp://" -- "$word") ;;
-        status) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        status | passphrase) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         explain) mapfile -t COMPREPLY < <(compgen -W "eventlog jsonl map" -- "$word") ;;
         *) mapfile -t COMPREPLY < <(compgen -f -X '!*.y*ml' -- "$word"; compgen -d -S / -- "$word") ;;
         esac

@@ -9,6 +9,7 @@ enum exit_code {
     EXIT_SOME_BAD = 1, /* rows were rejected, or events refused; status: the certificate ends soon */
     EXIT_USAGE = 2,    /* command line or configuration */
     EXIT_STUCK = 3,    /* it cannot go on: the source is damaged, the hub refuses this node, ... */
+    EXIT_LOCKED = 77,  /* the keys' passphrase is missing or wrong (PASSPHRASE_EXIT) */
 };
 
 struct options {
@@ -22,10 +23,13 @@ struct options {
     bool backfill;
     bool from_start;
     bool verbose;
-    bool json;              /* status */
-    unsigned idle_seconds;  /* with once: no delivery for so long */
-    unsigned rows_shown;    /* check */
-    const char *codes_file; /* check: where to write unmapped codes; NULL: nowhere */
+    bool json;                       /* status */
+    unsigned idle_seconds;           /* with once: no delivery for so long */
+    unsigned rows_shown;             /* check */
+    const char *codes_file;          /* check: where to write unmapped codes; NULL: nowhere */
+    const char *passphrase_file;     /* of the node's keys; NULL: none is named */
+    const char *new_passphrase_file; /* passphrase */
+    bool remove;                     /* passphrase */
 };
 
 int run_command(const struct options *options);
@@ -33,5 +37,6 @@ int check_command(const struct options *options);
 int explain_command(const struct options *options);
 int join_command(const struct options *options);
 int status_command(const struct options *options);
+int passphrase_command(const struct options *options);
 
 #endif

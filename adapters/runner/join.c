@@ -142,6 +142,8 @@ static int fail(const struct casebus_error *err)
         return EXIT_SOME_BAD;
     case CASEBUS_ARGUMENT:
         return EXIT_USAGE;
+    case CASEBUS_PASSPHRASE:
+        return EXIT_LOCKED;
     default:
         return EXIT_STUCK;
     }

@@ -2,6 +2,8 @@
 #include "adapters/runner/commands.h"
 #include "casebus/node.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/passphrase.h"
+#include "proto/crypto/shield.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -19,7 +21,10 @@ enum {
     OPT_CODES,
     OPT_DIR,
     OPT_DOOR,
-    OPT_JSON
+    OPT_JSON,
+    OPT_PASSPHRASE,
+    OPT_NEW_PASSPHRASE,
+    OPT_REMOVE
 };
 
 struct command {
@@ -30,7 +35,7 @@ struct command {
 
 static const struct command commands[] = {
     {"run", run_command, true},   {"check", check_command, true},   {"explain", explain_command, false},
-    {"join", join_command, true}, {"status", status_command, true},
+    {"join", join_command, true}, {"status", status_command, true}, {"passphrase", passphrase_command, true},
 };
 
 struct arguments {
@@ -51,10 +56,12 @@ static const char doc[] =
        "                  its operator gave out; the keys are made here, in --dir\n"
        "  status DIR      show who the node in DIR is and until when its certificate\n"
        "                  lasts\n"
+       "  passphrase DIR  put the node's keys in DIR under a passphrase, another one, or\n"
+       "                  none\n"
        "\n"
        "Exit codes: 0 fine; 1 some rows were rejected or refused, or the certificate\n"
        "ends within 30 days (status); 2 wrong usage or configuration; 3 it cannot go\n"
-       "on.\n"
+       "on; 77 the keys' passphrase is missing or wrong.\n"
        "\n"
        "To begin:  casebus-adapter explain > adapter.yaml\n"
        "           casebus-adapter check adapter.yaml\n"
@@ -73,6 +80,13 @@ static const struct argp_option argp_options[] = {
     {"dir", OPT_DIR, N_("DIR"), 0, N_("join: where keys and enrolment.json go (node)"), 0},
     {"door", OPT_DOOR, N_("tcp://HOST:PORT"), 0, N_("join: the hub's door, if not one port behind HUB"), 0},
     {"json", OPT_JSON, NULL, 0, N_("status: for programs"), 0},
+    {"passphrase-file", OPT_PASSPHRASE, N_("FILE"), 0,
+     N_("run, join, status, passphrase: the passphrase of the node's keys, in a file of mode 0600 (else the "
+        "credential casebus.passphrase, or the terminal)"),
+     0},
+    {"new-passphrase-file", OPT_NEW_PASSPHRASE, N_("FILE"), 0,
+     N_("passphrase: the new one (else the credential casebus.new-passphrase, or the terminal)"), 0},
+    {"remove", OPT_REMOVE, NULL, 0, N_("passphrase: none any more"), 0},
     {"verbose", 'v', NULL, 0, N_("More log lines"), 0},
     {"language", OPT_LANGUAGE, N_("zh|en"), 0, N_("Language of messages, if not that of the locale"), 0},
     {0},
@@ -145,6 +159,15 @@ static error_t option_parse(int key, char *value, struct argp_state *state)
     case OPT_JSON:
         options->json = true;
         return 0;
+    case OPT_PASSPHRASE:
+        options->passphrase_file = value;
+        return 0;
+    case OPT_NEW_PASSPHRASE:
+        options->new_passphrase_file = value;
+        return 0;
+    case OPT_REMOVE:
+        options->remove = true;
+        return 0;
     case 'v':
         options->verbose = true;
         return 0;
@@ -181,7 +204,8 @@ static const struct command *command_find(const char *name)
 static const char *option_foreign(const struct options *options, const struct command *command)
 {
     bool run = command->main == run_command, check = command->main == check_command,
-         join = command->main == join_command, status = command->main == status_command;
+         join = command->main == join_command, status = command->main == status_command,
+         passphrase = command->main == passphrase_command;
     const struct {
         bool given, fits;
         const char *name;
@@ -194,7 +218,10 @@ static const char *option_foreign(const struct options *options, const struct co
                 {options->dir != NULL, join, "--dir"},
                 {options->door != NULL, join, "--door"},
                 {options->json, status, "--json"},
-                {options->sets && options->sets[0], !join && !status, "--set"}};
+                {options->passphrase_file != NULL, run || join || status || passphrase, "--passphrase-file"},
+                {options->new_passphrase_file != NULL, passphrase, "--new-passphrase-file"},
+                {options->remove, passphrase, "--remove"},
+                {options->sets && options->sets[0], !join && !status && !passphrase, "--set"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].given && !rows[i].fits)
             return rows[i].name;
@@ -211,6 +238,10 @@ static int command_check(const struct command *command, const struct options *op
         fprintf(stderr, _("casebus-adapter: 'join' needs the hub's address and the code\n"));
     else if (command->main == status_command && !options->argument)
         fprintf(stderr, _("casebus-adapter: 'status' needs the node's folder\n"));
+    else if (command->main == passphrase_command && !options->argument)
+        fprintf(stderr, _("casebus-adapter: 'passphrase' needs the node's directory\n"));
+    else if (options->remove && options->new_passphrase_file)
+        fprintf(stderr, _("casebus-adapter: --remove goes without --new-passphrase-file\n"));
     else if (command->needs_argument && !options->argument)
         fprintf(stderr, _("casebus-adapter: '%s' needs a configuration file\n"), command->name);
     else if (foreign)
@@ -227,19 +258,22 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = {.options = {.rows_shown = ROWS_SHOWN}};
     texts_init();
+    shield_begin();
     setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version_hook = version_print;
-    struct argp argp = {.options = argp_options,
-                        .parser = option_parse,
-                        .args_doc = N_("run CONFIG\ncheck CONFIG\nexplain [KIND]\njoin HUB CODE\nstatus DIR"),
-                        .doc = doc,
-                        .argp_domain = "casebus"};
+    struct argp argp = {
+        .options = argp_options,
+        .parser = option_parse,
+        .args_doc = N_("run CONFIG\ncheck CONFIG\nexplain [KIND]\njoin HUB CODE\nstatus DIR\npassphrase DIR"),
+        .doc = doc,
+        .argp_domain = "casebus"};
     arguments.options.sets = arguments.sets;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
         return EXIT_USAGE;
     const struct command *command = command_find(arguments.options.command);
     if (command_check(command, &arguments.options) != 0)
         return EXIT_USAGE;
+    passphrase_begin(arguments.options.passphrase_file, true);
     return command->main(&arguments.options);
 }

@@ -18,6 +18,7 @@
 #include "adapters/runner/rejects.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/shield.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -378,6 +379,8 @@ static int sink_open(struct run *run, struct casebus_error *err)
 
 static int parts_open(struct run *run, struct casebus_error *err)
 {
+    if (shield_lacks())
+        log_warning(&run->log, "MEMORY-OPEN", "%s", shield_lacks());
     if (signals_open(run, err) != 0 || node_open(run, err) != 0 || source_begin(run, err) != 0)
         return -1;
     return sink_open(run, err);
@@ -450,7 +453,8 @@ static int run_configured(struct run *run)
     filter_log(run);
     parts_close(run);
     progress_clear(&run->progress);
-    return result_print(run, failed);
+    int code = result_print(run, failed);
+    return failed && err.code == CASEBUS_PASSPHRASE ? EXIT_LOCKED : code;
 }
 
 int run_command(const struct options *options)

@@ -50,6 +50,7 @@ int status_command(const struct options *options)
     int code = EXIT_STUCK;
     if (enrolment_load(&enrolment, options->argument, now, &err) != 0) {
         error_print("casebus-adapter", &err);
+        code = err.code == CASEBUS_PASSPHRASE ? EXIT_LOCKED : EXIT_STUCK;
     } else {
         int64_t days = certificate_days_left(enrolment.certificate_ends, now);
         hex_encode(key, enrolment.key_id, KEY_ID_SIZE);

@@ -8,6 +8,8 @@
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/passphrase.h"
+#include "proto/crypto/shield.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -135,7 +137,10 @@ static int node_load(struct casebus_node *node, const struct casebus_node_option
                      struct casebus_error *err)
 {
     char path[PATH_MAX];
-    if (enrolment_load(&node->enrolment, options->dir, clock_unix_us() / 1000000, err) != 0)
+    passphrase_here(options->passphrase_file);
+    int r = enrolment_load(&node->enrolment, options->dir, clock_unix_us() / 1000000, err);
+    passphrase_here(NULL);
+    if (r != 0)
         return -1;
     if (path_join(path, sizeof path, options->dir, "lock") != 0)
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%.100s...' is too long"), options->dir);
@@ -237,7 +242,7 @@ static int session_begin(struct casebus_node *node, const struct casebus_node_op
 
 static struct casebus_node *node_new(const struct casebus_node_options *options)
 {
-    struct casebus_node *node = calloc(1, sizeof *node);
+    struct casebus_node *node = secret_new(sizeof *node); /* it has keys in it */
     if (!node)
         return NULL;
     node->lock = -1;
@@ -277,7 +282,7 @@ int casebus_node_open(struct casebus_node **nodep, const struct casebus_node_opt
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a node"));
     if (node_load(node, options, err) != 0 || node_start(node, options, err) != 0) {
         node_unload(node);
-        free(node);
+        secret_free(node, sizeof *node);
         return -1;
     }
     if (session_begin(node, options, err) != 0) {
@@ -304,7 +309,7 @@ static void node_on_ended(uv_work_t *work, int status)
     void *self = node->on_closed_self;
     node_unload(node);
     if (node->loop != &node->own_loop)
-        free(node); /* else casebus_node_close has to close the loop first */
+        secret_free(node, sizeof *node); /* else casebus_node_close has to close the loop first */
     if (on_closed)
         on_closed(self);
 }
@@ -352,7 +357,7 @@ struct casebus_node *casebus_node_close(struct casebus_node *node)
     if (own) {
         uv_run(&node->own_loop, UV_RUN_DEFAULT);
         uv_loop_close(&node->own_loop);
-        free(node);
+        secret_free(node, sizeof *node);
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
 #include "hub/cli/cli.h"
 
 #include "proto/base/texts.h"
+#include "proto/crypto/passphrase.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -65,6 +66,8 @@ const size_t cli_n_commands = sizeof cli_commands / sizeof cli_commands[0];
 
 /* ---- options that all commands have ---- */
 
+enum { OPTION_PASSPHRASE = 'P' + 0x400 };
+
 static error_t common_parse(int key, char *arg, struct argp_state *state)
 {
     struct cli *cli = state->input;
@@ -75,6 +78,9 @@ static error_t common_parse(int key, char *arg, struct argp_state *state)
     case 'j':
         cli->json = true;
         return 0;
+    case OPTION_PASSPHRASE:
+        passphrase_begin(arg, true);
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -84,6 +90,8 @@ static const struct argp_option common_options[] = {
     {"hub", 'H', N_("DIR|URL"), 0,
      N_("The hub: its directory, http+unix:///PATH or http://HOST (else: $CASEBUS_HUB)"), 10},
     {"json", 'j', NULL, 0, N_("Print JSON for programs"), 10},
+    {"passphrase-file", OPTION_PASSPHRASE, N_("FILE"), 0,
+     N_("The passphrase of keys that are opened here (else: a credential, or the terminal)"), 10},
     {0}};
 
 const struct argp cli_argp = {.options = common_options, .parser = common_parse, .argp_domain = "casebus"};
@@ -149,6 +157,8 @@ int cli_fail(const struct cli *cli, const struct casebus_error *err)
     error_print("casebus", err);
     if (cli->client && client_answered(cli->client)) /* and said no, whatever it could not reach itself */
         return CLI_NEGATIVE;
+    if (err->code == CASEBUS_PASSPHRASE)
+        return PASSPHRASE_EXIT;
     return err->code == CASEBUS_NETWORK || err->code == CASEBUS_CLOSED ? CLI_UNREACHABLE : CLI_NEGATIVE;
 }
 

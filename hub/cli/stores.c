@@ -7,6 +7,7 @@
 #include "hub/settings.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/shield.h"
 #include "proto/merkle/policy.h"
 
 #include <errno.h>
@@ -196,11 +197,11 @@ typedef int fill_fn(struct stores *stores, struct casebus_error *err);
 
 static int stores_new(struct stores **storesp, const char *dir, fill_fn *fill, struct casebus_error *err)
 {
-    struct stores *stores = calloc(1, sizeof *stores);
+    struct stores *stores = secret_new(sizeof *stores); /* it has keys in it */
     if (!stores)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open '%s'"), dir);
     if (strlen(dir) >= sizeof stores->dir - 32) {
-        free(stores);
+        secret_free(stores, sizeof *stores);
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dir);
     }
     strcpy(stores->dir, dir);
@@ -233,8 +234,7 @@ struct stores *stores_close(struct stores *stores)
     if (stores->ledger)
         ledger_close(stores->ledger);
     hub_keys_deinit(&stores->keys);
-    free(stores);
-    return NULL;
+    return secret_free(stores, sizeof *stores);
 }
 
 /* ---- the journal ---- */

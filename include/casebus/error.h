@@ -85,6 +85,8 @@ extern "C" {
       "ask the hub's operator why; casebus node resume lets it in again")                                    \
     X(REVOKED, 28, "CB-REVOKED", "the node's keys were revoked", OPERATOR, NEVER,                            \
       "the node has to be enrolled again with new keys; see casebus incident report")                        \
+    X(PASSPHRASE, 29, "CB-PASSPHRASE", "the passphrase of a key is missing or wrong", MACHINE, NONE,         \
+      "give the right one: --passphrase-file, a credential of systemd, or at the terminal")                  \
     X(MALFORMED, 30, "CB-MALFORMED", "the bytes are not what the schema says", DEVELOPER, CORRECTED,         \
       "build the message from the schema; `casebus quarantine show` tells what could be read of it")         \
     X(TOO_LARGE, 31, "CB-TOO-LARGE", "larger than the schema allows", DEVELOPER, CORRECTED,                  \

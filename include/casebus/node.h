@@ -131,6 +131,9 @@ struct casebus_node_options {
     unsigned witness_patience_s; /* 0: one hour */
     unsigned
         renew_days; /* before its end the node has its certificate renewed; 0: 60. Hubs do it from 90 on */
+    /* The file with the passphrase of the keys in @dir, if they are under one; NULL: the credential
+     * casebus.passphrase that systemd gave to the process, if it did. Read while the node is opened. */
+    const char *passphrase_file;
 };
 
 /* Opens the outbox (locked against a second process) and begins to connect. */

@@ -4,8 +4,8 @@
  * that led there, when a function of the reading library is on it. Walking that way inside a handler is not
  * promised to work by any standard; if it fails, the process dies as it would have without us.
  *
- * This is the one place of the house with state of its own for the whole process: a signal handler has no
- * other. */
+ * This is a place of the house with state of its own for the whole process (the other is where a passphrase
+ * comes from): a signal handler has no other. */
 #include "proto/base/crash.h"
 
 #include <execinfo.h>

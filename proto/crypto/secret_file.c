@@ -6,17 +6,17 @@
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/suite.h"
+#include "proto/crypto/wrapped.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int secret_file_open(const char *path, struct casebus_error *err)
+static int open_private(const char *path, struct casebus_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
@@ -62,9 +62,10 @@ static ssize_t read_whole(int fd, uint8_t *out, size_t size)
     return (ssize_t)done;
 }
 
-int secret_file_load(const char *path, uint8_t out[SECRET_FILE_MAX], size_t *sizep, struct casebus_error *err)
+static int load_as_is(const char *path, uint8_t out[SECRET_FILE_MAX], size_t *sizep,
+                      struct casebus_error *err)
 {
-    int fd = secret_file_open(path, err);
+    int fd = open_private(path, err);
 
     if (fd < 0)
         return -1;
@@ -78,6 +79,64 @@ int secret_file_load(const char *path, uint8_t out[SECRET_FILE_MAX], size_t *siz
     *sizep = (size_t)size;
     return 0;
 }
+
+/* ---- under a passphrase ---- */
+
+static int passphrase_missing(const char *path, struct casebus_error *err)
+{
+    error_set(err, CASEBUS_PASSPHRASE, _("the key file '%s' is under a passphrase, and none was given"),
+              path);
+    return error_hint(err, _("give --passphrase-file FILE, or the credential casebus.passphrase "
+                             "(systemd's LoadCredential)"));
+}
+
+static int passphrase_wrong(const char *path, struct casebus_error *err)
+{
+    return error_set(err, CASEBUS_PASSPHRASE,
+                     _("the passphrase that was given does not open the key file '%s'"), path);
+}
+
+/* Opens in place with whatever this process was given. */
+static int open_wrapped(const char *path, uint8_t out[SECRET_FILE_MAX], size_t *sizep,
+                        struct casebus_error *err)
+{
+    struct passphrase passphrase;
+    uint8_t plain[SECRET_FILE_MAX];
+    int r = passphrase_get(&passphrase, path, err);
+    if (r == 0)
+        return passphrase_missing(path, err);
+    if (r < 0)
+        return -1;
+    bool opened = unwrap(bytes_of(out, *sizep), &passphrase, plain, sizep);
+    secret_clear(&passphrase, sizeof passphrase);
+    if (opened)
+        memcpy(out, plain, *sizep);
+    secret_clear(plain, sizeof plain);
+    if (opened)
+        return 0;
+    passphrase_forget();
+    return passphrase_wrong(path, err);
+}
+
+int secret_file_load(const char *path, uint8_t out[SECRET_FILE_MAX], size_t *sizep, struct casebus_error *err)
+{
+    if (load_as_is(path, out, sizep, err))
+        return -1;
+    return wrapped_is(bytes_of(out, *sizep)) ? open_wrapped(path, out, sizep, err) : 0;
+}
+
+int secret_file_wrapped(const char *path, struct casebus_error *err)
+{
+    uint8_t bytes[SECRET_FILE_MAX];
+    size_t size = 0;
+    if (load_as_is(path, bytes, &size, err))
+        return -1;
+    int r = wrapped_is(bytes_of(bytes, size));
+    secret_clear(bytes, sizeof bytes);
+    return r;
+}
+
+/* ---- writing ---- */
 
 static int write_whole(int fd, struct bytes secret)
 {
@@ -118,15 +177,93 @@ static int write_and_link(char *temporary, const char *path, struct bytes secret
     return r;
 }
 
-int secret_file_save(const char *path, struct bytes secret, struct casebus_error *err)
+static int save_as_is(const char *path, struct bytes secret, struct casebus_error *err)
 {
     char temporary[PATH_MAX];
-    char dir[PATH_MAX];
 
     if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
         return error_set(err, CASEBUS_FILE, _("the path '%s' is too long"), path);
-    if (write_and_link(temporary, path, secret, err) != 0)
+    return write_and_link(temporary, path, secret, err) ? -1 : file_sync_name(path, err);
+}
+
+int secret_file_save(const char *path, struct bytes secret, struct casebus_error *err)
+{
+    struct passphrase passphrase;
+    uint8_t wrapped[SECRET_FILE_MAX];
+    size_t size = 0;
+    int known = passphrase_known(&passphrase, err);
+
+    if (known <= 0)
+        return known < 0 ? -1 : save_as_is(path, secret, err);
+    int r = wrap(secret, &passphrase, wrapped, &size, err);
+    secret_clear(&passphrase, sizeof passphrase);
+    return r ? -1 : save_as_is(path, bytes_of(wrapped, size), err);
+}
+
+int secret_file_copy(const char *from, const char *to, struct casebus_error *err)
+{
+    uint8_t bytes[SECRET_FILE_MAX];
+    size_t size = 0;
+    int r = load_as_is(from, bytes, &size, err) || save_as_is(to, bytes_of(bytes, size), err);
+    secret_clear(bytes, sizeof bytes);
+    return r ? -1 : 0;
+}
+
+/* ---- another passphrase ---- */
+
+int secret_file_open(const char *path, const struct passphrase *now, const struct passphrase *later,
+                     uint8_t out[SECRET_FILE_MAX], size_t *sizep, bool *donep, struct casebus_error *err)
+{
+    uint8_t file[SECRET_FILE_MAX];
+    size_t size = 0;
+    if (load_as_is(path, file, &size, err))
         return -1;
-    snprintf(dir, sizeof dir, "%s", path);
-    return dir_sync(dirname(dir), err);
+    int r = 0;
+    struct bytes bytes = bytes_of(file, size);
+    *donep = false;
+    if (!wrapped_is(bytes)) {
+        memcpy(out, file, size);
+        *sizep = size;
+        *donep = !later;
+    } else if (!now || !unwrap(bytes, now, out, sizep)) {
+        *donep = later && unwrap(bytes, later, out, sizep);
+        if (!*donep)
+            r = now ? passphrase_wrong(path, err) : passphrase_missing(path, err);
+    }
+    secret_clear(file, sizeof file);
+    return r;
+}
+
+/* The old bytes have lost their name; they go from the disk, as far as it writes in place. Another name of
+ * theirs is somebody's copy. */
+static void overwrite(int fd)
+{
+    uint8_t noise[SECRET_FILE_MAX];
+    struct stat status;
+    if (fstat(fd, &status) || status.st_nlink > 0 || status.st_size > (off_t)sizeof noise)
+        return;
+    random_bytes(noise, sizeof noise);
+    if (pwrite(fd, noise, (size_t)status.st_size, 0) == status.st_size)
+        fsync(fd);
+}
+
+static int replace(const char *path, struct bytes bytes, struct casebus_error *err)
+{
+    int old = open(path, O_WRONLY | O_CLOEXEC);
+    int r = file_write(path, bytes, 0600, err);
+    if (old >= 0 && r == 0)
+        overwrite(old);
+    if (old >= 0)
+        close(old);
+    return r;
+}
+
+int secret_file_replace(const char *path, struct bytes secret, const struct passphrase *later,
+                        struct casebus_error *err)
+{
+    uint8_t wrapped[SECRET_FILE_MAX];
+    size_t size = 0;
+    if (!later)
+        return replace(path, secret, err);
+    return wrap(secret, later, wrapped, &size, err) || replace(path, bytes_of(wrapped, size), err) ? -1 : 0;
 }
