@@ -96,7 +96,7 @@ static int shares_get(struct cli *cli, const struct sharing_command *command, js
 {
     char node[256], reader[256] = "";
     uint64_t from = command->from;
-    json_t *all = json_array(), *next = json_null();
+    json_t *all = json_array(), *next;
     target_escape(node, sizeof node, command->node);
     if (command->reader)
         target_escape(reader, sizeof reader, command->reader);
