@@ -4,6 +4,7 @@
 #include "hub/backup/phone.h"
 #include "hub/backup/restore.h"
 #include "hub/hub.h"
+#include "hub/ledger/outside.h"
 #include "hub/ledger/secured.h"
 #include "hub/progress.h"
 #include "hub/stores.h"
@@ -435,7 +436,7 @@ int hub_restore(const struct hub_restore *wanted, struct log *log, struct casebu
 {
     struct restore_result result = {.shown = 0};
     bool dir_made = access(wanted->dir, F_OK) && errno == ENOENT;
-    if (check_empty(wanted->dir, wanted->keys, err))
+    if (check_empty(wanted->dir, wanted->keys, err) || outside_hub(wanted->dir, err))
         return -1;
     int r = restore(wanted, log, &result, err);
     if (r) {

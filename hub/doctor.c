@@ -126,11 +126,16 @@ static void look_keys(struct doctor *doctor)
     if (hub_keys_load(&doctor->keys, doctor->dir, suite_by_name(doctor->settings.suite),
                       doctor->settings.origin, &err)) {
         doctor_error(doctor, "keys", &err);
-        if (err.code != CASEBUS_PASSPHRASE)
+        if (err.code != CASEBUS_PASSPHRASE && !err.hint[0])
             doctor_hint(_("put back the copy of keys/ that was kept apart"));
         return;
     }
     doctor->has_keys = true;
+    if (hub_authority_check(&doctor->keys, doctor->dir, &err)) {
+        doctor_error(doctor, "keys", &err);
+        doctor_hint(_("put back the copy of keys/ that was kept apart; until then nobody can be enrolled"));
+        return;
+    }
     if (find(doctor, "keys/kek.old", path, &status) || find(doctor, "keys/kek.new", path, &status))
         doctor_say(doctor, VERDICT_NOTE, "keys",
                    _("a rotate-kek was cut short; the next start of the hub settles it"));

@@ -1,5 +1,6 @@
 /* The stores, each opened to read. The journal is not made to be opened so, and opening it mends its torn
  * end; a copy of it is opened instead, and only when no hub has it. */
+#include "hub/authority.h"
 #include "hub/backup/rows.h"
 #include "hub/doctor.h"
 #include "hub/exchange/tables.h"
@@ -128,6 +129,21 @@ static void ledger_hint(const struct doctor *doctor)
                 doctor->dir);
 }
 
+static void look_authority(struct doctor *doctor)
+{
+    struct casebus_error err;
+    struct bytes authority = bytes_of(doctor->keys.authority, doctor->keys.authority_size);
+    if (!doctor->has_keys)
+        return;
+    if (authority_fits(doctor->ledger, authority, &err)) {
+        hub_authority_hint(doctor->dir, &err);
+        doctor_error(doctor, "authority", &err);
+    } else {
+        doctor_say(doctor, VERDICT_FINE, "authority",
+                   _("keys/authority.pem is the one that the ledger names"));
+    }
+}
+
 void doctor_ledger(struct doctor *doctor)
 {
     struct casebus_error err;
@@ -168,6 +184,7 @@ void doctor_ledger(struct doctor *doctor)
                    size, (unsigned long long)checkpoint.size);
     }
     look_clock(doctor);
+    look_authority(doctor);
 }
 
 /* --- state ---------------------------------------------------------------------------------------------- */
@@ -413,6 +430,16 @@ struct endings {
     unsigned n, ending;
 };
 
+/* The authority fits the ledger, so it is the row that is wrong; else the authority is. */
+static void node_hint(const struct doctor *doctor, struct casebus_error *err)
+{
+    struct bytes authority = bytes_of(doctor->keys.authority, doctor->keys.authority_size);
+    if (doctor->ledger && authority_fits(doctor->ledger, authority, NULL) == 0)
+        error_hint(err, _("the state is derived; make it again: casebus-hub rebuild %s"), doctor->dir);
+    else
+        hub_authority_hint(doctor->dir, err);
+}
+
 /* A certificate that ends soon is a line; the node says so itself, too. */
 static int node_visit(void *self, struct bytes key, struct bytes value)
 {
@@ -421,15 +448,21 @@ static int node_visit(void *self, struct bytes key, struct bytes value)
     struct registry *registry = NULL;
     struct bytes authority = bytes_of(endings->doctor->keys.authority, endings->doctor->keys.authority_size);
     char name[NODE_TEXT_MAX];
+    struct casebus_error err;
     snprintf(name, sizeof(name), "%.*s", (int)key.size, (const char *)key.data);
-    if (node_row_decode(value, &row, NULL) ||
+    endings->n++;
+    if (node_row_decode(value, &row, &err) ||
         registry_build(&registry, &(struct registry_fact){row.enrolled, (Casebus__V1__NodeStatus)row.status},
-                       1, authority, NULL))
+                       1, authority, &err)) {
+        error_context(&err, _("node '%s'"), name);
+        node_hint(endings->doctor, &err);
+        doctor_error(endings->doctor, "node", &err);
+        endings->ending++;
         return 0;
+    }
     const struct registry_node *node = registry_find(registry, name);
     int64_t days =
         node ? certificate_days_left(node->info.not_after, clock_unix_us() / 1000000) : CERTIFICATE_WARN_DAYS;
-    endings->n++;
     if (days < CERTIFICATE_WARN_DAYS && row.status != CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED) {
         doctor_say(
             endings->doctor, VERDICT_LOOK, "node",

@@ -1,5 +1,6 @@
 #include "hub/hub.h"
 
+#include "hub/authority.h"
 #include "hub/bus/bus.h"
 #include "hub/console/console.h"
 #include "hub/console/invite.h"
@@ -641,6 +642,9 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     set_log_level(hub->log, hub->stores.settings.log_level);
     if (stores_replay(&hub->stores, hub->log, NULL, NULL, &replayed, err))
         return -1;
+    if (authority_fits(hub->stores.ledger,
+                       bytes_of(hub->stores.keys.authority, hub->stores.keys.authority_size), err))
+        return hub_authority_hint(hub->dir, err);
     check_clock(hub, replayed.last_hub_time_us);
     if (shield_lacks())
         log_warning(hub->log, "MEMORY-OPEN", "%s", shield_lacks());

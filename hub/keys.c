@@ -178,13 +178,45 @@ int hub_keys_suite(const char *dir, const struct suite **suitep, struct casebus_
     return 0;
 }
 
+int hub_authority_hint(const char *dir, struct casebus_error *err)
+{
+    return error_hint(
+        err,
+        _("put %s/keys/authority.pem back: from the copy of keys/ that was kept apart, or from a "
+          "backup, DEST/papers/keys/authority.pem.*"),
+        dir);
+}
+
+/* A bit that is wrong in it is found here, not when somebody is enrolled. */
+static int authority_load(struct hub_keys *keys, const char *dir, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    if (key_path(path, dir, "authority.pem", err))
+        return -1;
+    if (certificate_load(path, keys->authority, &keys->authority_size, err))
+        return hub_authority_hint(dir, err);
+    if (authority_sound(bytes_of(keys->authority, keys->authority_size), NULL, err) == 0)
+        return 0;
+    error_context(err, "'%s'", path);
+    return hub_authority_hint(dir, err);
+}
+
+int hub_authority_check(const struct hub_keys *keys, const char *dir, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    struct signing_key *key = NULL;
+    if (key_path(path, dir, "authority.key", err) || signing_key_load(&key, keys->suite, path, err))
+        return -1;
+    int r = authority_sound(bytes_of(keys->authority, keys->authority_size), signing_key_public(key), err);
+    signing_key_free(key);
+    return r ? error_context(err, "'%s'", path) : 0;
+}
+
 int hub_keys_load(struct hub_keys *keys, const char *dir, const struct suite *suite, const char *origin,
                   struct casebus_error *err)
 {
-    char authority_file[PATH_MAX];
     memset(keys, 0, sizeof(*keys));
-    if (log_key_load(&keys->log, dir, suite, err) || key_path(authority_file, dir, "authority.pem", err) ||
-        certificate_load(authority_file, keys->authority, &keys->authority_size, err) ||
+    if (log_key_load(&keys->log, dir, suite, err) || authority_load(keys, dir, err) ||
         load_text(dir, "curve.key", keys->curve_secret, 40, err) ||
         load_raw(dir, "kek.key", keys->kek, err) || load_raw(dir, "content.key", keys->content, err)) {
         hub_keys_deinit(keys);

@@ -34,6 +34,10 @@ int hub_witness_name(char *out, size_t size, const char *origin, struct casebus_
  * the one that hub.yaml names, for which the keys must have been made; NULL: any. */
 int hub_keys_load(struct hub_keys *keys, const char *dir, const struct suite *suite, const char *origin,
                   struct casebus_error *err);
+/* Whether authority.key is there and belongs to the certificate. */
+int hub_authority_check(const struct hub_keys *keys, const char *dir, struct casebus_error *err);
+/* How a damaged authority.pem comes back: the hint of every error about it. */
+int hub_authority_hint(const char *dir, struct casebus_error *err);
 /* The suite of the hub in DIR, as its log's key tells. */
 int hub_keys_suite(const char *dir, const struct suite **suitep, struct casebus_error *err);
 int hub_keys_load_kek(const char *dir, uint8_t kek[KEY_SIZE], struct casebus_error *err);

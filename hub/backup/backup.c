@@ -5,6 +5,7 @@
 #include "hub/backup/backup.h"
 
 #include "hub/backup/changes.h"
+#include "hub/ledger/outside.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 
@@ -189,23 +190,11 @@ static int run_all(struct run *run, struct casebus_error *err)
                : 0;
 }
 
-/* A hub's own directory is no second copy of it. */
-static int dest_make(const char *dest, struct casebus_error *err)
-{
-    char path[PATH_MAX];
-    if (path_join(path, sizeof(path), dest, "hub.yaml"))
-        return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dest);
-    if (access(path, F_OK) == 0)
-        return error_set(err, CASEBUS_ARGUMENT,
-                         _("'%s' is the directory of a hub: give another one for the backup"), dest);
-    return dir_make(dest, err);
-}
-
 int backup_run(const struct backup_options *options, struct backup_result *result, struct casebus_error *err)
 {
     struct run run = {.options = options, .result = result};
     *result = (struct backup_result){.entries = 0};
-    if (dest_make(options->dest, err))
+    if (outside_hub(options->dest, err) || dir_make(options->dest, err))
         return -1;
     int lock = backup_lock(options->dest, err);
     if (lock < 0)

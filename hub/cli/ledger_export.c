@@ -1,6 +1,7 @@
 /* casebus ledger export */
 #include "hub/cli/cli.h"
 #include "hub/cli/export.h"
+#include "hub/ledger/outside.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 #include "proto/codec/entry.h"
@@ -146,7 +147,8 @@ int ledger_export_main(struct cli *cli, int argc, char **argv)
     int code = cli_connect(cli);
     if (code)
         return code;
-    if (client_barrier(cli->client, &err) || client_stores(cli->client, &stores, &err))
+    if (outside_hub(command.dir, &err) || client_barrier(cli->client, &err) ||
+        client_stores(cli->client, &stores, &err))
         return cli_fail(cli, &err);
     return stores_export(cli, &command, stores);
 }

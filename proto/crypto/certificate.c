@@ -468,6 +468,23 @@ static int authority_init(struct authority *authority, struct bytes der, struct 
     return error_context(err, "%s", _("the authority's certificate"));
 }
 
+static bool key_is(const struct authority *authority, const struct public_key *key)
+{
+    struct public_key public;
+    return public_key_from(&public, authority->pkey) && public_key_equal(&public, key);
+}
+
+int authority_sound(struct bytes der, const struct public_key *key, struct casebus_error *err)
+{
+    struct authority authority;
+    if (authority_init(&authority, der, err))
+        return -1;
+    bool fits = !key || key_is(&authority, key);
+    authority_deinit(&authority);
+    return fits ? 0
+                : error_set(err, CASEBUS_KEY, _("the authority's key does not belong to its certificate"));
+}
+
 /* @uri behind @prefix goes to @out. */
 static bool uri_read(const GENERAL_NAME *name, const char *prefix, char *out, size_t size)
 {
@@ -609,9 +626,7 @@ bool authority_signed(struct bytes authority_der, struct bytes message,
 static int check_request(const struct certificate_info *info, const struct authority *authority,
                          const struct signing_key *key, struct casebus_error *err)
 {
-    struct public_key public;
-
-    if (!public_key_from(&public, authority->pkey) || !public_key_equal(&public, signing_key_public(key)))
+    if (!key_is(authority, signing_key_public(key)))
         return error_set(err, CASEBUS_KEY, _("the authority's key does not belong to its certificate"));
     if (!node_name_valid(info->node)) {
         error_set(err, CASEBUS_ARGUMENT, _("'%.*s' is not usable as a node's name"), NODE_NAME_MAX,

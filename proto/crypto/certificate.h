@@ -35,6 +35,8 @@ bool origin_next(char next[], size_t size, const char *origin);
 /* DER of a self-signed authority for @origin, @days long. @out: CERTIFICATE_MAX bytes. */
 int authority_make(const struct signing_key *key, const char *origin, unsigned days, int64_t now,
                    uint8_t *out, size_t *sizep, struct casebus_error *err);
+/* Checks its form and that it is signed by itself; and, unless @key is NULL, that it is this key's. */
+int authority_sound(struct bytes authority, const struct public_key *key, struct casebus_error *err);
 /* Issues a node's certificate (serial is chosen at random). */
 int certificate_issue(const struct signing_key *authority_key, struct bytes authority,
                       const struct certificate_info *info, uint8_t *out, size_t *sizep,

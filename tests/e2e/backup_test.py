@@ -146,6 +146,18 @@ class Copying(Base):
             done = self.world.run("casebus-hub", "backup", other.dir, hub.dir)
             self.assertEqual(done.code, 2)
             self.assertIn("is the directory of a hub", done.err)
+            (self.world.path / "link").symlink_to(hub.dir)
+            for inside in (hub.dir / "sub", hub.dir / "keys" / "a" / "b", self.world.path / "link" / "sub"):
+                done = self.world.run("casebus-hub", "backup", other.dir, inside)
+                self.assertEqual(done.code, 2)
+                self.assertIn("lies in the directory of a hub", done.err)
+                done = other.casebus("ledger", "export", inside)
+                self.assertEqual(done.code, 1, done.said)
+                self.assertIn("lies in the directory of a hub", done.err)
+                done = self.world.run("casebus-hub", "restore", self.dest, inside, "--keys", self.hub.dir / "keys")
+                self.assertEqual(done.code, 2)
+                self.assertFalse(inside.exists())
+            (self.world.path / "link").unlink()
 
     def test_damage_to_a_backup_is_named(self):
         self.publish(self.office("office"), 200)

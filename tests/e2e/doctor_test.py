@@ -1,4 +1,5 @@
 """casebus-hub doctor: sound is called sound, and each damage has a line and a way out. It changes nothing."""
+import base64
 import hashlib
 import os
 import shutil
@@ -81,6 +82,38 @@ class Doctor(unittest.TestCase):
     def test_a_missing_key(self):
         (self.dir / "keys" / "content.key").unlink()
         self.needs("keys", "content.key", "put back the copy of keys/")
+
+    def test_a2_an_authority_that_is_damaged_or_another_ones(self):
+        """Each flipped byte of the certificate, another hub's, one that is lost: by doctor, and by a start."""
+        path = self.dir / "keys" / "authority.pem"
+        good = path.read_text()
+        first, *lines, last = good.splitlines()
+        der = bytearray(base64.b64decode("".join(lines)))
+        other = self.world.hub("foreign").init()
+        foreign = (other.dir / "keys" / "authority.pem").read_text()
+
+        def pem(at):
+            flipped = bytearray(der)
+            flipped[at] ^= 1
+            return "\n".join((first, base64.b64encode(flipped).decode(), last)) + "\n"
+
+        for bad in (*(pem(at) for at in (-10, 60, der.index(b"e2e.example") + 2)), foreign, "nothing\n"):
+            path.write_text(bad)
+            done = self.look()
+            self.assertEqual(done.code, 1, done.out)
+            self.assertIn("papers/keys/authority.pem", done.out)
+            started = self.world.run("casebus-hub", "run", self.dir)
+            self.assertNotEqual(started.code, 0)
+            self.assertIn("authority.pem", started.err)
+            self.assertIn("papers/keys/authority.pem", started.err)
+        shutil.copy(other.dir / "keys" / "authority.key", path.with_suffix(".key"))  # both, which fit each other
+        path.write_text(foreign)
+        self.needs("authority", "that entry 0 of the ledger names", "papers/keys/authority.pem")
+        self.needs("node", "'office'")
+        path.write_text(good)
+        self.needs("keys", "authority.key", "does not belong to its certificate")
+        path.with_suffix(".key").unlink()
+        self.needs("keys", "authority.key")
 
     def test_b_a_key_that_others_can_read(self):
         (self.dir / "keys" / "log.key").chmod(0o644)
