@@ -10,8 +10,8 @@ struct harness {
     struct hub_fixture fixture;
     struct console *console;
     struct log log;
-    char out_dir[PATH_MAX];
-    char output[1 << 16]; /* what the last run printed, both streams */
+    char elsewhere[PATH_MAX], out_dir[PATH_MAX]; /* no hub's */
+    char output[1 << 16];                        /* what the last run printed, both streams */
 };
 
 static int on_barrier(void *self, int timeout_ms, struct casebus_error *err)
@@ -44,7 +44,8 @@ static int setup_told(void **state, const struct fixture_event *more)
     hub_fixture_write(&harness->fixture);
     hub_fixture_publish(&harness->fixture, 10, NULL, true);
     hub_fixture_apply(&harness->fixture);
-    folder_path(harness->out_dir, harness->fixture.dir, "office");
+    folder_make(harness->elsewhere, "cli");
+    folder_path(harness->out_dir, harness->elsewhere, "office");
     *state = harness;
     return 0;
 }
@@ -80,6 +81,7 @@ static int teardown(void **state)
 {
     struct harness *harness = *state;
     console_stop(harness->console);
+    folder_remove(harness->elsewhere);
     hub_fixture_deinit(&harness->fixture);
     free(harness);
     return 0;
@@ -162,6 +164,8 @@ static void test_casebus_exports_the_ledger(void **state)
     struct harness *harness = *state;
     char path[PATH_MAX];
     expect_in(run(harness, 0, "ledger export %s", harness->out_dir), "10 entries");
+    expect_in(run(harness, 1, "ledger export %s/copy", harness->fixture.dir),
+              "lies in the directory of a hub");
     for (const char *const *name = (const char *const[]){"checkpoint", "log.vkey", "tile/0/000.p/10",
                                                          "tile/entries/000.p/10", NULL};
          *name; name++) {
@@ -175,7 +179,8 @@ static void test_casebus_exports_the_ledger(void **state)
     assert_int_equal(json_integer_value(json_object_get(answer, "written")), 0);
     json_decref(answer);
     expect_in(run(harness, 2, "ledger export"), "directory");
-    expect_in(run(harness, 1, "ledger export %s", harness->fixture.dir), "is not empty");
+    expect_in(run(harness, 1, "ledger export %s", harness->fixture.dir), "is the directory of a hub");
+    expect_in(run(harness, 1, "ledger export %s", harness->elsewhere), "is not empty");
     folder_path(path, harness->fixture.dir, "log.vkey");
     assert_int_not_equal(access(path, F_OK), 0);
     expect_in(run(harness, 1, "ledger export /proc/nowhere"), "/proc/nowhere");
