@@ -375,9 +375,10 @@ static void restore_tell(const struct hub_restore *wanted, const struct restore_
                  "for each node and stream from which number on (GENERATION-MET).\n"),
                result->origin);
         printf(_("For witnesses it is another log. Give its key to them: %s\n"), result->log_key);
-        printf(_("Not in a backup is what operators did after it: orders to destroy, suspensions, "
-                 "revocations, policies. "
-                 "Give them\nagain before nodes connect: docs/operating.md, Restore.\n"));
+        printf(_("Not in this backup is what operators did after it, that is after %s: orders to destroy, "
+                 "enrolments, suspensions, revocations, policies. Give them\nagain before nodes connect: "
+                 "docs/operating.md, Restore.\n"),
+               result->manifest.made_at);
     }
     printf(_(
         "Nodes that were enrolled after this backup was made are not known any more: enrol them again, each "

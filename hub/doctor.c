@@ -1,6 +1,7 @@
 #include "hub/doctor.h"
 
 #include "hub/backup/backup.h"
+#include "hub/console/unsecured.h"
 #include "hub/hub.h"
 #include "hub/ledger/secured.h"
 #include "proto/base/clock.h"
@@ -196,6 +197,28 @@ static void look_copy(struct doctor *doctor, const char *dest)
     manifest_deinit(&manifest);
 }
 
+/* What a restore would lose. Events come again from their senders; what an operator did has to be given
+ * again by him. */
+static void look_unsecured(struct doctor *doctor, const struct secured *secured)
+{
+    struct unsecured behind;
+    struct state_view *view = NULL;
+    if (!doctor->ledger || !doctor->state || state_view_open(&view, doctor->state, NULL))
+        return;
+    int r = unsecured_count(&behind, secured, ledger_size(doctor->ledger), view, NULL);
+    state_view_close(view);
+    if (r)
+        return;
+    doctor_say(doctor, unsecured_acts(&behind) ? VERDICT_NOTE : VERDICT_FINE, "backup",
+               _("in none: entries: %llu; orders to destroy: %llu, enrolments: %llu, suspensions and "
+                 "revocations: %llu, policies: %llu"),
+               (unsigned long long)behind.entries, (unsigned long long)behind.erasures,
+               (unsigned long long)behind.enrolments, (unsigned long long)behind.standings,
+               (unsigned long long)behind.policies);
+    if (unsecured_acts(&behind))
+        doctor_hint("casebus-hub backup %s %s", doctor->dir, secured->dest[0] ? secured->dest : "DEST");
+}
+
 static void look_backup(struct doctor *doctor)
 {
     struct secured secured;
@@ -203,6 +226,7 @@ static void look_backup(struct doctor *doctor)
     if (!secured.size) {
         doctor_say(doctor, VERDICT_NOTE, "backup", _("no backup is known"));
         doctor_hint("casebus-hub backup %s DEST", doctor->dir);
+        look_unsecured(doctor, &secured);
         return;
     }
     long long days = (long long)(clock_unix_us() - secured.at_us) / 1000000 / SECONDS_A_DAY;
@@ -211,6 +235,7 @@ static void look_backup(struct doctor *doctor)
                days > 0 ? days : 0);
     if (secured.dest[0])
         look_copy(doctor, secured.dest);
+    look_unsecured(doctor, &secured);
 }
 
 static void doctor_close(struct doctor *doctor)

@@ -64,6 +64,11 @@ void event_print(const struct cli *cli, const json_t *event);
 /* erase.c: returns when the order with this ticket is carried out; @done is the caller's. */
 int erasure_wait(struct cli *cli, uint64_t ticket, json_t **done, struct casebus_error *err);
 
+/* backup_note.c: after an operator's act, what the newest backup is and what it has not: into @answer, as
+ * "backup"; and a line for people when this act is not in it. */
+void backup_note_add(struct cli *cli, json_t *answer);
+void backup_note_print(const struct cli *cli, const json_t *answer);
+
 int node_add_main(struct cli *cli, int argc, char **argv);
 /* "90m" in seconds; 0: it is no length of time. */
 json_int_t cli_seconds(const char *text);

@@ -238,8 +238,12 @@ static int erase(struct cli *cli, const struct erase_command *command)
     int r = client_post(cli->client, "/v1/erasures", body, &answer, &err);
     if (r == 0)
         r = erasure_wait(cli, get_number(answer, "ticket"), &done, &err);
-    if (r == 0)
+    if (r == 0 && !command->dry_run && get_number(done, "orders") > 0)
+        backup_note_add(cli, done);
+    if (r == 0) {
         done_print(cli, command, done);
+        backup_note_print(cli, done);
+    }
     json_decref(body);
     json_decref(answer);
     json_decref(done);

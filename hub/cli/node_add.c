@@ -231,10 +231,13 @@ static int node_add(struct cli *cli, struct node_add *add)
                 : CLI_OK;
     if (r != CLI_OK && !enrolment)
         keys_drop(add, err.code);
+    if (r == CLI_OK && !add->known)
+        backup_note_add(cli, enrolment);
     if (r == CLI_OK && cli->json)
         cli_print_json(cli, enrolment);
     else if (r == CLI_OK)
         enrolled_print(cli, add);
+    backup_note_print(cli, enrolment);
     json_decref(enrolment);
     rejoin_close(&add->rejoin);
     json_decref(body);

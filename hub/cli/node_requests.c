@@ -113,6 +113,8 @@ static int decide(struct cli *cli, const struct decision *decision)
     snprintf(target, sizeof target, "/v1/invitations/%s", target_escape(name, sizeof name, decision->node));
     int r = body ? client_post(cli->client, target, body, &answer, &err)
                  : error_set(&err, CASEBUS_TEXT, _("the reason is not UTF-8"));
+    if (r == 0 && !decision->refuse)
+        backup_note_add(cli, answer);
     if (r == 0 && cli->json)
         cli_print_json(cli, answer);
     else if (r == 0)
@@ -121,6 +123,7 @@ static int decide(struct cli *cli, const struct decision *decision)
                     ? _("'%s' is refused; its code counts no more\n")
                     : _("node '%s' is enrolled; its adapter fetches the certificate by itself\n"),
                 decision->node);
+    backup_note_print(cli, answer);
     json_decref(answer);
     json_decref(body);
     return r ? cli_fail(cli, &err) : CLI_OK;

@@ -101,10 +101,13 @@ static int change(struct cli *cli, const struct standing *standing, int64_t sinc
     snprintf(target, sizeof target, "/v1/nodes/%s", target_escape(name, sizeof name, standing->node));
     int r = body ? client_post(cli->client, target, body, &answer, &err)
                  : error_set(&err, CASEBUS_TEXT, _("the reason is not UTF-8"));
+    if (r == 0)
+        backup_note_add(cli, answer);
     if (r == 0 && cli->json)
         cli_print_json(cli, answer);
     else if (r == 0)
         say(cli, standing, answer);
+    backup_note_print(cli, answer);
     json_decref(answer);
     json_decref(body);
     return r ? cli_fail(cli, &err) : CLI_OK;

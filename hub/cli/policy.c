@@ -246,11 +246,14 @@ static int post(struct cli *cli, const struct policy_command *command, const str
     if (!body)
         return error_set(err, CASEBUS_TEXT, _("the policy or its reason is not UTF-8"));
     int r = client_post(cli->client, "/v1/policy", body, &answer, err);
+    if (r == 0)
+        backup_note_add(cli, answer);
     if (r == 0 && cli->json)
         cli_print_json(cli, answer);
     else if (r == 0)
         fprintf(cli->out, _("version %u of the policy is in force\n"),
                 (unsigned)get_number(answer, "version"));
+    backup_note_print(cli, answer);
     json_decref(answer);
     json_decref(body);
     return r;

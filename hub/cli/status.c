@@ -77,6 +77,24 @@ static void certificates_print(const struct cli *cli, const json_t *certificates
     }
 }
 
+static void backup_print(const struct cli *cli, const json_t *backup)
+{
+    const json_t *behind = json_object_get(backup, "behind");
+    char at[PEOPLE_TEXT];
+    if (!backup) /* an older hub */
+        return;
+    if (n(backup, "size") > 0)
+        fieldf(cli, _("backup"), _("of %s, with %llu entries"),
+               time_zone_text(at, get_time(backup, "at_us"), false), n(backup, "size"));
+    else
+        fieldf(cli, _("backup"), _("none is known: casebus-hub backup DIR DEST"));
+    fieldf(cli, _("in no backup"),
+           _("entries: %llu; orders to destroy: %llu, enrolments: %llu, suspensions and revocations: %llu, "
+             "policies: %llu"),
+           n(behind, "entries"), n(behind, "erasures"), n(behind, "enrolments"), n(behind, "standings"),
+           n(behind, "policies"));
+}
+
 static void stores_print(const struct cli *cli, const json_t *status)
 {
     const json_t *checkpoint = json_object_get(status, "checkpoint");
@@ -95,6 +113,7 @@ static void stores_print(const struct cli *cli, const json_t *status)
                _("%llu ordered, %llu under way; receivers have not confirmed %llu, overdue %llu"),
                n(erasures, "ordered"), n(erasures, "pending"), n(erasures, "unconfirmed"),
                n(erasures, "overdue"));
+    backup_print(cli, json_object_get(status, "backup"));
     const json_t *waiting = json_object_get(status, "waiting_in_quarantine");
     char since[PEOPLE_TEXT];
     if (n(waiting, "undecided") > 0)

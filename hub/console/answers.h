@@ -34,6 +34,9 @@ const struct hub_peer *hub_peer_find(const struct hub_status *status, const char
 /* How many orders to destroy content there are, and what of them waits. */
 int erasures_status(struct reader *reader, json_t *json, struct casebus_error *err);
 
+/* The newest backup, and what has come since. */
+int backup_status(struct reader *reader, json_t *json, struct casebus_error *err);
+
 /* What in quarantine nobody has decided about: how much, and since when. */
 int quarantine_status(struct reader *reader, json_t *json, struct casebus_error *err);
 

@@ -18,7 +18,7 @@ struct call {
 typedef int handler_fn(struct call *call, struct casebus_error *err);
 
 handler_fn handle_erase, handle_erasure_ticket, handle_erasures, handle_erasure;
-handler_fn handle_status, handle_barrier, handle_secured;
+handler_fn handle_status, handle_barrier, handle_secured, handle_backup;
 handler_fn handle_hub_keys, handle_hub_keys_rotate, handle_enrolment;
 handler_fn handle_nodes, handle_node, handle_enrol, handle_node_standing;
 handler_fn handle_invitations, handle_invite, handle_invitation_decide;

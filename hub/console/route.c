@@ -16,6 +16,7 @@ static const struct route routes[] = {
     {"GET", "/v1/status", "", handle_status},
     {"POST", "/v1/barrier", " timeout_ms ", handle_barrier},
     {"POST", "/v1/secured", "", handle_secured},
+    {"GET", "/v1/backup", "", handle_backup},
     {"GET", "/v1/nodes", "", handle_nodes},
     {"POST", "/v1/nodes", " timeout_ms ", handle_enrol},
     {"GET", "/v1/nodes/*", "", handle_node},

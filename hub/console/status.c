@@ -95,6 +95,8 @@ static int stores_json(const struct console_hub *hub, json_t *json, struct caseb
             r = erasures_status(&reader, json, err);
         if (r == 0)
             r = quarantine_status(&reader, json, err);
+        if (r == 0)
+            r = backup_status(&reader, json, err);
     }
     reader_deinit(&reader);
     return r;

@@ -5,6 +5,7 @@ import time
 import unittest
 
 import harness
+import policy_file_test
 
 
 class Base(unittest.TestCase):
@@ -297,6 +298,62 @@ class Papers(Restores):
         self.assertIn("cannot be looked at", self.doctor())
         (self.world.path / "unmounted").rename(self.dest)
         self.assertIn("it is a backup", self.world.run("casebus-hub", "doctor", self.dest).out)
+
+
+class Window(Restores):
+    """What an operator did after the newest backup: said at the time, counted, and lost with the hub."""
+
+    def act(self, *words):
+        """Does it; returns what is said on stderr."""
+        done = self.hub.casebus(*words)
+        self.assertEqual(done.code, 0, done.said)
+        return done.err
+
+    def behind(self):
+        backup = self.hub.ask("status")["backup"]
+        return {what: n for what, n in backup["behind"].items() if n and what != "entries"}
+
+    def test_each_act_that_no_backup_has_is_said_counted_and_lost(self):
+        command = f"casebus-hub backup {self.hub.dir} "
+        said = self.act("node", "add", "office", "--out", self.world.path / "office", "--department", "office",
+                        "--area", "320100", "--publish")
+        self.assertIn(f"none was made: {command}DEST", said)
+        office = harness.Office(self.world, self.hub, "office")
+        office.configure()
+        self.assertEqual(self.behind(), {"enrolments": 1})
+        self.assertIn("none is known", self.hub.casebus("status").out)
+        self.publish(office, 20)
+        self.backup()
+        self.assertEqual(self.behind(), {})
+        status = self.hub.ask("status")
+        self.assertEqual(status["backup"]["size"], status["secured_size"])
+        self.assertEqual(status["backup"]["dest"], str(self.dest.resolve()))
+        harness.Office(self.world, self.hub, "desk").enrol(publish=True)
+        harness.Office(self.world, self.hub, "insurance").enrol(publish=True)
+        self.backup()
+        policy = self.world.path / "policy.yaml"
+        policy.write_text(policy_file_test.POLICY.format(kinds="accept", parts="form"))
+        acts = (("erase", "--case", "office-1", "--order", "by decision 7", "--yes"),
+                ("policy", "apply", policy, "--why", "a test", "--yes"),
+                ("node", "suspend", "office", "--why", "moving"))
+        for words in acts:
+            self.assertIn("no backup has this yet (the newest one is of 2", said := self.act(*words))
+            self.assertIn(f"{command}{self.dest.resolve()}", said)
+        answer = self.hub.ask("node", "revoke", "office", "--why", "gone", "--yes")
+        self.assertEqual(answer["backup"]["behind"]["standings"], 1)
+        self.assertEqual(self.behind(), {"erasures": 1, "standings": 1, "policies": 1})
+        self.assertIn("orders to destroy: 1", self.hub.casebus("status").out)
+        done = self.world.run("casebus-hub", "doctor", self.hub.dir)
+        self.assertEqual(done.code, 0, done.out)
+        self.assertRegex(done.out, "note\tbackup .*orders to destroy: 1, enrolments: 0, suspensions and revocations: 1")
+        self.assertIn(f"-> {command}{self.dest.resolve()}", done.out)
+        self.hub.stop()
+        self.restore()
+        self.assertIn(f"after {self.manifest()['made_at']}: orders to destroy", self.said)
+        self.hub.start()
+        self.backup()
+        self.assertEqual(self.behind(), {})
+        self.assertNotIn("note\tbackup", self.world.run("casebus-hub", "doctor", self.hub.dir).out)
 
 
 class Restoring(Restores):
