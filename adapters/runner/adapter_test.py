@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from xml.sax.saxutils import quoteattr
 
@@ -492,6 +493,19 @@ class Runs(unittest.TestCase):
             out, _ = process.communicate(timeout=30)
             self.assertEqual(process.returncode, 0)
             self.assertIn("RESULT OK", out)
+
+    def test_what_was_read_is_known_after_a_kill_in_service(self):
+        place = Place(HEADER + row(1) + row(2) + row(3))
+        process = subprocess.Popen([PROGRAM, "run", "adapter.yaml"], cwd=place.path, env=ENVIRONMENT,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        mark, end = place.path / "node/source.mark", time.monotonic() + 60
+        while not (mark.exists() and mark.read_text().startswith("2 3 ")):
+            self.assertLess(time.monotonic(), end, mark.read_text() if mark.exists() else "no mark")
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        place.log(HEADER + row(1) + row(7) + row(3))
+        self.changed(place, "are not what they were", sent=3)
 
     def test_backfill_marks_every_event(self):
         place = Place(HEADER + row(1))

@@ -187,7 +187,8 @@ static int row_next(struct run *run, struct casebus_error *err)
         run->source_ended = true;
         if (r == 0 && mark_end(&run->mark, err) != 0)
             return -1;
-        return casebus_node_sync(run->node, err);
+        /* Now, not when the program ends: without --once that may be long from now, and by kill -9. */
+        return casebus_node_sync(run->node, err) != 0 ? -1 : mark_keep(&run->mark, err);
     }
     if (mark_row(&run->mark, &row, r == SOURCE_BAD_ROW, err) != 0)
         return -1;

@@ -397,17 +397,14 @@ static void lost_heard(const struct watching *watching, const struct cli *cli,
 static int look(struct watching *watching, const struct cli *cli)
 {
     int answer = -1;
-    bool asked = false;
+    bool asked = false, cut_short = false;
     for (bool first = true; answer != 1 && !stopped; first = false) {
         struct casebus_error err = {0};
         struct watch_result result;
         int now = watch_round(watching->watch, &result, &err);
-        if (now < 0 && stopped) { /* says nothing about the log; what was said last still stands */
-            progress_clear(watching);
-            log_notice(&watching->log, "WATCH-STOPPED",
-                       _("stopped while looking; the next run goes on with what is verified"));
+        cut_short = now < 0 && stopped; /* says nothing about the log; what was said last still stands */
+        if (cut_short)
             break;
-        }
         answer = now;
         asked = now == 0 ? result.n_open > 0 : asked;
         tell(watching, &result, first, answer, &err);
@@ -419,6 +416,11 @@ static int look(struct watching *watching, const struct cli *cli)
             break;
         if (answer != 1)
             wait_or_stop(watching->every_s);
+    }
+    if (cut_short || (stopped && answer < 0)) { /* the second also before there was a look */
+        progress_clear(watching);
+        log_notice(&watching->log, "WATCH-STOPPED",
+                   _("stopped while looking; the next run goes on with what is verified"));
     }
     if (answer < 0)
         return CLI_UNREACHABLE;
