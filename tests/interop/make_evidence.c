@@ -5,7 +5,7 @@
  *   make_evidence DIR     writes DIR/index.json, which lists the files of each ledger's directory
  */
 #include "hub/console/prove.h"
-#include "proto/evidence/evidence_fixture.h"
+#include "tests/evidence/evidence_fixture.h"
 
 #include <openssl/evp.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "proto/evidence/evidence_fixture.h"
+#include "tests/evidence/evidence_fixture.h"
 
 #include "proto/merkle/tree.h"
 

@@ -1,6 +1,6 @@
 /* Real event logs (tests/data/logs) as records of cases, for property tests. */
-#ifndef EXCHANGE_LOG_FIXTURE_H
-#define EXCHANGE_LOG_FIXTURE_H
+#ifndef PROPERTY_LOG_FIXTURE_H
+#define PROPERTY_LOG_FIXTURE_H
 
 #include "proto/base/arena.h"
 #include "proto/casebus/v1/event.pb-c.h"

@@ -1,5 +1,5 @@
 /* gzip by zlib, CSV by libcsv; a table tells what our kinds make of the words in the activity maps. */
-#include "hub/exchange/log_fixture.h"
+#include "tests/property/log_fixture.h"
 
 #include <csv.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* What is proved of a story, and what is refused: for each thing that a file claims one forgery, with the
  * words that name it. Two ways to forge: a ledger that tells a lie and signs it, and a file of an honest
  * ledger that is changed on its way and written again as the format asks. */
-#include "proto/evidence/evidence_fixture.h"
 #include "proto/evidence/keys.h"
+#include "tests/evidence/evidence_fixture.h"
 
 #define WITNESS "city.example"
 

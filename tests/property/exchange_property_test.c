@@ -3,7 +3,7 @@
  * deletions, moves to another case, clashes in the header, in a part or in the case number. Then the same set
  * is told in several ways. CASEBUS_SEED=n tries another seed. */
 #include "hub/exchange/exchange_fixture.h"
-#include "hub/exchange/log_fixture.h"
+#include "tests/property/log_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
