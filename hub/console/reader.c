@@ -209,37 +209,15 @@ int reader_words(struct reader *reader, const struct reader_entry *read, char **
     return *words ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
 }
 
-/* Of the note beside an operator's act; empty when there is none. */
-static ProtobufCBinaryData note_subject(const Casebus__V1__LedgerEntry *entry)
-{
-    const ProtobufCBinaryData none = {0};
-    if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT)
-        return none;
-    switch (entry->act->act_case) {
-    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
-        return entry->act->node_enrolled->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
-        return entry->act->node_invited->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
-        return entry->act->node_status_changed->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
-        return entry->act->quarantine_decided->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
-        return entry->act->policy_applied->subject;
-    default:
-        return none;
-    }
-}
-
 int reader_note(struct reader *reader, const struct reader_entry *read, Casebus__V1__OperatorNote **note,
                 struct casebus_error *err)
 {
     static const struct codec_limits limits = {NOTE_BYTES_MAX, 16, 1};
     struct reader_entry sealed = *read;
     struct bytes plain;
-    ProtobufCBinaryData subject = note_subject(read->entry);
+    ProtobufCBinaryData subject = entry_subject(read->entry);
     *note = NULL;
-    if (subject.len != DIGEST_SIZE)
+    if (!entry_is_noted(read->entry) || subject.len != DIGEST_SIZE)
         return 0;
     int r = body_reach(reader, &sealed, err);
     if (r <= 0)

@@ -154,22 +154,12 @@ static bool is_act(const Casebus__V1__LedgerEntry *entry, Casebus__V1__ActEntry_
     return entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT && entry->act->act_case == kind;
 }
 
-/* An act of an operator, with a note beside it. */
-static bool is_noted(const Casebus__V1__LedgerEntry *entry)
-{
-    return is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED) ||
-           is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED) ||
-           is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED) ||
-           is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED) ||
-           is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED);
-}
-
 static int content_check(const struct opening *opening, const Casebus__V1__LedgerEntry *entry,
                          struct casebus_error *err)
 {
     if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
         return parts_check(opening, err);
-    if (is_noted(entry))
+    if (entry_is_noted(entry))
         return operator_note_check(
             opening,
             is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED) ? entry->act->policy_applied : NULL,
@@ -182,23 +172,7 @@ static int content_check(const struct opening *opening, const Casebus__V1__Ledge
 /* Subject of the entry's body; NULL when it has none. */
 static const uint8_t *subject_of(const Casebus__V1__LedgerEntry *entry)
 {
-    ProtobufCBinaryData subject = {0};
-    if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
-        subject = entry->event->event_hash;
-    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED))
-        subject = entry->act->quarantined->subject;
-    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED))
-        subject = entry->act->erasure_ordered->subject;
-    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED))
-        subject = entry->act->node_enrolled->subject;
-    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED))
-        subject = entry->act->node_invited->subject;
-    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED))
-        subject = entry->act->node_status_changed->subject;
-    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED))
-        subject = entry->act->quarantine_decided->subject;
-    else if (is_act(entry, CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED))
-        subject = entry->act->policy_applied->subject;
+    ProtobufCBinaryData subject = entry_subject(entry);
     return subject.len == DIGEST_SIZE ? subject.data : NULL;
 }
 

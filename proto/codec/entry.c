@@ -270,6 +270,56 @@ static int entry_check(const Casebus__V1__LedgerEntry *entry, struct casebus_err
     }
 }
 
+/* @noted: what lies beside it is an operator's note. */
+static ProtobufCBinaryData act_subject(const Casebus__V1__ActEntry *act, bool *noted)
+{
+    *noted = true;
+    switch (act->act_case) {
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
+        return act->node_enrolled->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
+        return act->node_invited->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
+        return act->node_status_changed->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
+        return act->quarantine_decided->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
+        return act->policy_applied->subject;
+    default:
+        break;
+    }
+    *noted = false;
+    switch (act->act_case) {
+    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED:
+        return act->quarantined->subject;
+    case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
+        return act->erasure_ordered->subject;
+    default:
+        return (ProtobufCBinaryData){0};
+    }
+}
+
+ProtobufCBinaryData entry_subject(const Casebus__V1__LedgerEntry *entry)
+{
+    bool noted;
+    switch (entry->content_case) {
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT:
+        return entry->event->event_hash;
+    case CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT:
+        return act_subject(entry->act, &noted);
+    default:
+        return (ProtobufCBinaryData){0};
+    }
+}
+
+bool entry_is_noted(const Casebus__V1__LedgerEntry *entry)
+{
+    bool noted = false;
+    if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT)
+        (void)act_subject(entry->act, &noted);
+    return noted;
+}
+
 Casebus__V1__LedgerEntry *entry_decode(struct bytes entry, struct arena *arena, struct casebus_error *err)
 {
     static const struct codec_limits limits = {

@@ -32,6 +32,12 @@ bool invitation_is_for(const Casebus__V1__NodeInvited *invited, const char *node
 Casebus__V1__LedgerEntry *entry_decode(struct bytes entry, struct arena *arena, struct casebus_error *err);
 Casebus__V1__SealedBody *body_decode(struct bytes body, struct arena *arena, struct casebus_error *err);
 
+/* What the sealed body beside @entry is bound to: an event's hash, or the subject that an act names. Empty
+ * when nothing lies beside it. */
+ProtobufCBinaryData entry_subject(const Casebus__V1__LedgerEntry *entry);
+/* Whether what may lie beside it is an operator's note (OperatorNote). */
+bool entry_is_noted(const Casebus__V1__LedgerEntry *entry);
+
 /* Seals @items under a fresh single-use key (item 0 a header, then salt ‖ content of each part), as the
  * verify workers do; the writer wraps the key later, when it knows the slot. @seal->content_digest is not
  * touched. CASEBUS_TOO_LARGE past BODY_ITEMS_MAX items. */

@@ -121,29 +121,6 @@ static void subject_add(ProtobufCBinaryData digest, const char *origin)
     snprintf(subject->origin, sizeof subject->origin, "%s", origin);
 }
 
-/* Beside an act there may be something sealed. */
-static ProtobufCBinaryData act_subject(const Casebus__V1__ActEntry *act)
-{
-    switch (act->act_case) {
-    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED:
-        return act->quarantined->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED:
-        return act->quarantine_decided->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
-        return act->erasure_ordered->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
-        return act->node_enrolled->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
-        return act->node_invited->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
-        return act->node_status_changed->subject;
-    case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
-        return act->policy_applied->subject;
-    default:
-        return (ProtobufCBinaryData){0};
-    }
-}
-
 static void subjects_read(const char *dir)
 {
     struct casebus_error err;
@@ -160,10 +137,7 @@ static void subjects_read(const char *dir)
         const Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &arena, &err);
         if (!entry)
             die("entry", &err);
-        if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT)
-            subject_add(entry->event->event_hash, ledger_origin_at(ledger, position));
-        else if (entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT)
-            subject_add(act_subject(entry->act), ledger_origin_at(ledger, position));
+        subject_add(entry_subject(entry), ledger_origin_at(ledger, position));
     }
     ledger_view_close(view);
     ledger_close(ledger);
