@@ -33,6 +33,11 @@ function(casebus_package name module)
     endif()
 endfunction()
 
+# libcsv has no .pc file: pkg::csv.
+find_library(CSV_LIBRARY csv REQUIRED)
+add_library(pkg::csv UNKNOWN IMPORTED GLOBAL)
+set_target_properties(pkg::csv PROPERTIES IMPORTED_LOCATION ${CSV_LIBRARY})
+
 # casebus_library(base SOURCES error.c ... LINK pkg::crypto ...): the target of one folder, casebus_base.
 function(casebus_library name)
     cmake_parse_arguments(LIB "" "" "SOURCES;LINK" ${ARGN})

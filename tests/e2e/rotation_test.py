@@ -9,7 +9,7 @@ import harness
 
 
 # Time enough for a loaded machine to tell every node.
-SOON = "10s" if os.environ.get("CASEBUS_SANITIZE") else "4s"
+SOON = "10s" if os.environ.get("CASEBUS_SANITIZE") else "6s"
 
 
 class Load(threading.Thread):
