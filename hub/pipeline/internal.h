@@ -153,10 +153,10 @@ bool pipeline_wait_for_room(struct pipeline *pipeline, unsigned *tries, const ch
 /* writer_batch.c: decides one batch and adds its entries to @group. */
 int writer_decide_batch(struct pipeline *pipeline, struct group *group, struct job *job,
                         struct casebus_error *err);
-/* Its parts, for what is released: who is there and what the policy says; the moment of one decision; the
+/* Its parts, for what is released: what shall become of one member, with nodes and policy as they are; the
  * entry of an accepted member; a batch that comes next in its stream. */
-struct exchange_parties writer_parties(const struct writer *writer);
-void writer_moment(struct writer *writer, const struct group *group, struct exchange_moment *moment);
+int writer_decide_member(struct writer *writer, const struct group *group, const struct job *job,
+                         size_t index, struct exchange_decision *decision, struct casebus_error *err);
 int writer_accept_member(struct pipeline *pipeline, struct group *group, struct job *job, size_t index,
                          const struct exchange_decision *decision, struct casebus_error *err);
 int writer_decide_next(struct pipeline *pipeline, struct group *group, struct job *job,

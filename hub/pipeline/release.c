@@ -21,9 +21,9 @@ struct release {
     const struct act_note *note;
     const Casebus__V1__Quarantined *quarantined;
     const Casebus__V1__SealedBody *body;
-    size_t n_items;                        /* of it */
-    Casebus__V1__BatchStatement statement; /* of a single event: stands in for its batch's */
-    struct job *job;                       /* until a group has it */
+    struct bytes statement; /* of a single event: its batch's, and which member it was */
+    uint32_t member;
+    struct job *job; /* until a group has it */
     uint64_t decided;
 };
 
@@ -67,7 +67,6 @@ static int refused_read(struct release *release, struct ledger_view *view, struc
         return error_set(err, CASEBUS_ERASED, _("what was refused at entry %llu is destroyed"),
                          (unsigned long long)release->position);
     release->body = body;
-    release->n_items = body->n_item;
     return 0;
 }
 
@@ -77,9 +76,9 @@ static int items_open(const struct release *release, struct arena *arena, struct
     const struct pipeline_options *options = &release->pipeline->options;
     uint8_t key[KEY_SIZE];
     struct crypter *crypter = crypter_new(options->suite);
-    int r = crypter && release->body ? vault_key(options->vault, release->body->slot, key, err)
-                                     : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
-    for (size_t i = 0; !r && i < release->n_items && i < BODY_ITEMS_MAX; i++)
+    int r = crypter ? vault_key(options->vault, release->body->slot, key, err)
+                    : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
+    for (size_t i = 0; !r && i < release->body->n_item && i < BODY_ITEMS_MAX; i++)
         r = body_open_item(crypter, ledger_origin_at(options->ledger, release->position),
                            release->quarantined->subject.data, release->body, key, i, arena, &items[i], err);
     secret_clear(key, sizeof key);
@@ -104,9 +103,8 @@ static int seal_look(struct release *release, const Casebus__V1__LedgerEntry *en
         return -1;
     for (size_t i = 0; strcmp(statement->node, release->quarantined->node) == 0 && i < seal->n_outcome; i++)
         if (outcome_is(seal->outcome[i], release->quarantined)) {
-            release->statement = *statement;
-            release->statement.first = statement->first + seal->outcome[i]->index;
-            release->statement.count = 1;
+            release->statement = bytes_of(seal->statement.data, seal->statement.len);
+            release->member = seal->outcome[i]->index;
             return 1;
         }
     return 0;
@@ -148,7 +146,7 @@ static int door_check(struct release *release, const struct bytes *items, struct
     if (release->quarantined->whole_batch)
         gate_check(gate, job->node, items[0], clock_unix_us(), &job->batch);
     else
-        gate_check_again(gate, items, release->n_items, &job->batch);
+        gate_check_again(gate, items, release->body->n_item, &job->batch);
     gate_free(gate);
     const struct casebus_error *refusal = job->batch.refusal.code ? &job->batch.refusal
                                           : !release->quarantined->whole_batch && job->batch.n_members
@@ -160,17 +158,16 @@ static int door_check(struct release *release, const struct bytes *items, struct
     return -1;
 }
 
-/* The statement has to live as long as the job. */
+/* Its batch's, which signs for it, cut to its number. It has to live as long as the job. */
 static int statement_give(struct release *release, struct casebus_error *err)
 {
-    struct arena *arena = &release->job->batch.arena;
-    const struct registry_node *node = release->job->node;
-    Casebus__V1__BatchStatement *statement =
-        arena_copy(arena, &release->statement, sizeof release->statement);
+    struct gate_batch *batch = &release->job->batch;
+    Casebus__V1__BatchStatement *statement = statement_decode(release->statement, &batch->arena, err);
     if (!statement)
-        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
-    statement->node = (char *)(uintptr_t)node->info.node;
-    release->job->batch.statement = statement;
+        return -1;
+    statement->first += release->member;
+    statement->count = 1;
+    batch->statement = statement;
     return 0;
 }
 
@@ -231,12 +228,8 @@ static int member_write(struct release *release, struct group *group, struct ask
                         struct casebus_error *err)
 {
     struct pipeline *pipeline = release->pipeline;
-    struct exchange_moment moment;
     struct exchange_decision decision = {0};
-    const struct exchange_parties parties = writer_parties(&pipeline->writer);
-    writer_moment(&pipeline->writer, group, &moment);
-    if (exchange_decide(&pipeline->writer.store, &parties, release->job->node->info.node,
-                        &release->job->batch.members[0].event, &moment, &decision, err))
+    if (writer_decide_member(&pipeline->writer, group, release->job, 0, &decision, err))
         return -1;
     if (decision.verdict == VERDICT_DUPLICATE) {
         asked->result = error_set(&asked->err, CASEBUS_EXISTS, _("it has come in meanwhile, as entry %llu"),
@@ -319,7 +312,7 @@ static int release_prepare(struct release *release, struct ledger_view *view, st
                            struct casebus_error *err)
 {
     struct bytes items[BODY_ITEMS_MAX] = {{0}};
-    if (refused_read(release, view, arena, err) || !release->quarantined)
+    if (refused_read(release, view, arena, err) || !release->body)
         return -1;
     return (!release->quarantined->whole_batch && seal_find(release, view, arena, err)) ||
                    items_open(release, arena, items, err) || job_make(release, items, err)

@@ -140,7 +140,7 @@ static void add_outcome(struct sealing *sealing, size_t index, const struct gate
 
 /* A case is named by where it began in the ledger and eight random bytes: nothing about it can be guessed,
  * and cases that are young together lie together in the state's tables. */
-void writer_moment(struct writer *writer, const struct group *group, struct exchange_moment *moment)
+static void moment_fill(struct writer *writer, const struct group *group, struct exchange_moment *moment)
 {
     const size_t n_random = sizeof(moment->fresh_case_id) - 8;
     if (writer->pool_used + n_random > sizeof(writer->pool)) {
@@ -204,10 +204,15 @@ int writer_accept_member(struct pipeline *pipeline, struct group *group, struct 
     return 0;
 }
 
-struct exchange_parties writer_parties(const struct writer *writer)
+int writer_decide_member(struct writer *writer, const struct group *group, const struct job *job,
+                         size_t index, struct exchange_decision *decision, struct casebus_error *err)
 {
-    return (struct exchange_parties){writer->registry->exchange, writer->registry->n_nodes,
-                                     rights_book_rights(writer->policy), writer->memo};
+    const struct exchange_parties parties = {writer->registry->exchange, writer->registry->n_nodes,
+                                             rights_book_rights(writer->policy), writer->memo};
+    struct exchange_moment moment;
+    moment_fill(writer, group, &moment);
+    return exchange_decide(&writer->store, &parties, job->node->info.node, &job->batch.members[index].event,
+                           &moment, decision, err);
 }
 
 static int decide_member(struct pipeline *pipeline, struct group *group, struct job *job, size_t index,
@@ -218,12 +223,8 @@ static int decide_member(struct pipeline *pipeline, struct group *group, struct 
         add_outcome(sealing, index, member, 0, member->refusal->code);
         return 0;
     }
-    struct exchange_moment moment;
     struct exchange_decision decision = {0};
-    writer_moment(&pipeline->writer, group, &moment);
-    const struct exchange_parties parties = writer_parties(&pipeline->writer);
-    if (exchange_decide(&pipeline->writer.store, &parties, job->node->info.node, &member->event, &moment,
-                        &decision, err))
+    if (writer_decide_member(&pipeline->writer, group, job, index, &decision, err))
         return -1;
     switch (decision.verdict) {
     case VERDICT_ACCEPTED:
