@@ -34,3 +34,28 @@ int act_note_seal(struct pipeline *pipeline, struct group *group, const uint8_t 
     return body_wrap(pipeline->writer.crypter, pipeline->origin, &seal, slot.slot, slot.key, &group->arena,
                      &group->entries[group->n_entries - 1].body, err);
 }
+
+int act_add_noted(struct pipeline *pipeline, struct group *group, const Casebus__V1__ActEntry *act,
+                  const uint8_t subject[DIGEST_SIZE], const struct act_note *note, struct casebus_error *err)
+{
+    return writer_add_act(pipeline, group, act, err) ||
+                   act_note_seal(pipeline, group, subject, note, NULL, 0, err)
+               ? -1
+               : 0;
+}
+
+int quarantine_decided_write(struct pipeline *pipeline, struct group *group, uint64_t position,
+                             Casebus__V1__QuarantineDecision decision, const struct act_note *note,
+                             struct casebus_error *err)
+{
+    uint8_t subject[DIGEST_SIZE];
+    Casebus__V1__QuarantineDecided decided = CASEBUS__V1__QUARANTINE_DECIDED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    crypter_random(pipeline->writer.crypter, subject, sizeof subject);
+    decided.quarantined = position;
+    decided.decision = decision;
+    decided.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED;
+    act.quarantine_decided = &decided;
+    return act_add_noted(pipeline, group, &act, subject, note, err);
+}

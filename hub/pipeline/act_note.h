@@ -18,5 +18,12 @@ struct act_note {
 int act_note_seal(struct pipeline *pipeline, struct group *group, const uint8_t subject[DIGEST_SIZE],
                   const struct act_note *note, const struct bytes *more, size_t n_more,
                   struct casebus_error *err);
+/* Adds @act, whose subject is @subject, and seals the note beside it. Writer's thread. */
+int act_add_noted(struct pipeline *pipeline, struct group *group, const Casebus__V1__ActEntry *act,
+                  const uint8_t subject[DIGEST_SIZE], const struct act_note *note, struct casebus_error *err);
+/* What @note's operator decided about what was refused at @position. Writer's thread. */
+int quarantine_decided_write(struct pipeline *pipeline, struct group *group, uint64_t position,
+                             Casebus__V1__QuarantineDecision decision, const struct act_note *note,
+                             struct casebus_error *err);
 
 #endif

@@ -140,23 +140,13 @@ static int order_entry(struct pipeline *pipeline, struct group *group, const str
 static int discard_write(struct pipeline *pipeline, struct group *group, const struct act_note *note,
                          uint64_t position, struct casebus_error *err)
 {
-    uint8_t subject[DIGEST_SIZE];
     struct quarantine_row row;
-    Casebus__V1__QuarantineDecided decided = CASEBUS__V1__QUARANTINE_DECIDED__INIT;
-    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
     int r = exchange_quarantine_get(&pipeline->writer.store, position, &row, err);
     if (r <= 0 || row.decided_position)
         return r < 0 ? -1 : 0;
-    crypter_random(pipeline->writer.crypter, subject, sizeof subject);
-    decided.quarantined = position;
-    decided.decision = CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_DISCARDED;
-    decided.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
-    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED;
-    act.quarantine_decided = &decided;
-    return writer_add_act(pipeline, group, &act, err) ||
-                   act_note_seal(pipeline, group, subject, note, NULL, 0, err)
-               ? -1
-               : 0;
+    return quarantine_decided_write(pipeline, group, position,
+                                    CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_DISCARDED, note,
+                                    err);
 }
 
 /* What was refused and never kept (a marked state secret) has no content to destroy: the decision alone. */

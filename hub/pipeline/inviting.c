@@ -18,10 +18,7 @@ static int invited_write(struct pipeline *pipeline, struct group *group, struct 
     invited.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED;
     act.node_invited = &invited;
-    return writer_add_act(pipeline, group, &act, err) ||
-                   act_note_seal(pipeline, group, subject, inviting->note, NULL, 0, err)
-               ? -1
-               : 0;
+    return act_add_noted(pipeline, group, &act, subject, inviting->note, err);
 }
 
 int pipeline_invite(struct pipeline *pipeline, const Casebus__V1__NodeInvited *invited,

@@ -196,21 +196,10 @@ static int job_make(struct release *release, const struct bytes *items, struct c
 
 static int decided_write(struct release *release, struct group *group, struct casebus_error *err)
 {
-    struct pipeline *pipeline = release->pipeline;
-    uint8_t subject[DIGEST_SIZE];
-    Casebus__V1__QuarantineDecided decided = CASEBUS__V1__QUARANTINE_DECIDED__INIT;
-    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
-    crypter_random(pipeline->writer.crypter, subject, sizeof subject);
-    decided.quarantined = release->position;
-    decided.decision = CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_RELEASED;
-    decided.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
-    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINE_DECIDED;
-    act.quarantine_decided = &decided;
     release->decided = group->first_position + group->n_entries;
-    return writer_add_act(pipeline, group, &act, err) ||
-                   act_note_seal(pipeline, group, subject, release->note, NULL, 0, err)
-               ? -1
-               : 0;
+    return quarantine_decided_write(release->pipeline, group, release->position,
+                                    CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_RELEASED,
+                                    release->note, err);
 }
 
 /* The group delivers what the job holds. */

@@ -42,10 +42,7 @@ static int act_write(struct pipeline *pipeline, struct group *group, const struc
     changed.subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED;
     act.node_status_changed = &changed;
-    return writer_add_act(pipeline, group, &act, err) ||
-                   act_note_seal(pipeline, group, subject, changing->note, NULL, 0, err)
-               ? -1
-               : 0;
+    return act_add_noted(pipeline, group, &act, subject, changing->note, err);
 }
 
 /* The registry changes with the entry: what the writer decides next, it decides with the new one. */

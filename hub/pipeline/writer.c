@@ -116,10 +116,7 @@ static int enrolment_write(struct pipeline *pipeline, struct group *group, const
         return writer_add_act(pipeline, group, &act, err);
     crypter_random(pipeline->writer.crypter, subject, sizeof subject);
     enrolled->subject = (ProtobufCBinaryData){DIGEST_SIZE, subject};
-    return writer_add_act(pipeline, group, &act, err) ||
-                   act_note_seal(pipeline, group, subject, &note, NULL, 0, err)
-               ? -1
-               : 0;
+    return act_add_noted(pipeline, group, &act, subject, &note, err);
 }
 
 static int enrol_one(struct pipeline *pipeline, struct group *group, struct enrolment *enrolment,
