@@ -48,6 +48,21 @@ bool page_full(size_t bytes)
     return bytes >= PAGE_BYTES;
 }
 
+int page_walk(const struct page *page, const struct reader *reader, uint64_t *position, uint64_t end,
+              int (*look)(void *self, uint64_t position, struct casebus_error *err), void *self,
+              struct casebus_error *err)
+{
+    bool looked = false;
+    while (*position < end && json_array_size(page->list) < page->limit && !page_full(page->bytes) &&
+           (!looked || !reader_late(reader))) {
+        if (look(self, *position, err))
+            return -1;
+        ++*position;
+        looked = true;
+    }
+    return 0;
+}
+
 json_t *part_kinds_json(uint32_t kinds)
 {
     static const Casebus__V1__PartKind all[] = {

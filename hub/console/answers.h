@@ -18,6 +18,18 @@ json_t *part_content_json(struct reader *reader, Casebus__V1__PartKind kind, str
 void page_add(json_t *list, json_t *json, size_t *bytes);
 /* Whether the page ends here, however few there are: an answer has a bound. */
 bool page_full(size_t bytes);
+
+/* A page about entries of the ledger, in their order. */
+struct page {
+    json_t *list; /* of the answer */
+    uint64_t limit;
+    size_t bytes; /* page_add */
+};
+/* Has @look see each entry from *@position up to @end, until the page ends: one at least, so that a caller
+ * gets on. *@position: where the next page begins. */
+int page_walk(const struct page *page, const struct reader *reader, uint64_t *position, uint64_t end,
+              int (*look)(void *self, uint64_t position, struct casebus_error *err), void *self,
+              struct casebus_error *err);
 /* The status of HTTP that goes with an error. */
 unsigned status_of_code(enum casebus_code code);
 /* What the event says happened, in the sender's own word: a step's action, a source's code ... May be "". */

@@ -97,28 +97,36 @@ static json_t *entry_json(struct reader *reader, const struct reader_entry *read
     return json;
 }
 
+struct entry_list {
+    struct reader *reader;
+    bool notes;
+    struct page page;
+};
+
+static int entry_add(void *self, uint64_t position, struct casebus_error *err)
+{
+    struct entry_list *list = self;
+    struct reader_entry read;
+    if (reader_leaf(list->reader, position, &read, err))
+        return -1;
+    json_t *json = entry_json(list->reader, &read);
+    int r = list->notes ? note_json(list->reader, &read, json, err) : 0;
+    page_add(list->page.list, json, &list->page.bytes);
+    return r;
+}
+
 static int entries_list(struct call *call, struct reader *reader, struct casebus_error *err)
 {
-    uint64_t position = 0, limit, notes = 0, size = reader_size(reader);
+    struct entry_list list = {.reader = reader, .page.list = json_array()};
+    uint64_t position = 0, notes = 0, size = reader_size(reader);
+    json_object_set_new(call->answer, "entries", list.page.list);
     if (request_number(call->request, "from", UINT64_MAX - 1, &position, err) < 0 ||
         request_number(call->request, "notes", 1, &notes, err) < 0 ||
-        request_limit(call->request, 1000, &limit, err))
+        request_limit(call->request, 1000, &list.page.limit, err))
         return -1;
-    json_t *list = json_array();
-    size_t bytes = 0;
-    json_object_set_new(call->answer, "entries", list);
-    for (uint64_t n = 0;
-         n < limit && position < size && !page_full(bytes) && (n == 0 || !reader_late(reader));
-         n++, position++) {
-        struct reader_entry read;
-        if (reader_leaf(reader, position, &read, err))
-            return -1;
-        json_t *json = entry_json(reader, &read);
-        int r = notes ? note_json(reader, &read, json, err) : 0;
-        page_add(list, json, &bytes);
-        if (r)
-            return -1;
-    }
+    list.notes = notes;
+    if (page_walk(&list.page, reader, &position, size, entry_add, &list, err))
+        return -1;
     json_object_set_new(call->answer, "next", position < size ? number_json(position) : json_null());
     set_number(call->answer, "ledger_size", size);
     return 0;

@@ -12,9 +12,7 @@ struct event_list {
     struct reader *reader;
     const char *node;
     bool parts;
-    uint64_t limit;
-    json_t *list;
-    size_t bytes;
+    struct page page;
 };
 
 /* 1: it is an event that is asked for; 0: not. */
@@ -27,15 +25,16 @@ static int event_wanted(struct event_list *list, uint64_t position, struct caseb
            (!list->node || strcmp(list->node, read.entry->event->node) == 0);
 }
 
-static int event_add(struct event_list *list, uint64_t position, struct casebus_error *err)
+static int event_add(void *self, uint64_t position, struct casebus_error *err)
 {
+    struct event_list *list = self;
     json_t *json;
     int wanted = event_wanted(list, position, err);
     if (wanted <= 0)
         return wanted;
     if (event_json(list->reader, position, list->parts, &json, err))
         return -1;
-    page_add(list->list, json, &list->bytes);
+    page_add(list->page.list, json, &list->page.bytes);
     return 0;
 }
 
@@ -64,7 +63,7 @@ static int list_begin(struct call *call, struct event_list *list, uint64_t *from
     if (has_after && has_last)
         return error_set(err, CASEBUS_ARGUMENT, _("'after' and 'last' cannot both be asked for"));
     if (has_last) {
-        list->limit = last;
+        list->page.limit = last;
         return find_last(list, last, from, err);
     }
     *from = has_after ? after + 1 : 0;
@@ -73,27 +72,20 @@ static int list_begin(struct call *call, struct event_list *list, uint64_t *from
 
 static int events_list(struct call *call, struct reader *reader, struct casebus_error *err)
 {
-    const char *parts = request_param(call->request, "parts");
-    uint64_t position = 0;
+    uint64_t position = 0, size = reader_size(reader);
     struct event_list list = {.reader = reader,
                               .node = request_param(call->request, "node"),
-                              .parts = parts && strcmp(parts, "0") != 0,
-                              .list = json_array()};
-    json_object_set_new(call->answer, "events", list.list);
-    if (request_limit(call->request, 1000, &list.limit, err) || list_begin(call, &list, &position, err))
+                              .parts = request_flag(call->request, "parts"),
+                              .page.list = json_array()};
+    json_object_set_new(call->answer, "events", list.page.list);
+    if (request_limit(call->request, 1000, &list.page.limit, err) ||
+        list_begin(call, &list, &position, err) ||
+        page_walk(&list.page, reader, &position, size, event_add, &list, err))
         return -1;
-    uint64_t size = reader_size(reader);
-    bool looked = false; /* at least one entry a request, so that a caller gets on */
-    while (position < size && json_array_size(list.list) < list.limit && !page_full(list.bytes) &&
-           (!looked || !reader_late(reader))) {
-        if (event_add(&list, position++, err))
-            return -1;
-        looked = true;
-    }
-    if (list.parts && json_array_size(list.list) > 0)
+    if (list.parts && json_array_size(list.page.list) > 0)
         log_notice(call->log, "PARTS-READ",
                    "the parts of %zu events up to entry %llu were read through the console",
-                   json_array_size(list.list), (unsigned long long)position - 1);
+                   json_array_size(list.page.list), (unsigned long long)position - 1);
     json_object_set_new(call->answer, "next", position > 0 ? number_json(position - 1) : json_null());
     set_bool(call->answer, "more", position < size);
     set_number(call->answer, "ledger_size", size);
@@ -115,8 +107,7 @@ int handle_events(struct call *call, struct casebus_error *err)
 static int show_position(struct call *call, struct reader *reader, uint64_t position,
                          struct casebus_error *err)
 {
-    const char *parts = request_param(call->request, "parts");
-    bool open = parts && strcmp(parts, "0") != 0;
+    bool open = request_flag(call->request, "parts");
     json_t *json;
     if (position >= reader_size(reader))
         return error_set(err, CASEBUS_NOT_FOUND, _("the ledger has %llu entries; there is none at %llu"),

@@ -12,8 +12,7 @@ struct incident {
     const char *node;
     bool persons;
     uint64_t n_opened; /* identity parts */
-    json_t *list;
-    size_t bytes;
+    struct page page;
 };
 
 /* The caller fills it in, and ends it with touch_add. */
@@ -28,7 +27,7 @@ static json_t *touch_new(const struct reader_entry *read, const char *what)
 
 static int touch_add(struct incident *incident, json_t *touch)
 {
-    page_add(incident->list, touch, &incident->bytes);
+    page_add(incident->page.list, touch, &incident->page.bytes);
     return 0;
 }
 
@@ -213,21 +212,20 @@ static int decided_touch(struct incident *incident, const struct reader_entry *r
 {
     struct reader_entry refused;
     uint64_t about = decided->quarantined;
+    if (about >= read->position)
+        return 0;
     json_t *touch =
         touch_new(read, decided->decision == CASEBUS__V1__QUARANTINE_DECISION__QUARANTINE_DECISION_RELEASED
                             ? "released"
                             : "discarded");
     set_number(touch, "about_position", about);
-    if (about >= read->position || reader_leaf(incident->reader, about, &refused, err)) {
-        json_decref(touch);
-        return about >= read->position ? 0 : -1;
-    }
-    if (refused.entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
+    int r = reader_leaf(incident->reader, about, &refused, err); /* @read is gone now */
+    if (r == 0 && refused.entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
         refused.entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED &&
         is_node(incident, refused.entry->act->quarantined->node))
         return touch_add(incident, touch);
     json_decref(touch);
-    return 0;
+    return r;
 }
 
 static int confirmed_touch(struct incident *incident, const struct reader_entry *read,
@@ -294,8 +292,9 @@ static int act_touch(struct incident *incident, const struct reader_entry *read,
     }
 }
 
-static int entry_touch(struct incident *incident, uint64_t position, struct casebus_error *err)
+static int entry_touch(void *self, uint64_t position, struct casebus_error *err)
 {
+    struct incident *incident = self;
     struct reader_entry read;
     if (reader_leaf(incident->reader, position, &read, err))
         return -1;
@@ -313,36 +312,20 @@ static int entry_touch(struct incident *incident, uint64_t position, struct case
 
 /* ---- a page ---- */
 
-/* Entries [@from, @to); one at least a page, so that the caller gets on. Returns where it ended. */
-static int span_walk(struct incident *incident, uint64_t *from, uint64_t to, uint64_t limit,
-                     struct casebus_error *err)
-{
-    bool looked = false;
-    while (*from < to && json_array_size(incident->list) < limit && !page_full(incident->bytes) &&
-           (!looked || !reader_late(incident->reader))) {
-        if (entry_touch(incident, *from, err))
-            return -1;
-        ++*from;
-        looked = true;
-    }
-    return 0;
-}
-
 static int incident_show(struct call *call, struct reader *reader, struct casebus_error *err)
 {
-    const char *persons = request_param(call->request, "persons");
     struct incident incident = {.reader = reader,
                                 .node = call->request->rest,
-                                .persons = persons && strcmp(persons, "0") != 0,
-                                .list = json_array()};
-    uint64_t from = 0, limit, size = reader_size(reader), to = size;
-    json_object_set_new(call->answer, "touches", incident.list);
+                                .persons = request_flag(call->request, "persons"),
+                                .page.list = json_array()};
+    uint64_t from = 0, size = reader_size(reader), to = size;
+    json_object_set_new(call->answer, "touches", incident.page.list);
     if (request_number(call->request, "from", UINT64_MAX - 1, &from, err) < 0 ||
         request_number(call->request, "to", UINT64_MAX, &to, err) < 0 ||
-        request_limit(call->request, 1000, &limit, err))
+        request_limit(call->request, 1000, &incident.page.limit, err))
         return -1;
     to = to < size ? to : size;
-    if (span_walk(&incident, &from, to, limit, err))
+    if (page_walk(&incident.page, reader, &from, to, entry_touch, &incident, err))
         return -1;
     if (incident.n_opened)
         log_notice(call->log, "PARTS-READ",

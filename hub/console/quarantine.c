@@ -216,8 +216,7 @@ static int refused_show(struct call *call, struct reader *reader, struct casebus
     struct reader_entry read;
     struct quarantine_row row = {0};
     struct exchange_store store = reader_store(reader);
-    const char *parts = request_param(call->request, "parts");
-    bool open = parts && strcmp(parts, "0") != 0;
+    bool open = request_flag(call->request, "parts");
     if (!number_parse(call->request->rest, UINT64_MAX - 1, &position))
         return error_set(err, CASEBUS_ARGUMENT, _("'%s' is no position of an entry"), call->request->rest);
     if (reader_quarantined(reader, position, &read, err) ||

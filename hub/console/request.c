@@ -133,6 +133,12 @@ bool number_parse(const char *text, uint64_t max, uint64_t *value)
     return true;
 }
 
+bool request_flag(const struct request *request, const char *name)
+{
+    const char *text = request_param(request, name);
+    return text && strcmp(text, "0") != 0;
+}
+
 int request_number(const struct request *request, const char *name, uint64_t max, uint64_t *value,
                    struct casebus_error *err)
 {

@@ -29,6 +29,8 @@ void request_deinit(struct request *request); /* fine on a zeroed request */
 
 /* The value of a parameter; NULL when it was not given. */
 const char *request_param(const struct request *request, const char *name);
+/* Whether it was given, and not as 0. */
+bool request_flag(const struct request *request, const char *name);
 /* A number in decimal, at most @max. Returns 1: given, @value is set; 0: not given; -1: no such number. */
 int request_number(const struct request *request, const char *name, uint64_t max, uint64_t *value,
                    struct casebus_error *err);

@@ -7,8 +7,7 @@
 struct shares {
     struct reader *reader;
     const char *node, *to; /* to: NULL: all */
-    json_t *list;
-    size_t bytes;
+    struct page page;
 };
 
 /* Whether the receiver has confirmed the delivery (@position, @ordinal), or one behind it. 1 / 0 / -1 */
@@ -63,12 +62,13 @@ static int share_add(struct shares *shares, const struct reader_entry *read, uin
         json_object_set_new(json, "answers", questions_json(receiver->questions));
     set_number(json, "rule", receiver->rule);
     set_bool(json, "confirmed", known);
-    page_add(shares->list, json, &shares->bytes);
+    page_add(shares->page.list, json, &shares->page.bytes);
     return 0;
 }
 
-static int entry_look(struct shares *shares, uint64_t position, struct casebus_error *err)
+static int entry_look(void *self, uint64_t position, struct casebus_error *err)
 {
+    struct shares *shares = self;
     struct reader_entry read;
     if (reader_leaf(shares->reader, position, &read, err))
         return -1;
@@ -84,37 +84,12 @@ static int entry_look(struct shares *shares, uint64_t position, struct casebus_e
     return 0;
 }
 
-static int shares_list(struct call *call, struct reader *reader, struct casebus_error *err)
-{
-    struct shares shares = {.reader = reader,
-                            .node = request_param(call->request, "node"),
-                            .to = request_param(call->request, "reader"),
-                            .list = json_array()};
-    uint64_t position = 0, limit, size = reader_size(reader);
-    json_object_set_new(call->answer, "sharing", shares.list);
-    if (!shares.node || !*shares.node)
-        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "node");
-    if (request_number(call->request, "from", UINT64_MAX - 1, &position, err) < 0 ||
-        request_limit(call->request, 1000, &limit, err))
-        return -1;
-    bool looked = false; /* at least one entry a request, so that a caller gets on */
-    while (position < size && json_array_size(shares.list) < limit && !page_full(shares.bytes) &&
-           (!looked || !reader_late(reader))) {
-        if (entry_look(&shares, position++, err))
-            return -1;
-        looked = true;
-    }
-    json_object_set_new(call->answer, "next", position < size ? number_json(position) : json_null());
-    set_number(call->answer, "ledger_size", size);
-    return 0;
-}
-
 static int node_check(const struct call *call, const char *node, struct casebus_error *err)
 {
     struct registry *registry = call->hub->registry(call->hub->self);
     if (!registry)
         return error_set(err, CASEBUS_DAMAGED, _("who is enrolled cannot be told"));
-    bool known = !node || registry_find(registry, node);
+    bool known = registry_find(registry, node);
     registry_unref(registry);
     if (known)
         return 0;
@@ -122,14 +97,27 @@ static int node_check(const struct call *call, const char *node, struct casebus_
     return error_hint(err, _("see who is: casebus node list"));
 }
 
+static int shares_list(struct call *call, struct reader *reader, struct casebus_error *err)
+{
+    struct shares shares = {.reader = reader,
+                            .node = request_param(call->request, "node"),
+                            .to = request_param(call->request, "reader"),
+                            .page.list = json_array()};
+    uint64_t position = 0, size = reader_size(reader);
+    json_object_set_new(call->answer, "sharing", shares.page.list);
+    if (!shares.node || !*shares.node)
+        return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "node");
+    if (node_check(call, shares.node, err) ||
+        request_number(call->request, "from", UINT64_MAX - 1, &position, err) < 0 ||
+        request_limit(call->request, 1000, &shares.page.limit, err) ||
+        page_walk(&shares.page, reader, &position, size, entry_look, &shares, err))
+        return -1;
+    json_object_set_new(call->answer, "next", position < size ? number_json(position) : json_null());
+    set_number(call->answer, "ledger_size", size);
+    return 0;
+}
+
 int handle_sharing(struct call *call, struct casebus_error *err)
 {
-    struct reader reader = {0};
-    int r = node_check(call, request_param(call->request, "node"), err);
-    if (r == 0)
-        r = reader_init(&reader, call->hub, err);
-    if (r == 0)
-        r = shares_list(call, &reader, err);
-    reader_deinit(&reader);
-    return r;
+    return with_reader(call, shares_list, err);
 }
