@@ -87,6 +87,25 @@ json_t *questions_json(uint32_t questions)
     return names;
 }
 
+const struct registry_node *node_find(const struct call *call, const struct registry *registry,
+                                      const char *name, struct casebus_error *err)
+{
+    const struct registry_node *node = registry_find(registry, name);
+    if (!node) {
+        error_set(err, CASEBUS_UNKNOWN_NODE, _("no node '%s' is enrolled at %s"), name, call->hub->origin);
+        error_hint(err, _("see who is: casebus node list"));
+    }
+    return node;
+}
+
+int running_check(const struct call *call, bool can, struct casebus_error *err)
+{
+    if (can)
+        return 0;
+    error_set(err, CASEBUS_CLOSED, _("this can only be done while the hub runs"));
+    return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
+}
+
 const struct hub_peer *hub_peer_find(const struct hub_status *status, const char *node)
 {
     for (size_t i = 0; status && i < status->n_peers; i++)

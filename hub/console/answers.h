@@ -43,6 +43,12 @@ json_t *questions_json(uint32_t questions); /* names of a set of question_bit */
 /* One peer of status; @status may be NULL. NULL when it is not known. */
 const struct hub_peer *hub_peer_find(const struct hub_status *status, const char *node);
 
+/* NULL when no such node is enrolled, with the sentence that says so. */
+const struct registry_node *node_find(const struct call *call, const struct registry *registry,
+                                      const char *name, struct casebus_error *err);
+/* 0, or -1 with the way out when the hub does not run, and what is asked for @can not be done. */
+int running_check(const struct call *call, bool can, struct casebus_error *err);
+
 /* How many orders to destroy content there are, and what of them waits. */
 int erasures_status(struct reader *reader, json_t *json, struct casebus_error *err);
 

@@ -161,24 +161,6 @@ int handle_erasure_ticket(struct call *call, struct casebus_error *err)
 
 /* ---- what was ordered ---- */
 
-/* 1: @node has confirmed the delivery; 0: not yet; -1. */
-static int confirmed(struct reader *reader, const char *node, uint64_t position, uint32_t ordinal,
-                     struct casebus_error *err)
-{
-    uint8_t key[TABLE_KEY_MAX];
-    struct bytes value;
-    struct receiver_row row;
-    size_t size = receiver_key(key, node);
-    int r = state_view_get(reader->state, TABLE_RECEIVERS, bytes_of(key, size), &value, err);
-    if (r <= 0)
-        return r;
-    if (receiver_row_decode(value, &row, err))
-        return -1;
-    if (!row.has_confirmed || row.confirmed_position != position)
-        return row.has_confirmed && row.confirmed_position > position;
-    return row.confirmed_ordinal >= ordinal;
-}
-
 static const Casebus__V1__ErasureOrdered *order_read(struct reader *reader, uint64_t position,
                                                      struct reader_entry *read, struct casebus_error *err)
 {
@@ -198,7 +180,7 @@ static int receivers_look(struct reader *reader, uint64_t position,
 {
     int n_waiting = 0;
     for (size_t i = 0; i < ordered->n_receiver; i++) {
-        int r = confirmed(reader, ordered->receiver[i]->node, position, (uint32_t)i, err);
+        int r = reader_confirmed(reader, ordered->receiver[i]->node, position, (uint32_t)i, err);
         if (r < 0)
             return -1;
         n_waiting += r == 0;

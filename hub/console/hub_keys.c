@@ -8,10 +8,8 @@
 int handle_hub_keys(struct call *call, struct casebus_error *err)
 {
     struct console_keys keys = {.number = 0};
-    if (!call->hub->keys) {
-        error_set(err, CASEBUS_CLOSED, _("this can only be done while the hub runs"));
-        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
-    }
+    if (running_check(call, call->hub->keys, err))
+        return -1;
     call->hub->keys(call->hub->self, &keys);
     set_number(call->answer, "number", keys.number);
     set_text(call->answer, "curve_key", keys.curve_key);
@@ -30,10 +28,8 @@ int handle_hub_keys_rotate(struct call *call, struct casebus_error *err)
     if (!json_is_integer(after) || json_integer_value(after) < 0 || json_integer_value(after) > AFTER_MAX_S)
         return error_set(err, CASEBUS_BAD_FIELD, _("'after_s' has to be a number of seconds, at most %d"),
                          AFTER_MAX_S);
-    if (!call->hub->rotate_curve) {
-        error_set(err, CASEBUS_CLOSED, _("this can only be done while the hub runs"));
-        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
-    }
+    if (running_check(call, call->hub->rotate_curve, err))
+        return -1;
     if (call->hub->rotate_curve(call->hub->self, (uint64_t)json_integer_value(after), call->by, err))
         return -1;
     return handle_hub_keys(call, err);

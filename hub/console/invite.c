@@ -12,14 +12,6 @@
 #define VALID_MIN_S 60
 #define VALID_MAX_S (90 * 24 * 3600)
 
-static int running_check(const struct call *call, struct casebus_error *err)
-{
-    if (call->hub->invitations && call->hub->invite)
-        return 0;
-    error_set(err, CASEBUS_CLOSED, _("this can only be done while the hub runs"));
-    return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
-}
-
 /* ---- who is invited, who asks ---- */
 
 /* What an operator compares with the department, by telephone: the id of a public key. */
@@ -66,7 +58,7 @@ int handle_invitations(struct call *call, struct casebus_error *err)
 {
     struct invitation invitation;
     json_t *list = json_array();
-    int r = running_check(call, err);
+    int r = running_check(call, call->hub->invitations && call->hub->invite, err);
     for (size_t i = 0; r == 0 && invitations_at(call->hub->invitations, i, &invitation); i++)
         json_array_append_new(list, invitation_json(&invitation));
     json_object_set_new(call->answer, "invitations", list);
@@ -138,8 +130,8 @@ int handle_invite(struct call *call, struct casebus_error *err)
     struct invitation invitation = {.state = INVITATION_OPEN};
     struct code code;
     char text[CODE_TEXT];
-    if (running_check(call, err) || invitation_read(call->request->body, &invitation, err) ||
-        name_free(call, invitation.node, err))
+    if (running_check(call, call->hub->invitations && call->hub->invite, err) ||
+        invitation_read(call->request->body, &invitation, err) || name_free(call, invitation.node, err))
         return -1;
     code_make(&code);
     code_derive(&code, invitation.id, invitation.key);
@@ -232,7 +224,7 @@ int handle_invitation_decide(struct call *call, struct casebus_error *err)
 {
     struct invitation invitation;
     const char *decision = json_string_value(json_object_get(call->request->body, "decision"));
-    if (running_check(call, err))
+    if (running_check(call, call->hub->invitations && call->hub->invite, err))
         return -1;
     if (!invitations_find_node(call->hub->invitations, call->request->rest, &invitation)) {
         error_set(err, CASEBUS_NOT_FOUND, _("nobody is invited as '%s'"), call->request->rest);

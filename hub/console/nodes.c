@@ -48,12 +48,8 @@ static int published_json(struct reader *reader, const char *name, json_t *json,
 
 static int received_json(struct reader *reader, const char *name, json_t *json, struct casebus_error *err)
 {
-    uint8_t key[TABLE_KEY_MAX];
-    struct bytes value;
-    struct receiver_row row = {0};
-    int r =
-        state_view_get(reader->state, TABLE_RECEIVERS, bytes_of(key, receiver_key(key, name)), &value, err);
-    if (r < 0 || (r > 0 && receiver_row_decode(value, &row, err)))
+    struct receiver_row row;
+    if (reader_receiver(reader, name, &row, err))
         return -1;
     set_number(json, "deliveries_decided", row.n_decided);
     json_object_set_new(json, "last_delivery_position",
@@ -141,12 +137,9 @@ static int streams_json(struct reader *reader, const char *name, json_t *json, s
 static int node_show(struct call *call, struct reader *reader, const struct registry *registry,
                      const struct hub_status *status, struct casebus_error *err)
 {
-    const struct registry_node *node = registry_find(registry, call->request->rest);
-    if (!node) {
-        error_set(err, CASEBUS_UNKNOWN_NODE, _("no node '%s' is enrolled at %s"), call->request->rest,
-                  call->hub->origin);
-        return error_hint(err, _("see who is: casebus node list"));
-    }
+    const struct registry_node *node = node_find(call, registry, call->request->rest, err);
+    if (!node)
+        return -1;
     if (node_json(reader, node, status, call->answer, err))
         return -1;
     return streams_json(reader, node->info.node, call->answer, err);
@@ -214,10 +207,8 @@ int handle_node_standing(struct call *call, struct casebus_error *err)
         return -1;
     if (!node_name_valid(change.node) || change.compromised_since_us < 0)
         return error_set(err, CASEBUS_BAD_FIELD, _("'%s' is not the name of a node"), change.node);
-    if (!call->hub->change_standing) {
-        error_set(err, CASEBUS_CLOSED, _("this can only be done while the hub runs"));
-        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
-    }
+    if (running_check(call, call->hub->change_standing, err))
+        return -1;
     if (call->hub->change_standing(call->hub->self, &change, call->by, why, err))
         return -1;
     log_notice(call->log, "NODE-STANDING", _("node '%s' is now: %s"), change.node,

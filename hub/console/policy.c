@@ -146,21 +146,26 @@ static void decided_json(const struct asking *asking, const Casebus__V1__EventEn
 }
 
 /* Whether the node might publish the like now, and by which row. */
-static void publishing_json(const struct asking *asking, const struct rights_subject *subject, json_t *json)
+static int publishing_json(const struct asking *asking, const struct rights_subject *subject, json_t *json,
+                           struct casebus_error *err)
 {
     const struct rights *rights = asking->rights;
     const struct rights_row **rows = rights ? calloc(rights->n_rows + 1, sizeof(*rows)) : NULL;
-    size_t n = rows ? rights_rows_about(rights, subject, asking->now_us, rows) : 0;
+    if (rights && !rows)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
+    size_t n = rights ? rights_rows_about(rights, subject, asking->now_us, rows) : 0;
     uint32_t rule = rights_publish_rule(rows, n, &asking->who, subject);
     bool limited = rights && rights->limits_publishing;
     set_bool(json, "may_publish", asking->node->publish && (rule || !limited));
     if (limited && rule)
         set_number(json, "may_publish_rule", rule);
     free(rows);
+    return 0;
 }
 
 /* What the policy in force says of it now: each row that is for the node. */
-static void today_json(const struct asking *asking, const Casebus__V1__EventHeader *header, json_t *json)
+static int today_json(const struct asking *asking, const Casebus__V1__EventHeader *header, json_t *json,
+                      struct casebus_error *err)
 {
     const struct rights_subject subject = {header->item, header->area, header->kind, answers_known(header)};
     json_t *rows = json_array();
@@ -176,8 +181,8 @@ static void today_json(const struct asking *asking, const Casebus__V1__EventHead
     }
     set_bool(json, "lets", lets);
     set_bool(json, "sees", sees);
-    publishing_json(asking, &subject, json);
     json_object_set_new(json, "rows", rows);
+    return publishing_json(asking, &subject, json, err);
 }
 
 static int event_why(const struct asking *asking, uint64_t position, json_t *json, struct casebus_error *err)
@@ -197,8 +202,7 @@ static int event_why(const struct asking *asking, uint64_t position, json_t *jso
     set_text(json, "kind", kind_name(read.header->kind));
     set_text(json, "item", read.header->item);
     set_text(json, "area", read.header->area);
-    today_json(asking, read.header, json);
-    return 0;
+    return today_json(asking, read.header, json, err);
 }
 
 static int case_why(struct asking *asking, const char *number, struct case_record *records,
@@ -229,12 +233,9 @@ static int why(struct asking *asking, struct registry *registry, struct casebus_
     const char *number = request_param(call->request, "case");
     if (!number || !*number)
         return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "case");
-    asking->node = registry_find(registry, call->request->rest);
-    if (!asking->node) {
-        error_set(err, CASEBUS_UNKNOWN_NODE, _("no node '%s' is enrolled at %s"), call->request->rest,
-                  call->hub->origin);
-        return error_hint(err, _("see who is: casebus node list"));
-    }
+    asking->node = node_find(call, registry, call->request->rest, err);
+    if (!asking->node)
+        return -1;
     const struct certificate_info *info = &asking->node->info;
     asking->who = (struct rights_reader){info->node, info->department, info->area};
     asking->now_us = clock_unix_us();

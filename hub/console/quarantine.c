@@ -262,10 +262,8 @@ int handle_release(struct call *call, struct casebus_error *err)
         error_set(err, CASEBUS_BAD_FIELD, _("'decision' can only be released"));
         return error_hint(err, _("to destroy it, ask POST /v1/erasures"));
     }
-    if (!call->hub->release) {
-        error_set(err, CASEBUS_CLOSED, _("this can only be done while the hub runs"));
-        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
-    }
+    if (running_check(call, call->hub->release, err))
+        return -1;
     if (call->hub->release(call->hub->self, position, call->by, why, &decided, err) ||
         (call->hub->barrier && call->hub->barrier(call->hub->self, 10000, err)))
         return -1;

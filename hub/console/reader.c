@@ -187,24 +187,29 @@ int reader_part(struct reader *reader, const struct reader_entry *event, size_t 
     return 0;
 }
 
+/* Opens the first thing that is sealed beside an act. 1: @plain is set; 0: there is none or it cannot be
+ * opened; -1. */
+static int beside_open(struct reader *reader, const struct reader_entry *read, const uint8_t *subject,
+                       struct bytes *plain, struct casebus_error *err)
+{
+    struct reader_entry sealed = *read;
+    int r = body_reach(reader, &sealed, err);
+    if (r <= 0)
+        return r;
+    return body_open_item(reader->crypter, ledger_origin_at(reader->hub->ledger, read->position), subject,
+                          sealed.body, reader->slot_key, 0, &reader->arena, plain, err)
+               ? -1
+               : 1;
+}
+
 int reader_words(struct reader *reader, const struct reader_entry *read, char **words,
                  struct casebus_error *err)
 {
-    const Casebus__V1__ErasureOrdered *ordered = read->entry->act->erasure_ordered;
-    struct bytes sealed, plain;
-    enum body_fate fate;
+    struct bytes plain;
     *words = NULL;
-    if (ledger_view_body(reader->ledger, read->position, &sealed, err))
-        return -1;
-    Casebus__V1__SealedBody *body = sealed.size ? body_decode(sealed, &reader->arena, err) : NULL;
-    if (!body)
-        return sealed.size ? -1 : 0;
-    int r = body_item_erased(body, 0) ? 0 : slot_key(reader, body->slot, &fate, err);
+    int r = beside_open(reader, read, read->entry->act->erasure_ordered->subject.data, &plain, err);
     if (r <= 0)
         return r;
-    if (body_open_item(reader->crypter, ledger_origin_at(reader->hub->ledger, read->position),
-                       ordered->subject.data, body, reader->slot_key, 0, &reader->arena, &plain, err))
-        return -1;
     *words = arena_printf(&reader->arena, "%.*s", (int)plain.size, (const char *)plain.data);
     return *words ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a request"));
 }
@@ -213,18 +218,14 @@ int reader_note(struct reader *reader, const struct reader_entry *read, Casebus_
                 struct casebus_error *err)
 {
     static const struct codec_limits limits = {NOTE_BYTES_MAX, 16, 1};
-    struct reader_entry sealed = *read;
     struct bytes plain;
     ProtobufCBinaryData subject = entry_subject(read->entry);
     *note = NULL;
     if (!entry_is_noted(read->entry) || subject.len != DIGEST_SIZE)
         return 0;
-    int r = body_reach(reader, &sealed, err);
+    int r = beside_open(reader, read, subject.data, &plain, err);
     if (r <= 0)
         return r;
-    if (body_open_item(reader->crypter, ledger_origin_at(reader->hub->ledger, read->position), subject.data,
-                       sealed.body, reader->slot_key, 0, &reader->arena, &plain, err))
-        return -1;
     *note = (Casebus__V1__OperatorNote *)codec_unpack(&casebus__v1__operator_note__descriptor, plain, &limits,
                                                       &reader->arena, err);
     return *note ? 0 : -1;
@@ -304,6 +305,27 @@ int reader_case_alias(struct reader *reader, const struct case_row *row, size_t 
         text = alias_find(reader, read.header, row->aliases[index].key);
     snprintf(alias, CASE_NUMBER_MAX + 1, "%s", text ? text : READER_SEALED);
     return 0;
+}
+
+int reader_receiver(struct reader *reader, const char *node, struct receiver_row *row,
+                    struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX];
+    struct bytes value;
+    size_t size = receiver_key(key, node);
+    *row = (struct receiver_row){0};
+    int r = state_view_get(reader->state, TABLE_RECEIVERS, bytes_of(key, size), &value, err);
+    return r < 0 || (r > 0 && receiver_row_decode(value, row, err)) ? -1 : 0;
+}
+
+int reader_confirmed(struct reader *reader, const char *node, uint64_t position, uint32_t ordinal,
+                     struct casebus_error *err)
+{
+    struct receiver_row row;
+    if (reader_receiver(reader, node, &row, err))
+        return -1;
+    return row.has_confirmed && (row.confirmed_position > position ||
+                                 (row.confirmed_position == position && row.confirmed_ordinal >= ordinal));
 }
 
 static int store_get(void *self, enum exchange_table table, struct bytes key, struct bytes *value,

@@ -90,6 +90,13 @@ int reader_case_number(struct reader *reader, const struct case_row *row, char n
 int reader_case_alias(struct reader *reader, const struct case_row *row, size_t index,
                       char alias[CASE_NUMBER_MAX + 1], struct casebus_error *err);
 
+/* What @node was given and has signed for; zeroed when that is nothing yet. */
+int reader_receiver(struct reader *reader, const char *node, struct receiver_row *row,
+                    struct casebus_error *err);
+/* 1: @node has confirmed the delivery (@position, @ordinal), or one behind it; 0: not yet; -1. */
+int reader_confirmed(struct reader *reader, const char *node, uint64_t position, uint32_t ordinal,
+                     struct casebus_error *err);
+
 /* The state on disk as a store that cannot be written, for the exchange's questions. */
 struct exchange_store reader_store(struct reader *reader);
 

@@ -10,21 +10,6 @@ struct shares {
     struct page page;
 };
 
-/* Whether the receiver has confirmed the delivery (@position, @ordinal), or one behind it. 1 / 0 / -1 */
-static int confirmed(struct reader *reader, const char *node, uint64_t position, uint32_t ordinal,
-                     struct casebus_error *err)
-{
-    uint8_t key[TABLE_KEY_MAX];
-    struct bytes value;
-    struct receiver_row row = {0};
-    int r =
-        state_view_get(reader->state, TABLE_RECEIVERS, bytes_of(key, receiver_key(key, node)), &value, err);
-    if (r < 0 || (r > 0 && receiver_row_decode(value, &row, err)))
-        return -1;
-    return row.has_confirmed && (row.confirmed_position > position ||
-                                 (row.confirmed_position == position && row.confirmed_ordinal >= ordinal));
-}
-
 /* The kinds of the parts that it was given; their indexes alone when the header cannot be read any more. */
 static json_t *parts_json(const struct reader_entry *read, uint32_t part_mask)
 {
@@ -44,7 +29,7 @@ static int share_add(struct shares *shares, const struct reader_entry *read, uin
 {
     const Casebus__V1__EventEntry *event = read->entry->event;
     const Casebus__V1__Receiver *receiver = event->receiver[ordinal];
-    int known = confirmed(shares->reader, receiver->node, read->position, ordinal, err);
+    int known = reader_confirmed(shares->reader, receiver->node, read->position, ordinal, err);
     if (known < 0)
         return -1;
     json_t *json = json_object();
@@ -89,12 +74,9 @@ static int node_check(const struct call *call, const char *node, struct casebus_
     struct registry *registry = call->hub->registry(call->hub->self);
     if (!registry)
         return error_set(err, CASEBUS_DAMAGED, _("who is enrolled cannot be told"));
-    bool known = registry_find(registry, node);
+    bool known = node_find(call, registry, node, err);
     registry_unref(registry);
-    if (known)
-        return 0;
-    error_set(err, CASEBUS_UNKNOWN_NODE, _("no node '%s' is enrolled at %s"), node, call->hub->origin);
-    return error_hint(err, _("see who is: casebus node list"));
+    return known ? 0 : -1;
 }
 
 static int shares_list(struct call *call, struct reader *reader, struct casebus_error *err)
