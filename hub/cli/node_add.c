@@ -8,10 +8,10 @@
 #include "hub/cli/grants.h"
 #include "hub/cli/rejoin.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/base64.h"
 #include "proto/enrol/enrolment_file.h"
 #include "proto/enrol/node_keys.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 struct node_add {
@@ -111,10 +111,9 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 
 static int set_base64(json_t *json, const char *name, struct bytes bytes, struct casebus_error *err)
 {
-    char *text = malloc((bytes.size + 2) / 3 * 4 + 1);
+    char *text = base64_encode(bytes);
     if (!text)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
-    EVP_EncodeBlock((unsigned char *)text, bytes.data, (int)bytes.size);
     json_object_set_new(json, name, json_string(text));
     free(text);
     return 0;

@@ -2,12 +2,12 @@
 
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/base64.h"
 #include "proto/crypto/certificate.h"
 #include "proto/crypto/suite.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -208,12 +208,9 @@ static const char *credentials_of(const char *header, const char *scheme)
 static char *basic_decode(char *out, const char *base64)
 {
     size_t size = strlen(base64);
-    if (size == 0 || size % 4 != 0 || size >= CREDENTIALS_MAX)
+    int decoded = size < CREDENTIALS_MAX ? base64_decode((uint8_t *)out, bytes_of(base64, size)) : -1;
+    if (decoded <= 0)
         return NULL;
-    int decoded = EVP_DecodeBlock((uint8_t *)out, (const uint8_t *)base64, (int)size);
-    if (decoded < 3)
-        return NULL;
-    decoded -= (base64[size - 1] == '=') + (base64[size - 2] == '=');
     out[decoded] = '\0';
     char *colon = memchr(out, ':', (size_t)decoded);
     return colon ? colon + 1 : NULL;

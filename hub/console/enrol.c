@@ -13,15 +13,14 @@
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/codec/statement.h"
+#include "proto/crypto/base64.h"
 #include "proto/crypto/secret_file.h"
 #include "proto/merkle/note.h"
 
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <zmq.h>
 
-#define STATEMENT_MAX    1024
 #define CERTIFICATE_DAYS (3 * 365)
 #define RENEWAL_DAYS     90 /* before its certificate ends a node that asks again gets a new one */
 #define TIMEOUT_MS       10000
@@ -58,12 +57,11 @@ static int base64_field(struct enrolment *enrolment, const json_t *body, const c
     uint8_t *data = arena_alloc(&enrolment->arena, length / 4 * 3);
     if (!data)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
-    int n = EVP_DecodeBlock(data, (const unsigned char *)text, (int)length);
-    size_t padding = (text[length - 1] == '=') + (text[length - 2] == '=');
-    if (n < 0 || (size_t)n - padding > max)
+    int n = base64_decode(data, bytes_of(text, length));
+    if (n < 0 || (size_t)n > max)
         return error_set(err, CASEBUS_BAD_FIELD,
                          _("'%s' of the enrolment is not base64 of at most %zu bytes"), name, max);
-    *out = bytes_of(data, (size_t)n - padding);
+    *out = bytes_of(data, (size_t)n);
     return 0;
 }
 

@@ -4,8 +4,8 @@
 #include "hub/console/prove.h"
 #include "hub/exchange/exchange.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/base64.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 /* "identity,form" as bits of part_kind_bit. */
@@ -99,12 +99,8 @@ static int asked_prove(struct call *call, struct proof *proof, struct casebus_er
 
 static json_t *base64_json(struct bytes bytes)
 {
-    size_t size = (bytes.size + 2) / 3 * 4;
-    unsigned char *text = malloc(size + 1);
-    if (!text)
-        return NULL;
-    EVP_EncodeBlock(text, bytes.data, (int)bytes.size);
-    json_t *json = json_stringn((const char *)text, size);
+    char *text = base64_encode(bytes);
+    json_t *json = text ? json_string(text) : NULL;
     free(text);
     return json;
 }

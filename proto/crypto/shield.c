@@ -1,6 +1,8 @@
 /* Not all of the process is locked (mlockall): the ledger's map is a terabyte wide, and each of its pages
- * that is touched would be locked with it. What OpenSSL and libzmq copy into contexts of their own lies in
- * ordinary memory: against swapping of that, the service's unit says MemorySwapMax=0. */
+ * that is touched would be locked with it. Our own secrets lie in pages of their own and not in OpenSSL's
+ * locked heap: that one ends at its size, and a library may not set it up in somebody else's process. What
+ * OpenSSL and libzmq copy into contexts of their own lies in ordinary memory: against swapping of that, the
+ * service's unit says MemorySwapMax=0. */
 #include "proto/crypto/shield.h"
 
 #include "proto/base/texts.h"

@@ -2,10 +2,10 @@
 
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
+#include "proto/crypto/base64.h"
 #include "proto/crypto/certificate.h"
 
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 #define FILE_MAX (64 * 1024)
@@ -19,19 +19,25 @@ bool endpoint_usable(const char *endpoint)
            colon[1 + strspn(colon + 1, "0123456789")] == '\0';
 }
 
+static int json_append(const json_t *enrolment, struct buffer *out, struct casebus_error *err)
+{
+    char *text = json_dumps(enrolment, JSON_INDENT(2));
+    bool whole = text && buffer_printf(out, "%s\n", text);
+    free(text);
+    return whole ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+}
+
 static int json_write(const char *dir, const json_t *enrolment, struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct buffer content;
     if (path_join(path, sizeof path, dir, "enrolment.json"))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dir);
-    char *text = json_dumps(enrolment, JSON_INDENT(2));
     buffer_init(&content, FILE_MAX);
-    int r = text && buffer_printf(&content, "%s\n", text)
-                ? file_write(path, bytes_of(content.data, content.size), 0600, err)
-                : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+    int r = json_append(enrolment, &content, err);
+    if (r == 0)
+        r = file_write(path, bytes_of(content.data, content.size), 0600, err);
     buffer_deinit(&content);
-    free(text);
     return r;
 }
 
@@ -82,13 +88,12 @@ int enrolment_file_renew(const char *dir, struct bytes certificate, struct caseb
 #define CHANGES_KEPT 2 /* the newest, and the one that was before it */
 #define CHANGE_MAX   8192
 
-static json_t *base64_json(struct bytes bytes)
+static bool base64_set(json_t *json, const char *name, ProtobufCBinaryData data)
 {
-    char text[CHANGE_MAX + 8];
-    if (bytes.size > CHANGE_MAX / 4 * 3)
-        return NULL;
-    EVP_EncodeBlock((unsigned char *)text, bytes.data, (int)bytes.size);
-    return json_string(text);
+    char *text = base64_encode(bytes_of(data.data, data.len));
+    bool set = text && json_object_set_new(json, name, json_string(text)) == 0;
+    free(text);
+    return set;
 }
 
 int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *change,
@@ -100,14 +105,13 @@ int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *ch
     json_t *list = json_object_get(json, "hub_keys"), *one = json_object();
     if (!json_is_array(list))
         json_object_set_new(json, "hub_keys", list = json_array());
-    json_object_set_new(one, "statement",
-                        base64_json(bytes_of(change->statement.data, change->statement.len)));
-    json_object_set_new(one, "signature",
-                        base64_json(bytes_of(change->signature.data, change->signature.len)));
-    json_array_append_new(list, one);
+    bool whole =
+        base64_set(one, "statement", change->statement) && base64_set(one, "signature", change->signature);
+    whole = json_array_append_new(list, one) == 0 && whole;
     while (json_array_size(list) > CHANGES_KEPT)
         json_array_remove(list, 0);
-    int r = json_write(dir, json, err);
+    int r = whole ? json_write(dir, json, err)
+                  : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
     json_decref(json);
     return r;
 }
@@ -117,11 +121,8 @@ static bool base64_take(const json_t *one, const char *name, uint8_t *out, Proto
 {
     const char *text = json_string_value(json_object_get(one, name));
     size_t length = text ? strlen(text) : 0;
-    if (length == 0 || length % 4 != 0 || length > CHANGE_MAX)
-        return false;
-    int n = EVP_DecodeBlock(out, (const unsigned char *)text, (int)length);
-    size_t padding = (text[length - 1] == '=') + (text[length - 2] == '=');
-    *data = (ProtobufCBinaryData){n < 0 ? 0 : (size_t)n - padding, out};
+    int n = length <= CHANGE_MAX ? base64_decode(out, bytes_of(text, length)) : -1;
+    *data = (ProtobufCBinaryData){n < 0 ? 0 : (size_t)n, out};
     return n > 0;
 }
 
@@ -141,10 +142,21 @@ int enrolment_file_succession(const json_t *enrolment, struct succession *succes
     return 0;
 }
 
-int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err)
+static void key_files_name(json_t *enrolment)
 {
     json_object_set_new(enrolment, "signing_key", json_string("node.key"));
     json_object_set_new(enrolment, "curve_key", json_string("node.curve"));
+}
+
+int enrolment_file_text(json_t *enrolment, struct buffer *out, struct casebus_error *err)
+{
+    key_files_name(enrolment);
+    return json_append(enrolment, out, err);
+}
+
+int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err)
+{
+    key_files_name(enrolment);
     if (endpoint)
         json_object_set_new(enrolment, "endpoint", json_string(endpoint));
     if (!json_is_string(json_object_get(enrolment, "endpoint")))

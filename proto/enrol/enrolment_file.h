@@ -13,6 +13,8 @@
 /* Writes @enrolment, as the hub tells it, with the names of the key files added; @endpoint replaces the
  * hub's word for where it is, unless it is NULL. */
 int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoint, struct casebus_error *err);
+/* Appends what that file would hold. */
+int enrolment_file_text(json_t *enrolment, struct buffer *out, struct casebus_error *err);
 /* Replaces the certificate in the file that is there; all else stays. */
 int enrolment_file_renew(const char *dir, struct bytes certificate, struct casebus_error *err);
 /* Adds the hub's newest keys to the file that is there, and keeps the two newest. */

@@ -6,6 +6,7 @@
 #include "proto/merkle/note.h"
 
 #include "proto/base/texts.h"
+#include "proto/crypto/base64.h"
 
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -22,18 +23,16 @@
 
 #define BASE64_SIZE(n) (((n) + 2) / 3 * 4)
 
-/* Decodes @text to @out, which has room for 3 bytes for each 4 characters. Returns the bytes, or -1 when
- * @text is not exactly what an encoder writes. */
-static int base64_decode(uint8_t *out, struct bytes text)
+/* As base64_decode, but -1 also when @text is not exactly what an encoder writes. */
+static int base64_decode_strict(uint8_t *out, struct bytes text)
 {
     uint8_t again[BASE64_MAX + 1];
 
-    if (text.size == 0 || text.size > BASE64_MAX || text.size % 4 != 0)
+    if (text.size > BASE64_MAX)
         return -1;
-    int size = EVP_DecodeBlock(out, text.data, (int)text.size);
+    int size = base64_decode(out, text);
     if (size < 0)
         return -1;
-    size -= (text.data[text.size - 1] == '=') + (text.data[text.size - 2] == '=');
     if (EVP_EncodeBlock(again, out, size) != (int)text.size || memcmp(again, text.data, text.size) != 0)
         return -1;
     return size;
@@ -175,7 +174,7 @@ static bool vkey_parse(struct note_verifier *verifier, const char *vkey, enum no
     if (strspn(hex, "0123456789abcdef") != 8 || !hex_decode(hash, sizeof hash, hex))
         return false;
     struct bytes text = bytes_of_text(second + 1);
-    int size = text.size <= BASE64_SIZE(TYPED_MAX) ? base64_decode(typed, text) : -1;
+    int size = text.size <= BASE64_SIZE(TYPED_MAX) ? base64_decode_strict(typed, text) : -1;
     if (size < 0 || !typed_key_parse(&verifier->key, role, bytes_of(typed, (size_t)size)))
         return false;
 
@@ -348,7 +347,8 @@ static bool signature_parse(struct signature_line *out, struct bytes line)
     if (!space)
         return false;
     out->name = bytes_of(name, (size_t)(space - name));
-    int size = base64_decode(out->bytes, bytes_of(space + 1, (size_t)(line.data + line.size - space - 1)));
+    int size =
+        base64_decode_strict(out->bytes, bytes_of(space + 1, (size_t)(line.data + line.size - space - 1)));
     if (size <= 4 || !key_name_valid(out->name))
         return false;
     out->hash = get_u32be(out->bytes);
@@ -435,7 +435,7 @@ bool note_hash_parse(uint8_t hash[DIGEST_SIZE], struct bytes text)
 {
     uint8_t decoded[BASE64_SIZE(DIGEST_SIZE) / 4 * 3];
 
-    if (text.size != BASE64_SIZE(DIGEST_SIZE) || base64_decode(decoded, text) != DIGEST_SIZE)
+    if (text.size != BASE64_SIZE(DIGEST_SIZE) || base64_decode_strict(decoded, text) != DIGEST_SIZE)
         return false;
     memcpy(hash, decoded, DIGEST_SIZE);
     return true;
