@@ -153,15 +153,23 @@ static int hub_secured(void *self, uint64_t size, const char *dest, struct caseb
     return 0;
 }
 
+/* Before anything new goes into the ledger. */
+static int may_sign(const struct hub *hub, struct casebus_error *err)
+{
+    return bus_behind(hub->bus)
+               ? error_set(err, CASEBUS_BEHIND,
+                           _("this hub is behind what it showed to others, and signs nothing"))
+               : 0;
+}
+
 static int hub_enrol(void *self, struct bytes statement, struct bytes signature, struct bytes certificate,
                      const Casebus__V1__Grants *grants, struct bytes invitation, const char *by,
                      int timeout_ms, struct casebus_error *err)
 {
     struct hub *hub = self;
     struct arena arena;
-    if (bus_behind(hub->bus))
-        return error_set(err, CASEBUS_BEHIND,
-                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (may_sign(hub, err))
+        return -1;
     Casebus__V1__NodeEnrolled enrolled = CASEBUS__V1__NODE_ENROLLED__INIT;
     arena_init(&arena, 4096, 65536);
     enrolled.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)statement.data};
@@ -205,9 +213,8 @@ static int hub_invite(void *self, const struct invitation *invitation, const cha
 {
     struct hub *hub = self;
     struct invitation same;
-    if (bus_behind(hub->bus))
-        return error_set(err, CASEBUS_BEHIND,
-                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (may_sign(hub, err))
+        return -1;
     if (invitations_find_node(hub->invitations, invitation->node, &same) &&
         invitation_alive(&same, clock_unix_us()))
         return invitations_add(hub->invitations, invitation, clock_unix_us(), err); /* says why not */
@@ -233,9 +240,8 @@ static int hub_change_standing(void *self, const struct standing_change *change,
 {
     struct hub *hub = self;
     const struct act_note note = {by, words, ""};
-    if (bus_behind(hub->bus))
-        return error_set(err, CASEBUS_BEHIND,
-                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (may_sign(hub, err))
+        return -1;
     return pipeline_change_standing(hub->pipeline, change, &note, err);
 }
 
@@ -244,30 +250,22 @@ static int hub_release(void *self, uint64_t position, const char *by, const char
 {
     struct hub *hub = self;
     const struct act_note note = {by, words, ""};
-    if (bus_behind(hub->bus))
-        return error_set(err, CASEBUS_BEHIND,
-                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (may_sign(hub, err))
+        return -1;
     return pipeline_release(hub->pipeline, position, &note, decided, err);
 }
 
 static int hub_rotate_curve(void *self, uint64_t after_s, const char *by, struct casebus_error *err)
 {
     struct hub *hub = self;
-    if (bus_behind(hub->bus))
-        return error_set(err, CASEBUS_BEHIND,
-                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (may_sign(hub, err))
+        return -1;
     return rotation_curve(hub->rotation, after_s, by, err);
 }
 
 static void hub_keys_show(void *self, struct console_keys *keys)
 {
-    struct hub *hub = self;
-    struct rotation_told told;
-    rotation_tell(hub->rotation, &told);
-    keys->number = told.number;
-    memcpy(keys->curve_key, told.curve_key, sizeof keys->curve_key);
-    memcpy(keys->next_curve_key, told.next_curve_key, sizeof keys->next_curve_key);
-    keys->next_from_us = told.next_from_us;
+    rotation_tell(((struct hub *)self)->rotation, keys);
 }
 
 static struct rights_book *hub_policy(void *self)
@@ -282,9 +280,8 @@ static int hub_apply_policy(void *self, struct bytes text, uint32_t base, const 
     struct hub *hub = self;
     struct buffer faults;
     const struct act_note note = {by, words, ""};
-    if (bus_behind(hub->bus))
-        return error_set(err, CASEBUS_BEHIND,
-                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (may_sign(hub, err))
+        return -1;
     buffer_init(&faults, 64 * 1024);
     int r = pipeline_apply_policy(hub->pipeline, text, base, &note, version, &faults, err);
     buffer_deinit(&faults);
@@ -311,9 +308,8 @@ static int hub_erase(void *self, const struct erasure_request *request, uint64_t
 {
     struct hub *hub = self;
     struct erasure_request whole = *request;
-    if (bus_behind(hub->bus))
-        return error_set(err, CASEBUS_BEHIND,
-                         _("this hub is behind what it showed to others, and signs nothing"));
+    if (may_sign(hub, err))
+        return -1;
     if (request->what == ERASE_RETENTION &&
         retention_read(hub->dir, whole.rules, &whole.n_rules, ERASURE_RULES_MAX, err))
         return -1;

@@ -328,13 +328,25 @@ int hub_curve_make(const char *dir, uint64_t number, char public_key[41], struct
     return key_destroy(dir, name, err) || make_curve(dir, name, public_key, err) ? -1 : 0;
 }
 
-bool hub_curve_next_is(const char *dir, uint64_t number, const char *public_key)
+static int older_copy(const char *name, struct casebus_error *err)
 {
-    char name[40], secret[41], found[41];
-    bool same = load_text(dir, curve_name(name, number), secret, 40, NULL) == 0 &&
-                zmq_curve_public(found, secret) == 0 && strcmp(found, public_key) == 0;
+    error_set(err, CASEBUS_KEY,
+              _("keys/curve.key is not the key that the ledger names, and there is no keys/%s"), name);
+    return error_hint(err, _("this keys/ is an older copy: put the newest one in its place"));
+}
+
+int hub_curve_check(const char *dir, uint64_t number, const char *public_key, struct casebus_error *err)
+{
+    char path[PATH_MAX], name[40], secret[41], found[41];
+    if (key_path(path, dir, curve_name(name, number), err))
+        return -1;
+    if (access(path, F_OK))
+        return older_copy(name, err);
+    if (load_text(dir, name, secret, 40, err))
+        return -1;
+    bool same = zmq_curve_public(found, secret) == 0 && strcmp(found, public_key) == 0;
     secret_clear(secret, sizeof(secret));
-    return same;
+    return same ? 0 : older_copy(name, err);
 }
 
 int hub_curve_commit(const char *dir, uint64_t number, struct casebus_error *err)

@@ -1,8 +1,10 @@
 /* Keys of a hub, DIR/keys: secrets with one purpose each, so that none does another's work.
- *   log.key        signs checkpoints                  authority.key + authority.pem   issues nodes'
- * certificates curve.key      proves the hub to connecting nodes (Z85) kek.key        wraps the vault's slots
- * (hex)       content.key   keys the digests that tell a resent record (hex)
- *   witness.key    cosigns the checkpoints of other hubs */
+ *   log.key         signs checkpoints
+ *   authority.key   issues nodes' certificates; authority.pem is its own
+ *   curve.key       proves the hub to connecting nodes (Z85)
+ *   kek.key         wraps the vault's slots (hex)
+ *   content.key     keys the digests that tell a resent record (hex)
+ *   witness.key     cosigns the checkpoints of other hubs */
 #ifndef HUB_KEYS_H
 #define HUB_KEYS_H
 
@@ -58,8 +60,8 @@ int hub_authority_key(struct signing_key **keyp, const char *dir, const struct s
 /* Another CURVE key: keys/curve-NUMBER.key is made; when its time has come it takes the place of
  * keys/curve.key. */
 int hub_curve_make(const char *dir, uint64_t number, char public_key[41], struct casebus_error *err);
-/* Whether it is there and has this public half. */
-bool hub_curve_next_is(const char *dir, uint64_t number, const char *public_key);
+/* That it is there and has this public half; CASEBUS_KEY when keys/ is an older copy. */
+int hub_curve_check(const char *dir, uint64_t number, const char *public_key, struct casebus_error *err);
 int hub_curve_commit(const char *dir, uint64_t number, struct casebus_error *err);
 int hub_curve_load(const char *dir, char secret[41], struct casebus_error *err);
 

@@ -2,12 +2,12 @@
 
 #include "hub/console/enrol.h"
 #include "proto/base/texts.h"
+#include "proto/codec/statement.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-#define WAITING_MAX   256
-#define STATEMENT_MAX 1024
+#define WAITING_MAX 256
 
 struct question {
     uint64_t session;

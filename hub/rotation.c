@@ -8,7 +8,6 @@
 #include "proto/codec/statement.h"
 #include "proto/codec/succession.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <zmq.h>
@@ -110,15 +109,6 @@ static int ledger_read(struct rotation *rotation, struct casebus_error *err)
 
 /* ---- the key that holds ---- */
 
-static int older_copy(const struct rotation *rotation, struct casebus_error *err)
-{
-    char name[64];
-    snprintf(name, sizeof name, "curve-%" PRIu64 ".key", rotation->succession.number);
-    error_set(err, CASEBUS_KEY,
-              _("keys/curve.key is not the key that the ledger names, and there is no keys/%s"), name);
-    return error_hint(err, _("this keys/ is an older copy: put the newest one in its place"));
-}
-
 /* Once the time of the newest key has come, its file takes the place of the one before. */
 static int key_settle(struct rotation *rotation, struct casebus_error *err)
 {
@@ -128,13 +118,14 @@ static int key_settle(struct rotation *rotation, struct casebus_error *err)
     if (succession->number == 0)
         return 0;
     zmq_z85_encode(newest, succession->curve_key, CURVE_KEY_SIZE);
-    rotation->waits = clock_unix_us() < succession->curve_from_us && strcmp(rotation->current, newest) != 0;
-    if (rotation->waits)
-        return hub_curve_next_is(rotation->dir, succession->number, newest) ? 0 : older_copy(rotation, err);
-    if (strcmp(rotation->current, newest) == 0)
+    bool is_newest = strcmp(rotation->current, newest) == 0;
+    rotation->waits = !is_newest && clock_unix_us() < succession->curve_from_us;
+    if (is_newest)
         return 0;
-    if (!hub_curve_next_is(rotation->dir, succession->number, newest))
-        return older_copy(rotation, err);
+    if (hub_curve_check(rotation->dir, succession->number, newest, err))
+        return -1;
+    if (rotation->waits)
+        return 0;
     if (hub_curve_commit(rotation->dir, succession->number, err) ||
         hub_curve_load(rotation->dir, keys->curve_secret, err))
         return -1;
@@ -289,9 +280,9 @@ int rotation_curve(struct rotation *rotation, uint64_t after_s, const char *by, 
     return r;
 }
 
-void rotation_tell(struct rotation *rotation, struct rotation_told *told)
+void rotation_tell(struct rotation *rotation, struct console_keys *told)
 {
-    *told = (struct rotation_told){.number = 0};
+    *told = (struct console_keys){.number = 0};
     pthread_mutex_lock(&rotation->lock);
     told->number = rotation->succession.number;
     strcpy(told->curve_key, rotation->current);

@@ -8,6 +8,7 @@
 #define HUB_ROTATION_H
 
 #include "hub/bus/bus.h"
+#include "hub/console/console.h"
 #include "hub/stores.h"
 
 struct rotation;
@@ -24,11 +25,6 @@ bool rotation_look(struct rotation *rotation, uint8_t key[CURVE_KEY_SIZE]);
 /* Makes the next key, which holds in @after_s. CASEBUS_EXISTS while one waits for its time. Any thread. */
 int rotation_curve(struct rotation *rotation, uint64_t after_s, const char *by, struct casebus_error *err);
 
-struct rotation_told {
-    uint64_t number;                        /* of the newest change; 0: there was none */
-    char curve_key[41], next_curve_key[41]; /* Z85; the latter "" while none waits */
-    int64_t next_from_us;
-};
-void rotation_tell(struct rotation *rotation, struct rotation_told *told); /* any thread */
+void rotation_tell(struct rotation *rotation, struct console_keys *told); /* any thread */
 
 #endif

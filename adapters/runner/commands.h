@@ -2,6 +2,8 @@
 #ifndef RUNNER_COMMANDS_H
 #define RUNNER_COMMANDS_H
 
+#include "proto/crypto/passphrase.h"
+
 #include <stdbool.h>
 
 enum exit_code {
@@ -9,7 +11,7 @@ enum exit_code {
     EXIT_SOME_BAD = 1, /* rows were rejected, or events refused; status: the certificate ends soon */
     EXIT_USAGE = 2,    /* command line or configuration */
     EXIT_STUCK = 3,    /* it cannot go on: the source is damaged, the hub refuses this node, ... */
-    EXIT_LOCKED = 77,  /* the keys' passphrase is missing or wrong (PASSPHRASE_EXIT) */
+    EXIT_LOCKED = PASSPHRASE_EXIT, /* the keys' passphrase is missing or wrong */
 };
 
 struct options {

@@ -208,12 +208,8 @@ static void number_check(struct config *config, const char *name, const char *va
     }
 }
 
-/* Whose word counts is known before anything starts. */
-static void witnesses_check(struct config *config, struct faults *faults)
+static void numbers_check(struct config *config, struct faults *faults)
 {
-    const struct tree_node *node = tree_find(config->root, "witnesses");
-    struct policy *policy;
-    struct casebus_error err;
     number_check(config, "witness_patience", config->general.witness_patience,
                  &config->general.witness_patience_s, faults,
                  _("it is a number of seconds, from 1 to 99999999"));
@@ -221,6 +217,14 @@ static void witnesses_check(struct config *config, struct faults *faults)
                  faults, _("it is a number of MiB, from 1 to 99999999"));
     number_check(config, "renew_days", config->general.renew_days_text, &config->general.renew_days, faults,
                  _("it is a number of days, from 1 on; hubs renew from 90 days before the end on"));
+}
+
+/* Whose word counts is known before anything starts. */
+static void witnesses_check(struct config *config, struct faults *faults)
+{
+    const struct tree_node *node = tree_find(config->root, "witnesses");
+    struct policy *policy;
+    struct casebus_error err;
     if (!node || !config->general.witnesses || access(config->general.witnesses, R_OK) != 0)
         return;
     if (policy_read(&policy, config->general.witnesses, &err) != 0)
@@ -242,6 +246,7 @@ static void sections_read(struct config *config, bool backfill, enum config_purp
                   &config->arena, faults);
     config->general.backfill |= backfill;
     rejects_default(config);
+    numbers_check(config, faults);
     witnesses_check(config, faults);
     if (purpose == CONFIG_TO_RUN)
         node_check(config, faults);

@@ -236,10 +236,8 @@ static int command_check(const struct command *command, const struct options *op
         fprintf(stderr, _("casebus-adapter: there is no command '%s'\n"), options->command);
     else if (command->main == join_command && !options->code)
         fprintf(stderr, _("casebus-adapter: 'join' needs the hub's address and the code\n"));
-    else if (command->main == status_command && !options->argument)
-        fprintf(stderr, _("casebus-adapter: 'status' needs the node's folder\n"));
-    else if (command->main == passphrase_command && !options->argument)
-        fprintf(stderr, _("casebus-adapter: 'passphrase' needs the node's directory\n"));
+    else if ((command->main == status_command || command->main == passphrase_command) && !options->argument)
+        fprintf(stderr, _("casebus-adapter: '%s' needs the node's directory\n"), command->name);
     else if (options->remove && options->new_passphrase_file)
         fprintf(stderr, _("casebus-adapter: --remove goes without --new-passphrase-file\n"));
     else if (command->needs_argument && !options->argument)

@@ -32,9 +32,9 @@ bool connection_is_busy(const struct connection *connection);
 
 /* Does what there is to do with waiting frames and the connection; returns its state. */
 enum connection_state connection_work(struct connection *connection);
-/* Why the connection is not open any more, for people. */
 /* With CONNECTION_REFUSED: not this node's key was refused; the hub may have another one. */
 bool connection_doubts_hub(const struct connection *connection);
+/* Why the connection is not open any more, for people. */
 const char *connection_reason(const struct connection *connection);
 /* 1: @frame is filled in, valid until the next call; 0: there is none now. */
 int connection_receive(struct connection *connection, struct bytes *frame);

@@ -74,9 +74,11 @@ void bus_post_curve(struct bus *bus, const char secret[41])
     bus_wake(bus);
 }
 
-static void listener_end(struct bus *bus)
+/* The next one has the key @secret. */
+static void listener_end(struct bus *bus, const char secret[41])
 {
-    if (zmq_unbind(bus->router, bus->endpoint))
+    if (zmq_setsockopt(bus->router, ZMQ_CURVE_SECRETKEY, secret, 41) ||
+        zmq_unbind(bus->router, bus->endpoint))
         log_error(bus->options.log, "CURVE-KEY", "%s: %s", bus->endpoint, zmq_strerror(zmq_errno()));
     bus->unbound = true;
 }
@@ -113,10 +115,8 @@ void hub_keys_look(struct bus *bus)
                 hub_keys_tell(bus, bus->slots[i]);
         }
     }
-    if (secret[0]) {
-        zmq_setsockopt(bus->router, ZMQ_CURVE_SECRETKEY, secret, sizeof(secret));
-        listener_end(bus);
-    }
+    if (secret[0])
+        listener_end(bus, secret);
     secret_clear(secret, sizeof(secret));
     if (bus->unbound)
         listener_begin(bus);

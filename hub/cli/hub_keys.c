@@ -1,12 +1,6 @@
-/* casebus hub keys, hub rotate and node enrolment: the hub's own CURVE key, the next one, and what a node has
- * to know that was away when it changed. */
+/* casebus hub keys and hub rotate: the hub's own CURVE key, and the next one. */
 #include "hub/cli/cli.h"
-#include "proto/base/files.h"
 #include "proto/base/texts.h"
-
-#include <stdlib.h>
-
-#define ENROLMENT_FILE_MAX (64 * 1024)
 
 static void keys_print(const struct cli *cli, const json_t *keys)
 {
@@ -110,79 +104,4 @@ int hub_rotate_main(struct cli *cli, int argc, char **argv)
     if (!cli->json)
         fputs(_("Copy the hub's keys/ anew to where you keep it: the next key is in it.\n"), cli->out);
     return CLI_OK;
-}
-
-/* ---- a node's enrolment, once more ---- */
-
-struct again {
-    const char *name;
-    const char *out;
-};
-
-static const struct argp_option enrolment_options[] = {
-    {"out", 'o', N_("FILE"), 0, N_("Where to write it; - for the standard output (-)"), 0}, {0}};
-
-static error_t enrolment_parse(int key, char *arg, struct argp_state *state)
-{
-    struct again *again = state->input;
-    switch (key) {
-    case 'o':
-        again->out = arg;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (again->name)
-            cli_words_wrong(state, arg);
-        again->name = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!again->name)
-            argp_error(state, _("which NAME?"));
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static int enrolment_write(const struct cli *cli, const struct again *again, json_t *answer,
-                           struct casebus_error *err)
-{
-    struct buffer content;
-    json_object_set_new(answer, "signing_key", json_string("node.key"));
-    json_object_set_new(answer, "curve_key", json_string("node.curve"));
-    char *text = json_dumps(answer, JSON_INDENT(2));
-    int r = 0;
-    buffer_init(&content, ENROLMENT_FILE_MAX);
-    if (!text || !buffer_printf(&content, "%s\n", text))
-        r = error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
-    else if (strcmp(again->out, "-") == 0)
-        fwrite(content.data, 1, content.size, cli->out);
-    else
-        r = file_write(again->out, bytes_of(content.data, content.size), 0600, err);
-    buffer_deinit(&content);
-    free(text);
-    return r;
-}
-
-int node_enrolment_main(struct cli *cli, int argc, char **argv)
-{
-    struct again again = {.out = "-"};
-    struct casebus_error err = {0};
-    char name[256];
-    json_t *answer = NULL;
-    struct argp argp = {
-        .options = enrolment_options,
-        .parser = enrolment_parse,
-        .args_doc = N_("NAME"),
-        .doc = N_(
-            "Prints the enrolment.json of a node as it is today: for one that was away while the hub changed "
-            "its keys, and for whoever checks evidence of a restored hub. It holds no secret.")};
-    cli_parse(cli, &argp, argc, argv, &again);
-    int code = cli_connect(cli);
-    if (code)
-        return code;
-    int r = client_get(cli->client, &answer, &err, "/v1/enrolments/%s",
-                       target_escape(name, sizeof name, again.name)) ||
-            enrolment_write(cli, &again, answer, &err);
-    json_decref(answer);
-    return r ? cli_fail(cli, &err) : CLI_OK;
 }

@@ -19,7 +19,6 @@
 #define RECEIVERS_MAX     64
 #define SLOTS_MAX         64 /* that the bodies of one case lie under */
 #define CODE_MAX          64
-#define STATEMENT_MAX     1024
 #define WRAPPED_SIZE      (KEY_SIZE + SEAL_EXTRA)
 #define SOFTWARE_MAX      128
 #define NODE_KEYS_MAX     16

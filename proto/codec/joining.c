@@ -7,11 +7,10 @@
 #include "proto/codec/statement.h"
 #include "proto/crypto/certificate.h"
 
-#define OFFER_MAX     4096
-#define STATEMENT_MAX 1024
-#define WORDS_MAX     512
-#define TEXT_MAX      512
-#define PARTS_MOST    8
+#define OFFER_MAX  4096
+#define WORDS_MAX  512
+#define TEXT_MAX   512
+#define PARTS_MOST 8
 
 /* ---- form ---- */
 

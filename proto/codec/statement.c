@@ -6,8 +6,6 @@
 #include "proto/codec/check.h"
 #include "proto/crypto/certificate.h"
 
-#define STATEMENT_MAX 1024
-
 static const struct codec_limits statement_limits = {
     .max_size = STATEMENT_MAX, .max_fields = 64, .max_depth = 2};
 

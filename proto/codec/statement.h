@@ -11,7 +11,8 @@
 #define ENROLMENT_CONTEXT "casebus/v1/enrolment"
 #define HUB_KEYS_CONTEXT  "casebus/v1/hub-keys"
 
-#define DEPARTMENT_MAX         63 /* bytes of a department's code */
+#define STATEMENT_MAX          1024 /* bytes of one */
+#define DEPARTMENT_MAX         63   /* bytes of a department's code */
 #define AREA_SIZE              6
 #define HUB_KEYS_STATEMENT_MAX 4096 /* an authority's certificate is in it */
 
