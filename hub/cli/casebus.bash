@@ -38,11 +38,11 @@ _casebus_words() {
 }
 
 _casebus() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} common="--hub --json --help" words options=
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} common="--hub --json --passphrase-file --help" words options=
     COMPREPLY=()
     _casebus_words
     case $prev in
-    --hub | -H | --out | -o | --temp)
+    --hub | -H | --out | -o | --temp | --state)
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
@@ -54,7 +54,7 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_cases "$cur")" -- "$cur")
         return
         ;;
-    --trust | -t | --witness | -w)
+    --trust | -t | --witness | -w | --witnesses | --token | --accept-key | --ca | -c | --passphrase-file)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -75,7 +75,7 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -W "$(_casebus_nodes)" -- "$cur")
         return
         ;;
-    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --to | --log-key | --event | --position | --why | --code | --since | --valid | --in | --quorum | --jobs | -J) return ;;
+    --department | -d | --area | -a | --endpoint | --limit | --last | -n | --after | --from | --to | --log-key | --event | --position | --why | --code | --since | --valid | --in | --every | --material | --quorum | --jobs | -J) return ;;
     esac
     case "${words[0]-} ${words[1]-}" in
     " ") options="status node hub incident case event prove verify erase erasure quarantine policy sharing ledger auditor state witness codes version help" ;;
@@ -139,9 +139,11 @@ _casebus() {
         mapfile -t COMPREPLY < <(compgen -d -W "$([[ $cur == -* ]] && echo "--no-entries --log-key $common")" -- "$cur")
         return
         ;;
+    "ledger watch") options="--trust --state --token --witnesses --accept-key --department --once --every" ;;
+    "ledger timestamps") options="--ca" ;;
     "auditor remove") [[ $cur != -* ]] && options=$(casebus ${CASEBUS_HUB:+--hub "$CASEBUS_HUB"} auditor list 2>/dev/null) ;;
     "ledger dump") options="--from --limit --notes" ;;
-    "erase "*) options="--case --person --id-type --id --quarantine --retention --parts --order --dry-run --yes" ;;
+    "erase "*) options="--case --person --id-type --id --material --quarantine --retention --parts --order --dry-run --yes" ;;
     "prove "*) options="--case --event --position --out --open --sealed" ;;
     "verify "*)
         options="--trust --witness --quorum"

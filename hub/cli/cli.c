@@ -1,4 +1,4 @@
-/* Commands are rows of a table; finding one, its help and its completion read the same rows. */
+/* Commands are rows of a table; finding one and its help read the same rows. */
 #include "hub/cli/cli.h"
 
 #include "proto/base/texts.h"

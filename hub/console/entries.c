@@ -47,7 +47,7 @@ static const char *act_json(struct reader *reader, const Casebus__V1__ActEntry *
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return "policy_applied";
     default:
-        return "act"; /* of a newer version */
+        return "act"; /* its member tells which */
     }
 }
 
