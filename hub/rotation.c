@@ -207,12 +207,12 @@ bool rotation_look(struct rotation *rotation, uint8_t key[CURVE_KEY_SIZE])
 
 /* ---- one more ---- */
 
-/* Numbers are seconds, so that they grow even where a restored hub has forgotten some: nodes pass over what
- * is not greater than what they know. */
+/* Nodes pass over what is not greater than what they know, and a restored hub has forgotten some of it, on a
+ * machine whose clock may be another: so its generation counts first, and then seconds. */
 static uint64_t number_next(const struct rotation *rotation)
 {
-    uint64_t now = (uint64_t)(clock_unix_us() / 1000000);
-    return now > rotation->succession.number ? now : rotation->succession.number + 1;
+    uint64_t number = succession_number(rotation->stores->settings.origin, clock_unix_us() / 1000000);
+    return number > rotation->succession.number ? number : rotation->succession.number + 1;
 }
 
 static int statement_sign(struct rotation *rotation, uint64_t number, const char *public_key, int64_t from_us,

@@ -303,27 +303,48 @@ int enrolment_follow(struct enrolment *enrolment, const char *dir, const Casebus
     struct succession next = enrolment->succession;
     int r = succession_add(&next, bytes_of(enrolment->authority, enrolment->authority_size),
                            enrolment->origin, change, err);
-    if (r > 0 && enrolment_file_follow(dir, change, err) != 0)
+    if (r > 0 && enrolment_file_follow(dir, change, enrolment->hub_curve_tried, err) != 0)
         return -1;
-    if (r > 0)
+    if (r > 0) {
         enrolment->succession = next;
+        if (enrolment->hub_curve_tried[0])
+            strcpy(enrolment->hub_curve_key, enrolment->hub_curve_tried);
+    }
     return r;
 }
 
+/* ---- which of the hub's keys is tried ---- */
+
+struct candidates {
+    char keys[3][CURVE_Z85_MAX];
+    unsigned n;
+};
+
+static void candidate_add(struct candidates *candidates, const char *key)
+{
+    for (unsigned i = 0; i < candidates->n; i++)
+        if (strcmp(candidates->keys[i], key) == 0)
+            return;
+    strcpy(candidates->keys[candidates->n++], key);
+}
+
+/* A restored hub may have forgotten the newest word but one, and may have the key of before it: so the key
+ * over which the newest word came is not forgotten until there is another word. */
 void enrolment_choose_key(struct enrolment *enrolment, unsigned turn, int64_t now_us)
 {
     const struct succession *succession = &enrolment->succession;
+    struct candidates candidates = {.n = 0};
     char newest[CURVE_Z85_MAX], before[CURVE_Z85_MAX];
-    if (succession->number == 0) {
-        strcpy(enrolment->hub_curve_tried, enrolment->hub_curve_key);
-        return;
-    }
     zmq_z85_encode(newest, succession->curve_key, CURVE_KEY_SIZE);
-    strcpy(before, enrolment->hub_curve_key);
+    zmq_z85_encode(before, succession->curve_before, CURVE_KEY_SIZE);
+    if (succession->number > 0 && now_us >= succession->curve_from_us)
+        candidate_add(&candidates, newest);
+    candidate_add(&candidates, enrolment->hub_curve_key);
+    if (succession->number > 0)
+        candidate_add(&candidates, newest);
     if (succession->has_before)
-        zmq_z85_encode(before, succession->curve_before, CURVE_KEY_SIZE);
-    bool wants_newest = (now_us >= succession->curve_from_us) == (turn % 2 == 0);
-    strcpy(enrolment->hub_curve_tried, wants_newest ? newest : before);
+        candidate_add(&candidates, before);
+    strcpy(enrolment->hub_curve_tried, candidates.keys[turn % candidates.n]);
 }
 
 void enrolment_deinit(struct enrolment *enrolment)

@@ -17,7 +17,7 @@ struct enrolment {
     char department[64]; /* as the certificate has it */
     char area[8];
     char endpoint[ENDPOINT_MAX];
-    char hub_curve_key[CURVE_Z85_MAX];   /* as it was when the node was enrolled */
+    char hub_curve_key[CURVE_Z85_MAX];   /* when it was enrolled, or when it learnt of the newest one */
     char hub_curve_tried[CURVE_Z85_MAX]; /* for the connection at hand */
     struct succession succession;        /* what it became since */
     char curve_public[CURVE_Z85_MAX];
@@ -39,11 +39,12 @@ int enrolment_load(struct enrolment *enrolment, const char *dir, int64_t now, st
  * one at every moment. */
 int enrolment_renew(struct enrolment *enrolment, const char *dir, struct bytes certificate,
                     struct casebus_error *err);
-/* Takes what the hub says of its next keys. 1: it was new, and is in DIR; 0: it was known; -1 with @err. */
+/* Takes what the hub says of its next keys, over the connection at hand, whose key is kept beside it. 1: it
+ * was new, and is in DIR; 0: it was known; -1 with @err. */
 int enrolment_follow(struct enrolment *enrolment, const char *dir, const Casebus__V1__HubKeysChanged *change,
                      struct casebus_error *err);
-/* Chooses the hub's key for a connection: the one that should hold at @now_us, and at each odd @turn the
- * other one, if there is one. */
+/* Chooses the hub's key for a connection: the one that should hold at @now_us, and with each further @turn
+ * another one of those that are known. */
 void enrolment_choose_key(struct enrolment *enrolment, unsigned turn, int64_t now_us);
 void enrolment_deinit(struct enrolment *enrolment); /* fine on a zeroed one */
 

@@ -1,6 +1,8 @@
 /* Enrolment: what belongs together is taken, and every fault is named with its file. */
 #include "adapters/sdk/testbed.h"
 
+#include "proto/codec/statement.h"
+
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #include <cmocka.h>
 
@@ -183,6 +186,66 @@ static void test_missing_directory_hints_at_the_command(void **state)
     assert_non_null(strstr(err.hint, "casebus node add"));
 }
 
+/* ---- the hub's next keys ---- */
+
+static void follow(uint64_t number, uint8_t mark, int64_t from_us)
+{
+    Casebus__V1__HubKeysStatement keys = CASEBUS__V1__HUB_KEYS_STATEMENT__INIT;
+    Casebus__V1__HubKeysChanged change = CASEBUS__V1__HUB_KEYS_CHANGED__INIT;
+    uint8_t curve[CURVE_KEY_SIZE] = {mark}, signature[SIGNATURE_SIZE];
+    struct arena arena;
+    arena_init(&arena, 8192, 65536);
+    keys.context = (char *)HUB_KEYS_CONTEXT;
+    keys.suite = CASEBUS__V1__SUITE__SUITE_INTL;
+    keys.origin = enrolment.origin;
+    keys.number = number;
+    keys.authority = (ProtobufCBinaryData){bed.authority_size, bed.authority};
+    keys.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, curve};
+    keys.curve_from_us = from_us;
+    struct bytes statement = codec_pack(&keys, &arena);
+    signing_key_sign(bed.authority_key, statement, signature);
+    change.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};
+    change.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
+    assert_int_equal(enrolment_follow(&enrolment, bed.dir, &change, &err), 1);
+    arena_deinit(&arena);
+}
+
+static void expect_tried(unsigned turn, int64_t now_us, const uint8_t *mark)
+{
+    char key[CURVE_Z85_MAX];
+    uint8_t curve[CURVE_KEY_SIZE] = {mark ? *mark : 0};
+    strcpy(key, bed.hub_curve_public);
+    if (mark)
+        zmq_z85_encode(key, curve, CURVE_KEY_SIZE);
+    enrolment_choose_key(&enrolment, turn, now_us);
+    assert_string_equal(enrolment.hub_curve_tried, key);
+}
+
+static void test_every_key_that_a_restored_hub_may_have_is_tried(void **state)
+{
+    (void)state;
+    const uint8_t first = 1, second = 2, third = 3;
+    assert_int_equal(enrolment_load(&enrolment, bed.dir, bed.now, &err), 0);
+    expect_tried(0, 10, NULL);
+    expect_tried(1, 10, NULL);
+    follow(1, first, 50);
+    expect_tried(0, 10, NULL); /* the hub is lost, and restored without the first one: it has the old key */
+    follow(2, second, 100);
+    enrolment_deinit(&enrolment);
+    assert_int_equal(enrolment_load(&enrolment, bed.dir, bed.now, &err), 0);
+    expect_tried(0, 99, NULL);
+    expect_tried(1, 99, &second);
+    expect_tried(2, 99, &first);
+    expect_tried(0, 100, &second);
+    expect_tried(1, 100, NULL);
+    expect_tried(2, 100, &first);
+    expect_tried(3, 100, &second);
+    follow(3, third, 200); /* told over the second one: what was before it is over */
+    expect_tried(0, 150, &second);
+    expect_tried(1, 150, &third);
+    expect_tried(2, 150, &second);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
@@ -197,6 +260,7 @@ int main(void)
         TEST(test_certificate_of_a_later_generation_is_taken),
         TEST(test_certificate_of_an_earlier_generation_is_refused),
         TEST(test_suite_is_that_of_the_hubs_key),
+        TEST(test_every_key_that_a_restored_hub_may_have_is_tried),
         TEST(test_broken_json_names_its_line),
         TEST(test_missing_directory_hints_at_the_command),
     };

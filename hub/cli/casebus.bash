@@ -111,7 +111,7 @@ _casebus() {
         [[ $cur != -* ]] && options=$(_casebus_ask quarantine list | grep -o '"position":[0-9]*' | cut -d : -f 2)
         ;;
     "hub rotate")
-        options="--in"
+        options="--in --force"
         [[ $cur != -* ]] && options="curve"
         ;;
     "node enrolment")

@@ -2,6 +2,23 @@
 #include "hub/cli/cli.h"
 #include "proto/base/texts.h"
 
+/* Who is not connected does not learn of a next key before it comes back. */
+static void away_print(const struct cli *cli, const json_t *keys)
+{
+    const json_t *away = json_object_get(keys, "away"), *name;
+    size_t i, n = json_array_size(away);
+    if (n == 0)
+        return;
+    fprintf(cli->out,
+            _n("%zu node is not connected; what it has not learnt when the key changes, it has to be given "
+               "(casebus node enrolment NAME):\n",
+               "%zu nodes are not connected; what they have not learnt when the key changes, they have to be "
+               "given (casebus node enrolment NAME):\n",
+               n),
+            n);
+    json_array_foreach(away, i, name) fprintf(cli->out, "  %s\n", json_string_value(name));
+}
+
 static void keys_print(const struct cli *cli, const json_t *keys)
 {
     char text[PEOPLE_TEXT];
@@ -23,6 +40,19 @@ static int keys_answer(struct cli *cli, json_t *answer)
     return CLI_OK;
 }
 
+/* Before anything is done. */
+static int away_tell(struct cli *cli, struct casebus_error *err)
+{
+    json_t *answer;
+    if (client_get(cli->client, &answer, err, "/v1/hub-keys"))
+        return -1;
+    if (!cli->json)
+        away_print(cli, answer);
+    fflush(cli->out);
+    json_decref(answer);
+    return 0;
+}
+
 int hub_keys_main(struct cli *cli, int argc, char **argv)
 {
     struct argp argp = {.doc = N_("Shows the hub's CURVE key, and the one that will take its place.")};
@@ -32,8 +62,14 @@ int hub_keys_main(struct cli *cli, int argc, char **argv)
     int code = cli_connect(cli);
     if (code)
         return code;
-    return client_get(cli->client, &answer, &err, "/v1/hub-keys") ? cli_fail(cli, &err)
-                                                                  : keys_answer(cli, answer);
+    if (client_get(cli->client, &answer, &err, "/v1/hub-keys"))
+        return cli_fail(cli, &err);
+    json_incref(answer);
+    keys_answer(cli, answer);
+    if (!cli->json)
+        away_print(cli, answer);
+    json_decref(answer);
+    return CLI_OK;
 }
 
 /* ---- rotate ---- */
@@ -43,15 +79,18 @@ int hub_keys_main(struct cli *cli, int argc, char **argv)
 struct rotating {
     const char *what;
     const char *in;
+    bool force;
 };
 
-enum { OPT_IN = 256 };
+enum { OPT_IN = 256, OPT_FORCE };
 
 static const struct argp_option rotate_options[] = {
     {"in", OPT_IN, N_("TIME"), 0,
      N_("When the next key takes over, such as 30s, 90m, 12h or 7d (7d): nodes that connect until then learn "
         "of it"),
      0},
+    {"force", OPT_FORCE, NULL, 0,
+     N_("Let it be less than a day: a node that is not connected until then is shut out"), 0},
     {0}};
 
 static error_t rotate_parse(int key, char *arg, struct argp_state *state)
@@ -60,6 +99,9 @@ static error_t rotate_parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case OPT_IN:
         rotating->in = arg;
+        return 0;
+    case OPT_FORCE:
+        rotating->force = true;
         return 0;
     case ARGP_KEY_ARG:
         if (rotating->what)
@@ -95,7 +137,10 @@ int hub_rotate_main(struct cli *cli, int argc, char **argv)
     int code = cli_connect(cli);
     if (code)
         return code;
-    json_t *body = json_pack("{s:s, s:I}", "rotate", "curve", "after_s", cli_seconds(rotating.in));
+    if (away_tell(cli, &err))
+        return cli_fail(cli, &err);
+    json_t *body = json_pack("{s:s, s:I, s:b}", "rotate", "curve", "after_s",
+                             (json_int_t)cli_seconds(rotating.in), "force", rotating.force);
     int r = client_post(cli->client, "/v1/hub-keys", body, &answer, &err);
     json_decref(body);
     if (r)

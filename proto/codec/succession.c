@@ -3,6 +3,11 @@
 #include "proto/base/texts.h"
 #include "proto/codec/statement.h"
 
+#include <stdlib.h>
+
+#define SECONDS_BITS   40 /* 34,000 years */
+#define GENERATION_MAX ((UINT64_C(1) << 23) - 1)
+
 static int statement_check(const Casebus__V1__HubKeysStatement *keys, struct bytes authority,
                            const char *origin, struct casebus_error *err)
 {
@@ -45,4 +50,14 @@ int succession_add(struct succession *succession, struct bytes authority, const 
     }
     arena_deinit(&arena);
     return r;
+}
+
+uint64_t succession_number(const char *origin, int64_t now)
+{
+    const char *last = strrchr(origin, '/');
+    uint64_t generation = last ? strtoull(last + 1, NULL, 10) : 0;
+    uint64_t seconds = now > 0 ? (uint64_t)now : 0;
+    if (generation > GENERATION_MAX)
+        generation = GENERATION_MAX;
+    return generation << SECONDS_BITS | (seconds & ((UINT64_C(1) << SECONDS_BITS) - 1));
 }

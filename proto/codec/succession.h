@@ -22,4 +22,8 @@ struct succession {
 int succession_add(struct succession *succession, struct bytes authority, const char *origin,
                    const Casebus__V1__HubKeysChanged *change, struct casebus_error *err);
 
+/* The least number of a change that a hub makes as @origin at @now (seconds since 1970): no later generation
+ * has one that is as small, whatever its clock says. */
+uint64_t succession_number(const char *origin, int64_t now);
+
 #endif

@@ -82,6 +82,19 @@ static void test_keys_follow_one_another_and_none_comes_back(void **state)
     assert_memory_equal(f->succession.curve_key, second, CURVE_KEY_SIZE);
 }
 
+static void test_a_later_generation_numbers_higher_whatever_its_clock_says(void **state)
+{
+    (void)state;
+    uint64_t first = succession_number("js.example/exchange/1", NOW + 1000000);
+    assert_true(succession_number("js.example/exchange/2", NOW) > first);
+    assert_true(succession_number("js.example/exchange/2", -1) > first);
+    assert_true(succession_number("js.example/exchange/10", 0) >
+                succession_number("js.example/exchange/9", NOW));
+    assert_true(succession_number("js.example/exchange/1", NOW) >
+                (uint64_t)NOW); /* those of older versions */
+    assert_true(succession_number("js.example/exchange/99999999999999999999", NOW) <= INT64_MAX);
+}
+
 static void test_only_the_hub_s_own_authority_is_believed(void **state)
 {
     struct fixture *f = *state;
@@ -108,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_keys_follow_one_another_and_none_comes_back, setup, teardown),
+        cmocka_unit_test(test_a_later_generation_numbers_higher_whatever_its_clock_says),
         cmocka_unit_test_setup_teardown(test_only_the_hub_s_own_authority_is_believed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

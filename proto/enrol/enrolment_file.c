@@ -96,7 +96,7 @@ static bool base64_set(json_t *json, const char *name, ProtobufCBinaryData data)
     return set;
 }
 
-int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *change,
+int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *change, const char *curve_key,
                           struct casebus_error *err)
 {
     json_t *json = json_read(dir, err);
@@ -108,6 +108,8 @@ int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *ch
     bool whole =
         base64_set(one, "statement", change->statement) && base64_set(one, "signature", change->signature);
     whole = json_array_append_new(list, one) == 0 && whole;
+    if (*curve_key)
+        whole = json_object_set_new(json, "hub_curve_key", json_string(curve_key)) == 0 && whole;
     while (json_array_size(list) > CHANGES_KEPT)
         json_array_remove(list, 0);
     int r = whole ? json_write(dir, json, err)

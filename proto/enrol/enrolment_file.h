@@ -17,8 +17,9 @@ int enrolment_file_write(const char *dir, json_t *enrolment, const char *endpoin
 int enrolment_file_text(json_t *enrolment, struct buffer *out, struct casebus_error *err);
 /* Replaces the certificate in the file that is there; all else stays. */
 int enrolment_file_renew(const char *dir, struct bytes certificate, struct casebus_error *err);
-/* Adds the hub's newest keys to the file that is there, and keeps the two newest. */
-int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *change,
+/* Adds the hub's newest keys to the file that is there, and keeps the two newest, and @curve_key, by which
+ * the hub was reached then ("": that does not change). */
+int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *change, const char *curve_key,
                           struct casebus_error *err);
 /* Takes them into @succession. */
 int enrolment_file_succession(const json_t *enrolment, struct succession *succession, struct bytes authority,

@@ -46,8 +46,9 @@ class Rotation(unittest.TestCase):
         return self.hub.ask("hub", "keys")
 
     def rotate(self, when):
-        done = self.hub.casebus("hub", "rotate", "curve", "--in", when)
+        done = self.hub.casebus("hub", "rotate", "curve", "--in", when, "--force")
         self.assertEqual(done.code, 0, done.said)
+        return done.said
 
     def wait_accepted(self, drips, more=200):
         """Each has so many more accepted than now: it goes on."""
@@ -128,7 +129,13 @@ class Rotation(unittest.TestCase):
     def test_a_node_that_was_away_is_told_the_way_and_finds_it(self):
         desk = self.offices[0]
         before = json.loads((desk.dir / "enrolment.json").read_text())
-        self.rotate("1s")
+        done = self.hub.casebus("hub", "rotate", "curve", "--in", "1s")  # a slip of the hand
+        self.assertEqual(done.code, 1, done.said)
+        self.assertIn("--force", done.said)
+        self.assertIsNone(self.keys()["next_curve_key"])
+        self.assertEqual(self.keys()["away"], ["desk-1", "desk-2", "supervisor"])
+        said = self.rotate("1s")
+        self.assertLess(said.index("desk-1"), said.index("CURVE"), said)
         self.hub.process.wait_for("CURVE-CHANGED")
         desk.write_rows([("case-1", 1, "apply")])
         desk.publish(expect=3)
@@ -140,6 +147,29 @@ class Rotation(unittest.TestCase):
         self.assertNotEqual(after["hub_curve_key"], before["hub_curve_key"])
         self.assertEqual({k: v for k, v in before.items() if k != "hub_curve_key"},
                          {k: v for k, v in after.items() if k not in ("hub_curve_key", "hub_keys")})
+
+    def test_a_restored_hub_that_forgot_a_change_is_found_while_the_next_one_waits(self):
+        keys, dest = self.world.path / "keys", self.world.path / "backup"
+        self.supervisor.launch().process.wait_for("SESSION-READY")
+        harness.copy(self.hub.dir / "keys", keys)
+        done = self.world.run("casebus-hub", "backup", self.hub.dir, dest)
+        self.assertEqual(done.code, 0, done.said)
+        self.rotate("1h")
+        self.supervisor.process.wait_for("HUB-KEYS ")
+        self.hub.kill9()
+        new = self.world.hub("restored")
+        new.endpoint = self.hub.endpoint
+        done = self.world.run("casebus-hub", "restore", dest, new.dir, "--keys", keys)
+        self.assertEqual(done.code, 0, done.said)
+        self.hub = new.start()
+        before = self.keys()
+        self.rotate("1h")
+        self.supervisor.process.wait_for("HUB-KEYS ", times=2)
+        self.assertEqual(self.supervisor.process.stop(), 0)
+        self.supervisor.launch().process.wait_for("SESSION-READY")
+        after = json.loads((self.supervisor.dir / "enrolment.json").read_text())
+        self.assertEqual(after["hub_curve_key"], before["curve_key"])
+        self.assertEqual(len(after["hub_keys"]), 2)
 
     def test_who_joins_after_a_rotation_gets_the_key_that_holds(self):
         self.rotate("1s")
