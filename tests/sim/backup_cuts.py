@@ -117,7 +117,7 @@ def main():
             day = Day(world)
             points = sorted(day.point(chance) for _ in range(n))
             own = random.Random(chance.random())
-            for i, point in enumerate(disk.cuts(day.model, day.ops, points, own)):
+            for i, point in enumerate(sim.told(disk.cuts(day.model, day.ops, points, own), len(points))):
                 counts[cut_once(day, i, point, own, space / "image")] += 1
         finally:
             world.close()

@@ -91,7 +91,7 @@ def make_bases(world, chance, space):
 def turn_some(bits, space):
     checkers, counts = {}, collections.Counter()
     failures = []
-    for base, name, bit in bits:
+    for base, name, bit in sim.told(bits, len(bits)):
         if base.name not in checkers:
             reference = space / f"reference-{base.name}"
             shutil.copytree(base.path, reference)

@@ -45,7 +45,7 @@ def cut_some(recording, points, seed, space):
     counts = collections.Counter()
     image = space / "image"
     hub = recording.hub.dir.name
-    for n, point in enumerate(disk.cuts(recording.model, recording.ops, points, chance)):
+    for n, point in enumerate(sim.told(disk.cuts(recording.model, recording.ops, points, chance), len(points))):
         least = recording.acknowledged(recording.ops[point - 1].time_ns)
         state = chance.getstate()
         manner = recording.model.image(image, chance, under=hub)

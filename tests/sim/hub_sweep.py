@@ -130,7 +130,7 @@ def main():
         else:
             ways = WAYS * (int(sys.argv[1]) // len(WAYS) + 1)
             plan = [(way, chance.randrange(reach[way[1]] + 1) + 1) for way in ways[:int(sys.argv[1])]]
-        for way, nth in plan:
+        for way, nth in sim.told(plan, len(plan)):
             try:
                 sweep.run(*way, nth)
             except Exception as err:

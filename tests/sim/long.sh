@@ -3,10 +3,14 @@
 # processors; stops at the first thing that is wrong. Every program prints its seed; CASEBUS_SEED sets it for all.
 #   CASEBUS_BUILD=build tests/sim/long.sh [TIMES]     TIMES: that much more of all that is counted (1)
 set -euo pipefail
-cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 times=${1:-1}
 
-run() { nice python3 -B "$@"; }
+run() {
+    local program=$1
+    shift
+    nice python3 -B "$here/$program" "$@"
+}
 
 run log_cuts.py $((20000 * times))
 run hub_cuts.py $((10000 * times))

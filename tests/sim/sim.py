@@ -6,7 +6,9 @@ import pathlib
 import random
 import shutil
 import struct
+import sys
 import tempfile
+import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CASEBUS_BUILD", REPO / "build")).resolve()
@@ -17,6 +19,7 @@ SEED = int(os.environ.get("CASEBUS_SEED") or random.SystemRandom().randrange(1 <
 os.environ["CASEBUS_SEED"] = str(SEED)  # the end-to-end harness takes the same
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "en", "NO_COLOR": "1"}
 ENVIRONMENT.pop("JOURNAL_STREAM", None)
+TELL_S = 30  # between two words about how far a long run is
 SYNC_US = 300  # what a sync takes while a tape runs
 
 WRITE, SYNC, RENAME, CREATE, RESIZE, UNLINK, ALLOCATE = 1, 2, 4, 8, 16, 32, 64
@@ -65,6 +68,16 @@ class Control:
 
     def disarm(self):
         return self.put(armed=0)
+
+
+def told(steps, total):
+    """The steps, telling on the standard error how far they are when it takes long."""
+    due = time.monotonic() + TELL_S
+    for n, step in enumerate(steps):
+        if time.monotonic() >= due:
+            due += TELL_S
+            print(f"{pathlib.Path(sys.argv[0]).name}: {n} of {total}", file=sys.stderr, flush=True)
+        yield step
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def main():
         recording = Recording(world, chance, EVENTS)
         points = recording.points(n)
         own = random.Random(chance.random())
-        for point in disk.cuts(recording.model, recording.ops, points, own):
+        for point in sim.told(disk.cuts(recording.model, recording.ops, points, own), len(points)):
             counts[cut_once(recording, point, own)] += 1
     finally:
         world.close()
