@@ -13,12 +13,16 @@ enum format { FORMAT_AUTO, FORMAT_CSV, FORMAT_CSV_GZ, FORMAT_XES, FORMAT_XES_GZ 
 enum encoding { ENCODING_AUTO, ENCODING_UTF8, ENCODING_GB18030 };
 
 static const char *const format_names[] = {"auto", "csv", "csv.gz", "xes", "xes.gz", NULL};
+enum last_row { LAST_ROW_ENDED, LAST_ROW_ANY };
+
+static const char *const last_row_names[] = {"ended", "any", NULL};
 static const char *const encoding_names[] = {"auto", "UTF-8", "GB18030", NULL};
 
 struct eventlog_config {
     const char *file;
     int format;
     int encoding;
+    int last_row;
     char delimiter;
 };
 
@@ -33,6 +37,8 @@ static const struct setting eventlog_settings[] = {
      encoding_names},
     {"delimiter", SETTING_CHAR, "auto", AT(delimiter),
      N_("Between two values of a CSV row, such as ; or tab; auto looks at the column names"), NULL},
+    {"last_row", SETTING_CHOICE, "ended", AT(last_row),
+     N_("The last row of a CSV file is read when it has a line end, or as it stands (any)"), last_row_names},
 };
 
 struct eventlog {
@@ -79,7 +85,8 @@ static int reader_open(struct eventlog *log, struct input *input, const struct e
         log->input = r == 0 ? xes_input(log->xes) : NULL;
         return r;
     }
-    struct sheet_options options = {.delimiter = config->delimiter, .encoding = encoding};
+    struct sheet_options options = {
+        .delimiter = config->delimiter, .encoding = encoding, .may_grow = config->last_row == LAST_ROW_ENDED};
     int r = sheet_open(&log->sheet, input, &options, err);
     log->input = r == 0 ? sheet_input(log->sheet) : NULL;
     return r;

@@ -19,7 +19,7 @@ static void row_demand(const struct row *row, int answer)
 static void sheet_fuzz(struct input *input, uint8_t choice)
 {
     static const char *const encodings[] = {NULL, "UTF-8", "GB18030", "GB18030"};
-    struct sheet_options options = {choice & 4 ? ';' : ',', encodings[choice & 3]};
+    struct sheet_options options = {choice & 4 ? ';' : ',', encodings[choice & 3], choice & 8};
     struct sheet *sheet;
     struct row row;
     struct casebus_error err;

@@ -29,6 +29,7 @@ struct cell {
 struct sheet {
     struct input *input;
     char delimiter;
+    bool may_grow;
     char encoding[16];
     iconv_t decoder; /* (iconv_t)-1: already UTF-8 */
 
@@ -37,6 +38,7 @@ struct sheet {
     struct buffer text; /* physical lines not yet used up */
     size_t used;        /* of `text` */
     bool last_is_cut;   /* the newest line was longer than the bound */
+    bool last_is_open;  /* it had no line end in the file */
     size_t last_begin;  /* where the newest line begins */
     uint64_t line;      /* number of the line at `used` */
     uint64_t row_number;
@@ -101,6 +103,7 @@ static int line_more(struct sheet *sheet, struct casebus_error *err)
     if (sheet->used > 0) {
         memmove(sheet->text.data, sheet->text.data + sheet->used, sheet->text.size - sheet->used);
         sheet->text.size -= sheet->used;
+        sheet->last_begin -= sheet->last_begin < sheet->used ? sheet->last_begin : sheet->used;
         sheet->used = 0;
     }
     size_t begin = sheet->text.size;
@@ -111,6 +114,7 @@ static int line_more(struct sheet *sheet, struct casebus_error *err)
     }
     if (r == 0)
         return 0;
+    sheet->last_is_open = !sheet->last_is_cut && sheet->text.data[sheet->text.size - 1] != '\n';
     if (sheet->text.data[sheet->text.size - 1] != '\n' && !buffer_append(&sheet->text, "\n", 1))
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to read '%s'"), input_name(sheet->input));
     sheet->last_begin = begin;
@@ -294,6 +298,15 @@ static int bad_length(struct sheet *sheet, struct row *row, struct casebus_error
     return row_refuse(sheet, row, line_size(sheet, sheet->used));
 }
 
+static int open_row(struct sheet *sheet, struct casebus_error *err)
+{
+    sheet->used = sheet->text.size;
+    error_set(err, CASEBUS_ROW, _("the file ends inside its last row, which has no line end"));
+    error_hint(err,
+               _("it is read once it has one; if the file is whole as it is, set source.last_row to any"));
+    return SOURCE_OPEN_ROW;
+}
+
 /* Gathers lines until libcsv has a whole row. Sets @sizep to its length in `text`. Returns a source_answer or
  * -1; with SOURCE_BAD_ROW the row is refused already. */
 static int row_gather(struct sheet *sheet, struct row *row, size_t *sizep, struct casebus_error *err)
@@ -312,6 +325,8 @@ static int row_gather(struct sheet *sheet, struct row *row, size_t *sizep, struc
         size_t more = line_size(sheet, begin);
         if (sheet->last_is_cut && begin == sheet->last_begin)
             return size == 0 ? bad_length(sheet, row, err) : bad_open_quote(sheet, row, err);
+        if (sheet->may_grow && sheet->last_is_open && begin == sheet->last_begin)
+            return open_row(sheet, err);
         if (csv_parse(&sheet->parser, sheet->text.data + begin, more, on_cell, on_row, sheet) != more)
             return bad_quotes(sheet, row, err);
         size += more;
@@ -512,6 +527,7 @@ int sheet_open(struct sheet **sheetp, struct input *input, const struct sheet_op
         sheet_close(sheet);
         return -1;
     }
+    sheet->may_grow = options->may_grow; /* the row of column names is read as it stands */
     *sheetp = sheet;
     return 0;
 }

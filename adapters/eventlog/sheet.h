@@ -10,6 +10,7 @@ struct sheet;
 struct sheet_options {
     char delimiter;       /* 0: found out from the row of column names: ',', ';' or a tab */
     const char *encoding; /* "UTF-8", "GB18030"; NULL: found out from the first 128 KiB */
+    bool may_grow;        /* a last row without a line end may still be being written: SOURCE_OPEN_ROW */
 };
 
 /* Reads the header. The sheet owns @input from here on, also when this fails. */

@@ -12,7 +12,7 @@ static struct sheet *sheet_of(struct bytes content, char delimiter, const char *
 {
     struct input *input;
     struct sheet *sheet = NULL;
-    struct sheet_options options = {delimiter, encoding};
+    struct sheet_options options = {.delimiter = delimiter, .encoding = encoding};
     assert_int_equal(input_open_memory(&input, "test.csv", content, err), 0);
     return sheet_open(&sheet, input, &options, err) == 0 ? sheet : NULL;
 }
@@ -98,6 +98,41 @@ static void test_a_workbook_is_no_sheet(void **state)
     struct casebus_error err;
     assert_null(sheet_of(bytes_of_text("PK\x03\x04 xl/workbook.xml"), 0, NULL, &err));
     assert_string_equal(err.text, "'test.csv' is a spreadsheet or another packed file, not CSV");
+}
+
+/* What a file that may still grow answers for its last row: "" when all of it was read. */
+static const char *left_of(const char *text)
+{
+    static char out[64];
+    struct casebus_error err;
+    struct row row;
+    struct input *input;
+    struct sheet *sheet;
+    struct sheet_options options = {.may_grow = true};
+    int r;
+    assert_int_equal(input_open_memory(&input, "test.csv", bytes_of_text(text), &err), 0);
+    assert_int_equal(sheet_open(&sheet, input, &options, &err), 0);
+    out[0] = '\0';
+    while ((r = sheet_next(sheet, &row, &err)) == SOURCE_ROW || r == SOURCE_BAD_ROW)
+        ;
+    if (r == SOURCE_OPEN_ROW)
+        snprintf(out, sizeof out, "%d@%d", (int)row.number, (int)row.line);
+    assert_true(r == SOURCE_END || r == SOURCE_OPEN_ROW);
+    sheet_close(sheet);
+    return out;
+}
+
+static void test_a_last_row_without_line_end_may_still_grow(void **state)
+{
+    (void)state;
+    assert_string_equal(left_of("a,b\n1,2\n"), "");
+    assert_string_equal(left_of("a,b\n1,2\n3,4"), "2@3");
+    assert_string_equal(left_of("a,b\n1,2\n3"), "2@3");
+    assert_string_equal(left_of("a,b\n1,2\n3,4\r\n"), "");
+    assert_string_equal(left_of("a,b\n1,2\n3,\"x\ny\nz"), "2@3");
+    assert_string_equal(left_of("a,b\n1,2\n3,\"x\ny\n"), ""); /* a quote is missing: two bad rows */
+    assert_string_equal(left_of("a,b"), "");
+    assert_string_equal(rows("a,b\n1,2\n3,4"), "1@2:1|2;2@3:3|4;"); /* a table of codes does not */
 }
 
 static void test_encodings_are_found_or_given(void **state)
@@ -209,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_other_delimiters_are_read),
         cmocka_unit_test(test_the_delimiter_is_found_in_the_column_names),
         cmocka_unit_test(test_a_workbook_is_no_sheet),
+        cmocka_unit_test(test_a_last_row_without_line_end_may_still_grow),
         cmocka_unit_test(test_encodings_are_found_or_given),
         cmocka_unit_test(test_nul_is_no_text),
         cmocka_unit_test(test_raw_is_the_row_as_it_stood),

@@ -1,7 +1,7 @@
 # bash completion for casebus-adapter(1)
 
 _casebus_adapter_settings() {
-    local names="node= endpoint= witnesses= witness_patience= outbox_keep_mb= renew_days= rejects= backfill=true source.file= source.format= source.encoding= source.delimiter=
+    local names="node= endpoint= witnesses= witness_patience= outbox_keep_mb= renew_days= rejects= backfill=true source.file= source.format= source.encoding= source.delimiter= source.last_row=
         source.empty_values= source.filter. sink.file="
     mapfile -t COMPREPLY < <(compgen -W "$names" -- "$1")
     compopt -o nospace

@@ -26,6 +26,7 @@ struct check {
     struct tally kinds;
     struct seen seen;
     uint64_t rows, events, rejected, filtered, clashing;
+    bool left; /* the last row, which is not ended yet */
     unsigned to_show;
 };
 
@@ -107,6 +108,14 @@ static void row_fault(struct check *check, const struct row *row, const struct c
         printf("    %s\n", hint);
 }
 
+static void row_left(struct check *check, const struct row *row, const struct casebus_error *err)
+{
+    check->left = true;
+    printf(_("Row %llu (line %llu) would be left for the next run: %s\n"), (unsigned long long)row->number,
+           (unsigned long long)row->line, err->text);
+    printf("    %s\n", err->hint);
+}
+
 /* The hub keeps one statement of a record: another one with other content is a conflict there. */
 static void record_check(struct check *check, const struct row *row)
 {
@@ -149,6 +158,10 @@ static int rows_check(struct check *check, struct casebus_error *err)
     struct row row;
     int r;
     while ((r = check->config->source_kind->next(check->config->source, &row, err)) > 0) {
+        if (r == SOURCE_OPEN_ROW) {
+            row_left(check, &row, err);
+            return 0;
+        }
         if (r == SOURCE_BAD_ROW) {
             check->rows++;
             row_fault(check, &row, err);
@@ -237,7 +250,7 @@ static void summary_print(struct check *check, bool failed)
     records_print(check);
     tally_print(_("Events by kind:"), &check->kinds);
     unmapped_print(unmapped, mapping_kind_has_default(check->config->mapping));
-    bool fine = !failed && check->rejected == 0 && check->clashing == 0;
+    bool fine = !failed && check->rejected == 0 && check->clashing == 0 && !check->left;
     printf("RESULT %s rows=%llu events=%llu rejected=%llu clashing=%llu unmapped=%llu filtered=%llu\n",
            fine ? "OK" : "FAILED", (unsigned long long)check->rows, (unsigned long long)check->events,
            (unsigned long long)check->rejected, (unsigned long long)check->clashing,
@@ -261,7 +274,7 @@ static int source_check(struct check *check, const char *codes_file)
     summary_print(check, failed);
     if (failed)
         return EXIT_STUCK;
-    return check->rejected || check->clashing ? EXIT_SOME_BAD : EXIT_FINE;
+    return check->rejected || check->clashing || check->left ? EXIT_SOME_BAD : EXIT_FINE;
 }
 
 int check_command(const struct options *options)

@@ -28,8 +28,9 @@ struct row {
 };
 
 /* SOURCE_BAD_ROW: this row is unusable and the next one may be fine; the error says why, and row's number,
- * line and raw are set. */
-enum source_answer { SOURCE_END = 0, SOURCE_ROW = 1, SOURCE_BAD_ROW = 2 };
+ * line and raw are set. SOURCE_OPEN_ROW: the source ends inside this row, which may still be being written;
+ * there is no more behind it, and it is no row yet. The error says so; number and line are set. */
+enum source_answer { SOURCE_END = 0, SOURCE_ROW = 1, SOURCE_BAD_ROW = 2, SOURCE_OPEN_ROW = 3 };
 
 struct source_kind {
     const char *name;

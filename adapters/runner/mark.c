@@ -1,6 +1,6 @@
 /* The file has one line, "2 ROW ROWS FIRST FILTER", sums in hexadecimal. It is written behind the outbox:
- * what it says after a crash is about fewer rows than the outbox has, and the rows between them are not
- * compared. */
+ * what it says after a crash is about fewer rows than the outbox has. The rows between them cannot be
+ * compared, so they are published again: the hub recognises those that it has. */
 #include "adapters/runner/mark.h"
 
 #include "proto/base/files.h"
@@ -49,9 +49,10 @@ static int kept_read(struct mark *mark, struct casebus_error *err)
     char end;
     if (access(mark->path, F_OK) != 0)
         return 0;
-    if (file_read(mark->path, LINE_MAX_SIZE, &text, err) != 0)
+    if (file_read(mark->path, LINE_MAX_SIZE, &text, err) != 0) {
+        buffer_deinit(&text);
         return -1;
-    /* One of an earlier version, of the first row alone, is written anew without having been compared. */
+    }
     char line[LINE_MAX_SIZE + 1] = "";
     memcpy(line, text.data, text.size);
     buffer_deinit(&text);
@@ -69,21 +70,22 @@ static int other(struct casebus_error *err)
         _("use --from-start: it is read from its first row, and the hub recognises what it has already"));
 }
 
-int mark_open(struct mark *mark, const struct config *config, uint64_t skip_to, struct casebus_error *err)
+int mark_open(struct mark *mark, const struct config *config, uint64_t read_to, struct casebus_error *err)
 {
-    *mark = (struct mark){.skip_to = skip_to, .now = {.filter = sum_filters(config)}};
+    *mark = (struct mark){.read_to = read_to, .now = {.filter = sum_filters(config)}};
     if (path_join(mark->path, sizeof(mark->path), config->general.node, "source.mark") != 0)
         return error_set(err, CASEBUS_CONFIG, _("the path of the node's folder is too long"));
-    if (skip_to == 0)
+    if (read_to == 0)
         return 0;
     if (kept_read(mark, err) != 0)
         return -1;
+    mark->skip_to = mark->kept.row < read_to ? mark->kept.row : read_to;
     if (mark->kept.row == 0 || mark->kept.filter == mark->now.filter)
         return 0;
     error_set(err, CASEBUS_SOURCE,
               _("the filter is another one than when rows 1 to %llu were read: what it passes now may have "
                 "been left out then"),
-              (unsigned long long)skip_to);
+              (unsigned long long)read_to);
     return other(err);
 }
 
@@ -115,10 +117,10 @@ int mark_row(struct mark *mark, const struct row *row, bool bad, struct casebus_
 
 int mark_end(struct mark *mark, struct casebus_error *err)
 {
-    if (mark->now.row >= mark->skip_to)
+    if (mark->now.row >= mark->read_to)
         return 0;
     error_set(err, CASEBUS_SOURCE, _("the source ends with row %llu, but rows 1 to %llu were read before"),
-              (unsigned long long)mark->now.row, (unsigned long long)mark->skip_to);
+              (unsigned long long)mark->now.row, (unsigned long long)mark->read_to);
     return other(err);
 }
 

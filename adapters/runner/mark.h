@@ -16,15 +16,16 @@ struct mark_sums {
 
 struct mark {
     char path[PATH_MAX];
-    uint64_t skip_to;      /* rows up to it are passed by */
+    uint64_t read_to;      /* rows up to it were read before */
+    uint64_t skip_to;      /* of these, rows up to it are compared and passed by; the others come again */
     struct mark_sums kept; /* in the file */
     struct mark_sums now;  /* over all rows that came */
     struct mark_sums good; /* as `now` was at the last row that was published */
 };
 
-/* @skip_to: rows 1 to this one were read before, 0: none. -1: another filter chose among them, or the file
+/* @read_to: rows 1 to this one were read before, 0: none. -1: another filter chose among them, or the file
  * cannot be used. */
-int mark_open(struct mark *mark, const struct config *config, uint64_t skip_to, struct casebus_error *err);
+int mark_open(struct mark *mark, const struct config *config, uint64_t read_to, struct casebus_error *err);
 /* Each row in turn, an unusable one (@bad) too, before anything is done with it. -1: the rows are others. */
 int mark_row(struct mark *mark, const struct row *row, bool bad, struct casebus_error *err);
 /* There are no more rows. -1: there are fewer than were read before. */

@@ -42,10 +42,10 @@ struct run {
     struct casebus_event *event;
     bool event_waits; /* in `event`: the outbox was full */
     uint64_t event_row;
-    uint64_t skip_to; /* rows up to it were read before */
     struct mark mark;
     bool source_ended;
     bool source_damaged;
+    bool row_left; /* the last one, which is not ended yet */
     struct rejects rejects;
 
     void *sink;
@@ -175,6 +175,13 @@ static void source_damage(struct run *run, const struct casebus_error *err)
     log_error(&run->log, "SOURCE-DAMAGED", "%s%s%s", err->text, err->hint[0] ? "; " : "", err->hint);
 }
 
+static void row_leave(struct run *run, const struct row *row, const struct casebus_error *why)
+{
+    run->row_left = true;
+    log_warning(&run->log, "ROW-OPEN", _("row %llu (line %llu) is left for the next run: %s; %s"),
+                (unsigned long long)row->number, (unsigned long long)row->line, why->text, why->hint);
+}
+
 /* Returns 1 to go on, 0 when nothing more goes for now, or -1. */
 static int row_next(struct run *run, struct casebus_error *err)
 {
@@ -183,16 +190,18 @@ static int row_next(struct run *run, struct casebus_error *err)
     int r = run->config.source_kind->next(run->config.source, &row, &why);
     if (r < 0)
         source_damage(run, &why);
-    if (r <= 0) {
+    if (r == SOURCE_OPEN_ROW)
+        row_leave(run, &row, &why);
+    if (r <= 0 || r == SOURCE_OPEN_ROW) {
         run->source_ended = true;
-        if (r == 0 && mark_end(&run->mark, err) != 0)
+        if (r >= 0 && mark_end(&run->mark, err) != 0)
             return -1;
         /* Now, not when the program ends: without --once that may be long from now, and by kill -9. */
         return casebus_node_sync(run->node, err) != 0 ? -1 : mark_keep(&run->mark, err);
     }
     if (mark_row(&run->mark, &row, r == SOURCE_BAD_ROW, err) != 0)
         return -1;
-    if (row.number <= run->skip_to) {
+    if (row.number <= run->mark.skip_to) {
         run->counts.skipped++;
         return 1;
     }
@@ -342,7 +351,6 @@ static int node_open(struct run *run, struct casebus_error *err)
     if (casebus_node_open(&run->node, &options, err) != 0)
         return -1;
     run->progress.name = casebus_node_name(run->node);
-    run->skip_to = run->options->from_start ? 0 : casebus_node_last_mark(run->node);
     return 0;
 }
 
@@ -351,12 +359,18 @@ static int source_begin(struct run *run, struct casebus_error *err)
     run->source_ended = !run->config.source;
     if (!run->config.source)
         return rejects_open(&run->rejects, run->config.general.rejects, false, err);
-    if (mark_open(&run->mark, &run->config, run->skip_to, err) != 0)
+    uint64_t read_to = run->options->from_start ? 0 : casebus_node_last_mark(run->node);
+    if (mark_open(&run->mark, &run->config, read_to, err) != 0)
         return -1;
-    if (run->skip_to > 0)
+    if (run->mark.skip_to > 0)
         log_info(&run->log, "RESUMED", _("rows 1 to %llu were read before; going on behind them"),
-                 (unsigned long long)run->skip_to);
-    return rejects_open(&run->rejects, run->config.general.rejects, run->skip_to == 0, err);
+                 (unsigned long long)run->mark.skip_to);
+    if (run->mark.skip_to < read_to)
+        log_notice(&run->log, "ROWS-AGAIN",
+                   _("the adapter was killed behind row %llu: rows up to %llu may be published already, and "
+                     "are once more; the hub recognises them"),
+                   (unsigned long long)run->mark.skip_to, (unsigned long long)read_to);
+    return rejects_open(&run->rejects, run->config.general.rejects, read_to == 0, err);
 }
 
 static int sink_open(struct run *run, struct casebus_error *err)
@@ -425,7 +439,7 @@ static int result_print(const struct run *run, bool failed)
 {
     const struct counts *counts = &run->counts;
     bool interrupted = run->stopping && run->options->once;
-    bool some_bad = counts->refused + counts->rejected > 0;
+    bool some_bad = counts->refused + counts->rejected > 0 || run->row_left;
     failed |= run->source_damaged;
     const char *word = failed ? "FAILED" : interrupted ? "STOPPED" : some_bad ? "PARTIAL" : "OK";
     printf(
