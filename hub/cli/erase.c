@@ -298,6 +298,8 @@ static const char *destroys_text(const json_t *erasure)
 static const char *reason_text(const json_t *erasure)
 {
     const char *reason = get_text(erasure, "reason");
+    if (reason && strcmp(reason, "discarded") == 0)
+        return _("discarded");
     return reason && strcmp(reason, "retention") == 0 ? _("retention") : _("order");
 }
 

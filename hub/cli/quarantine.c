@@ -277,7 +277,7 @@ static int ask_back(const struct quarantine *quarantine)
                                                                                          : CLI_NEGATIVE;
 }
 
-/* The same way as casebus erase --quarantine. */
+/* The same way as casebus erase --quarantine; but it is no order, so what is good may come in later. */
 static int discard(struct cli *cli, const struct quarantine *quarantine)
 {
     struct casebus_error err = {0};
@@ -286,8 +286,8 @@ static int discard(struct cli *cli, const struct quarantine *quarantine)
     if (r == 0)
         r = decided_already(refused, &err);
     if (r == 0) {
-        body = json_pack("{s:I, s:s}", "quarantine", (json_int_t)get_number(refused, "position"), "order",
-                         quarantine->why);
+        body = json_pack("{s:I, s:b, s:s}", "quarantine", (json_int_t)get_number(refused, "position"),
+                         "discard", 1, "order", quarantine->why);
         r = body ? client_post(cli->client, "/v1/erasures", body, &ticket, &err)
                  : error_set(&err, CASEBUS_TEXT, _("the reason is not UTF-8"));
     }

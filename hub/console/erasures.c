@@ -78,6 +78,9 @@ static int target_field(const json_t *body, struct erasure_request *request, str
         return error_set(err, CASEBUS_BAD_FIELD, _("'quarantine' is no position of an entry"));
     if (retention && !json_is_true(retention))
         return error_set(err, CASEBUS_BAD_FIELD, _("'retention' can only be true"));
+    request->discard = json_is_true(json_object_get(body, "discard"));
+    if (request->discard && !position)
+        return error_set(err, CASEBUS_ARGUMENT, _("'discard' goes with 'quarantine'"));
     request->position = position ? (uint64_t)json_integer_value(position) : 0;
     return 0;
 }
@@ -206,6 +209,13 @@ static bool destroys_headers(const Casebus__V1__ErasureOrdered *ordered)
     return ordered->n_content > 0 && ordered->content[0]->header;
 }
 
+static const char *reason_name(Casebus__V1__ErasureReason reason)
+{
+    return reason == CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION   ? "retention"
+           : reason == CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_DISCARDED ? "discarded"
+                                                                             : "order";
+}
+
 /* @json gets what there is to say; @words with the order's own words. */
 static int order_json(struct reader *reader, uint64_t position, const struct erasure_row *row, bool whole,
                       json_t *json, struct casebus_error *err)
@@ -217,9 +227,7 @@ static int order_json(struct reader *reader, uint64_t position, const struct era
     json_t *receivers = json_array();
     json_object_set_new(json, "receivers", receivers);
     set_number(json, "position", position);
-    set_text(json, "reason",
-             ordered->reason == CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION ? "retention"
-                                                                                      : "order");
+    set_text(json, "reason", reason_name(ordered->reason));
     json_object_set_new(json, "case_id",
                         ordered->case_id.len ? hex_json(ordered->case_id.data, ordered->case_id.len)
                                              : json_null());

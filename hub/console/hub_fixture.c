@@ -224,7 +224,7 @@ static struct bytes seal_body(struct hub_fixture *fixture, const uint8_t subject
                               const uint8_t content_digest[DIGEST_SIZE])
 {
     struct casebus_error err;
-    struct body_seal seal;
+    struct body_seal seal = {0};
     struct bytes body;
     uint8_t key[KEY_SIZE];
     must(vault_key(fixture->vault, slot, key, &err), &err);

@@ -131,3 +131,32 @@ int apply_quarantine_erased(const struct exchange_store *store, uint64_t positio
     }
     return 0;
 }
+
+/* ---- what was destroyed there ---- */
+
+int exchange_refused_gone(const struct exchange_store *store, const char *node,
+                          const uint8_t digest[DIGEST_SIZE], struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX];
+    struct bytes value;
+    size_t size = refused_key(key, node, digest);
+    int r = store->get(store->self, TABLE_META, bytes_of(key, size), &value, err);
+    if (r <= 0)
+        return r < 0 ? -1 : GONE_NOT;
+    if (value.size != 1 || (value.data[0] != GONE_DISCARDED && value.data[0] != GONE_ORDERED))
+        return error_set(err, CASEBUS_DAMAGED, _("a row of what was destroyed in quarantine cannot be read"));
+    return value.data[0];
+}
+
+/* An order is stronger than a discard. */
+int exchange_refused_close(const struct exchange_store *store, const char *node,
+                           const uint8_t digest[DIGEST_SIZE], enum exchange_gone gone,
+                           struct casebus_error *err)
+{
+    uint8_t key[TABLE_KEY_MAX], value = (uint8_t)gone;
+    int before = exchange_refused_gone(store, node, digest, err);
+    if (before < 0 || before >= (int)gone)
+        return before < 0 ? -1 : 0;
+    size_t size = refused_key(key, node, digest);
+    return store->put(store->self, TABLE_META, bytes_of(key, size), bytes_of(&value, 1), err);
+}

@@ -194,6 +194,20 @@ static int decide_record(const struct exchange_store *store, const struct record
     return 1;
 }
 
+/* 1: goes on; 0: it was refused once, and destroyed by order; -1. */
+static int decide_gone(const struct exchange_store *store, const char *node,
+                       const struct exchange_event *event, struct exchange_decision *decision,
+                       struct casebus_error *err)
+{
+    int gone = exchange_refused_gone(store, node, event->content_digest, err);
+    if (gone != GONE_ORDERED)
+        return gone < 0 ? -1 : 1;
+    error_set(&decision->refusal, CASEBUS_ERASED,
+              _("this very content was refused before and destroyed by order; it is not taken"));
+    error_hint(&decision->refusal, _("what happens from now on comes as new records"));
+    return refuse(decision);
+}
+
 int exchange_decide(const struct exchange_store *store, const struct exchange_parties *parties,
                     const char *node, const struct exchange_event *event,
                     const struct exchange_moment *moment, struct exchange_decision *decision,
@@ -217,6 +231,8 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_pa
     if (known < 0)
         return -1;
     int r = known ? decide_record(store, &row, node, event, decision, err) : 1;
+    if (r > 0)
+        r = decide_gone(store, node, event, decision, err);
     if (r <= 0)
         return r;
 

@@ -146,6 +146,20 @@ int exchange_quarantine_get(const struct exchange_store *store, uint64_t positio
  * record that was stated there. The leaf does not tell the key; the sealed header or its skeleton does. */
 int exchange_close_record(const struct exchange_store *store, const uint8_t record_key[TEXT_KEY_SIZE],
                           struct casebus_error *err);
+/* Belongs to applying an order to destroy something in quarantine, with what tells it when @node sends it
+ * again: the keyed digest of its content, or the hash of a frame. Bound to the node, so that nobody can close
+ * what is another's by having it refused under its own name. */
+enum exchange_gone {
+    GONE_NOT = 0,
+    GONE_DISCARDED = 1, /* is not kept again; what is good may come in */
+    GONE_ORDERED = 2    /* does not come in any more */
+};
+int exchange_refused_close(const struct exchange_store *store, const char *node,
+                           const uint8_t digest[DIGEST_SIZE], enum exchange_gone gone,
+                           struct casebus_error *err);
+/* One of exchange_gone, or -1. */
+int exchange_refused_gone(const struct exchange_store *store, const char *node,
+                          const uint8_t digest[DIGEST_SIZE], struct casebus_error *err);
 /* Whether an erasure closed the record of @event, which may be one that was refused: 1 / 0 / -1. */
 int exchange_record_closed(const struct exchange_store *store, const struct exchange_event *event,
                            struct casebus_error *err);

@@ -443,6 +443,25 @@ static void test_erased_record_takes_no_new_content(void **state)
     assert_null(strstr(hub->decision.refusal.text, "r2"));
 }
 
+/* Nobody closes what is another's by having it refused under its own name. */
+static void test_content_that_was_refused_and_destroyed_is_closed_for_its_sender_alone(void **state)
+{
+    struct fixture *hub = *state;
+    struct exchange_event event;
+    fixture_event(hub, STATEMENT("r1", "1", .text = "told"), &event);
+    const uint8_t *digest = event.content_digest;
+    assert_int_equal(exchange_refused_close(&hub->store, "bureau", digest, GONE_ORDERED, &hub->err), 0);
+    assert_int_equal(exchange_refused_close(&hub->store, "desk", digest, GONE_DISCARDED, &hub->err), 0);
+    assert_refused(hub, "bureau", STATEMENT("r1", "1", .text = "told"), CASEBUS_ERASED);
+    assert_int_equal(fixture_publish(hub, "bureau", STATEMENT("r9", "1", .text = "told")), VERDICT_ACCEPTED);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .text = "told")), VERDICT_ACCEPTED);
+    assert_int_equal(exchange_refused_close(&hub->store, "bureau", digest, GONE_DISCARDED, &hub->err), 0);
+    assert_int_equal(exchange_refused_gone(&hub->store, "bureau", digest, &hub->err), GONE_ORDERED);
+    assert_int_equal(exchange_refused_close(&hub->store, "desk", digest, GONE_ORDERED, &hub->err), 0);
+    assert_int_equal(exchange_refused_gone(&hub->store, "desk", digest, &hub->err), GONE_ORDERED);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .text = "told")), VERDICT_DUPLICATE);
+}
+
 static void test_erased_case_goes_on_under_a_fresh_slot(void **state)
 {
     struct fixture *hub = *state;
@@ -978,6 +997,7 @@ int main(void)
         HUB_TEST(test_case_remembers_its_first_aliases_in_any_order),
         HUB_TEST(test_inbox_holds_each_delivery_once),
         HUB_TEST(test_erased_record_takes_no_new_content),
+        HUB_TEST(test_content_that_was_refused_and_destroyed_is_closed_for_its_sender_alone),
         HUB_TEST(test_erased_case_goes_on_under_a_fresh_slot),
         HUB_TEST(test_case_that_lost_parts_goes_on_under_the_slot_of_what_is_kept),
         HUB_TEST(test_order_to_destroy_is_delivered_and_marked_when_done),

@@ -50,6 +50,15 @@ size_t receiver_key(uint8_t *out, const char *node)
     return put_node(out, node) - 1;
 }
 
+size_t refused_key(uint8_t *out, const char *node, const uint8_t digest[DIGEST_SIZE])
+{
+    static const char label[] = REFUSED_LABEL; /* and its NUL */
+    memcpy(out, label, sizeof label);
+    size_t size = sizeof label + put_node(out + sizeof label, node);
+    memcpy(out + size, digest, DIGEST_SIZE);
+    return size + DIGEST_SIZE;
+}
+
 size_t inbox_key(uint8_t *out, const char *node, uint64_t position, uint32_t ordinal)
 {
     size_t size = put_node(out, node);

@@ -75,8 +75,9 @@ size_t record_row_encode(uint8_t *out, const struct record_row *row); /* RECORD_
 #define BATCH_ROW_SIZE        44
 #define RECEIVER_ROW_SIZE     48
 #define CONFIRM_ROW_SIZE      25
-#define HUB_KEYS_LABEL        "hub-keys" /* NUL, position: in TABLE_META, for each HubKeysChanged */
-#define ENROLMENTS_MAX        16         /* of one node, that are remembered: the newest ones */
+#define HUB_KEYS_LABEL        "hub-keys"     /* NUL, position: in TABLE_META, for each HubKeysChanged */
+#define REFUSED_LABEL         "refused-gone" /* NUL, node, NUL, digest: in TABLE_META */
+#define ENROLMENTS_MAX        16             /* of one node, that are remembered: the newest ones */
 #define NODE_ROW_SIZE         (59 + 16 * ENROLMENTS_MAX) /* before the enrolment */
 
 struct stream_row {
@@ -173,6 +174,7 @@ bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, ui
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream);
 size_t batch_key(uint8_t *out, const char *node, uint64_t stream, uint64_t first);
 size_t receiver_key(uint8_t *out, const char *node); /* TABLE_RECEIVERS and TABLE_NODES */
+size_t refused_key(uint8_t *out, const char *node, const uint8_t digest[DIGEST_SIZE]); /* TABLE_META */
 
 /* Keys of texts, under the hub's own key. Texts that differ in their last four bytes alone have keys that
  * differ in their last four bytes alone: rows of numbers that follow each other lie together, so that a burst

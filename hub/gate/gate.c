@@ -234,6 +234,28 @@ static int read_event(struct gate *gate, struct gate_member *member, struct aren
     return exchange_event_fill(event, gate->crypter, gate->content_key, header, header_digest, arena, err);
 }
 
+/* What tells it when it is sent again, be it refused for the same reason or not: as of a good event as far as
+ * it can be read like one. @header: NULL when it cannot. */
+static void digest_refused(struct gate *gate, const Casebus__V1__EventHeader *header,
+                           const Casebus__V1__Event *event, uint8_t digest[DIGEST_SIZE])
+{
+    uint8_t header_digest[DIGEST_SIZE];
+    if (header && event->n_part == header->n_commitment &&
+        event_header_digest(gate->crypter, bytes_of_data(event->header), header_digest, NULL) == 0)
+        event_content_digest(gate->crypter, gate->content_key, header_digest, header, event, digest);
+    else
+        event_refused_digest(gate->crypter, gate->content_key, event, digest);
+}
+
+static void digest_member(struct gate *gate, struct gate_member *member)
+{
+    struct arena arena;
+    arena_init(&arena, ARENA_BLOCK_MIN, HEADER_ARENA_MAX);
+    digest_refused(gate, event_header_decode(bytes_of_data(member->wire->header), &arena, NULL), member->wire,
+                   member->event.content_digest);
+    arena_deinit(&arena);
+}
+
 /* The sentence does not say where the mark stands: that would repeat some of it. */
 static int check_marking(const Casebus__V1__Event *event, struct casebus_error *err)
 {
@@ -283,8 +305,9 @@ static int check_event(struct gate *gate, struct gate_member *member, struct are
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the events of a batch"));
     if (seal_event(gate, member, arena, err) < 0)
         return -1;
-    if (passed)
-        memcpy(member->seal.content_digest, member->event.content_digest, DIGEST_SIZE);
+    if (!passed)
+        digest_member(gate, member);
+    memcpy(member->seal.content_digest, member->event.content_digest, DIGEST_SIZE);
     return 0;
 }
 
@@ -315,33 +338,49 @@ static int seal_frame(struct gate *gate, struct bytes frame, struct gate_batch *
                            &batch->refused_seal, NULL);
 }
 
+struct refused_events {
+    uint8_t keys[BATCH_MAX_EVENTS][TEXT_KEY_SIZE];
+    size_t n_keys;
+    uint8_t digests[BATCH_MAX_EVENTS][DIGEST_SIZE];
+    size_t n_digests;
+};
+
 /* Nobody vouches for a batch that is refused: what its headers say serves only to keep less. */
-static size_t records_read(struct gate *gate, const struct gate_batch *batch,
-                           uint8_t keys[BATCH_MAX_EVENTS][TEXT_KEY_SIZE])
+static void events_read(struct gate *gate, const struct gate_batch *batch, struct refused_events *events)
 {
     struct arena arena;
-    size_t n = 0;
+    events->n_keys = events->n_digests = 0;
     if (!batch->batch)
-        return 0;
+        return;
     arena_init(&arena, ARENA_BLOCK_MIN, HEADER_ARENA_MAX);
-    for (size_t i = 0; i < batch->batch->n_event && n < BATCH_MAX_EVENTS; i++) {
+    for (size_t i = 0; i < batch->batch->n_event && i < BATCH_MAX_EVENTS; i++) {
+        const Casebus__V1__Event *event = batch->batch->event[i];
         arena_reset(&arena);
         const Casebus__V1__EventHeader *header =
-            event_header_decode(bytes_of_data(batch->batch->event[i]->header), &arena, NULL);
+            event_header_decode(bytes_of_data(event->header), &arena, NULL);
         if (header)
             record_key(gate->crypter, gate->content_key, header->record_namespace, header->record_id,
-                       keys[n++]);
+                       events->keys[events->n_keys++]);
+        digest_refused(gate, header, event, events->digests[events->n_digests++]);
     }
     arena_deinit(&arena);
-    return n;
 }
 
-static void records_keep(struct gate_batch *batch, uint8_t keys[BATCH_MAX_EVENTS][TEXT_KEY_SIZE], size_t n)
+static void events_keep(struct gate_batch *batch, const struct refused_events *events)
 {
-    batch->refused_records = n ? arena_copy(&batch->arena, keys, n * TEXT_KEY_SIZE) : NULL;
-    batch->n_refused_records = batch->refused_records ? n : 0;
-    if (n && !batch->refused_records) /* rather nothing than what was destroyed */
-        batch->refused_seal = (struct body_seal){0};
+    uint8_t(*keys)[TEXT_KEY_SIZE] = NULL, (*digests)[DIGEST_SIZE] = NULL;
+    if (events->n_keys)
+        keys = arena_copy(&batch->arena, events->keys, events->n_keys * TEXT_KEY_SIZE);
+    if (events->n_digests)
+        digests = arena_copy(&batch->arena, events->digests, events->n_digests * DIGEST_SIZE);
+    if ((events->n_keys && !keys) || (events->n_digests && !digests)) {
+        batch->refused_seal = (struct body_seal){0}; /* rather nothing than what was destroyed */
+        return;
+    }
+    batch->refused_records = keys;
+    batch->n_refused_records = events->n_keys;
+    batch->refused_seal.member_digests = digests;
+    batch->refused_seal.n_member_digests = events->n_digests;
 }
 
 static void frame_keep(struct gate *gate, struct bytes frame, struct gate_batch *batch)
@@ -361,15 +400,15 @@ static void frame_keep(struct gate *gate, struct bytes frame, struct gate_batch 
 
 static void refuse_batch(struct gate *gate, struct bytes frame, struct gate_batch *batch)
 {
-    uint8_t keys[BATCH_MAX_EVENTS][TEXT_KEY_SIZE];
-    size_t n = records_read(gate, batch, keys);
+    struct refused_events events;
+    events_read(gate, batch, &events);
     batch->members = NULL;
     batch->n_members = 0;
     batch->refused_seal = (struct body_seal){0};
     crypter_hash1(gate->crypter, frame, batch->frame_hash);
     frame_keep(gate, frame, batch);
     batch->refused_marked = marking_found(frame);
-    records_keep(batch, keys, n);
+    events_keep(batch, &events);
 }
 
 void gate_check(struct gate *gate, const struct registry_node *node, struct bytes frame, int64_t now_us,

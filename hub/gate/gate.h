@@ -18,7 +18,7 @@ struct gate_member {
     const Casebus__V1__Event *wire;      /* header bytes and parts as they came */
     struct body_seal seal;               /* wrapped by the writer */
     const struct casebus_error *refusal; /* NULL: passed. A refused member still has event_hash and seal, and
-                                            its record_key if the header could be read */
+                                            content_digest, and its record_key if the header could be read */
 };
 
 struct gate_batch {

@@ -416,7 +416,37 @@ static void test_gate_refuses_one_event_and_takes_its_neighbours(void **state)
     const Casebus__V1__SealedBody *body;
     assert_true(bytes_equal(open_item(hub, &seal, 0, &body), header));
     assert_int_equal(body->n_item, 3);
-    assert_int_equal(body->content_digest.len, 0);
+    assert_int_equal(body->content_digest.len, DIGEST_SIZE);
+    assert_memory_equal(body->content_digest.data, out->members[1].event.content_digest, DIGEST_SIZE);
+}
+
+static void test_gate_tells_what_it_refuses_when_it_is_sent_again(void **state)
+{
+    struct gate_fixture *hub = *state;
+    uint8_t first[3][DIGEST_SIZE];
+    for (unsigned round = 0; round < 2; round++) {
+        struct test_batch *batch = batch_make(hub, 3, 10);
+        batch->events[1].header.case_number = (char *)(uintptr_t) "";
+        for (size_t i = 0; i < 3; i++) { /* what is random in it is another each time */
+            memset(batch->events[i].random, 1 + (int)round, RANDOM_SIZE);
+            memset(batch->events[i].salts, 7 + (int)round, sizeof batch->events[i].salts);
+            event_commit(hub, &batch->events[i]);
+        }
+        batch_sign(hub, batch);
+        const struct gate_batch *out = gate_ask(hub, batch_pack(hub, batch));
+        for (size_t i = 0; i < 3; i++) {
+            if (round)
+                assert_memory_equal(out->members[i].event.content_digest, first[i], DIGEST_SIZE);
+            memcpy(first[i], out->members[i].event.content_digest, DIGEST_SIZE);
+        }
+        batch->signature[3] ^= 1; /* as a whole the same */
+        out = gate_ask(hub, batch_pack(hub, batch));
+        assert_int_equal(out->refused_seal.n_member_digests, 3);
+        for (size_t i = 0; i < 3; i++)
+            assert_memory_equal(out->refused_seal.member_digests[i], first[i], DIGEST_SIZE);
+    }
+    assert_memory_not_equal(first[0], first[1], DIGEST_SIZE);
+    assert_memory_not_equal(first[1], first[2], DIGEST_SIZE);
 }
 
 static void test_gate_refuses_a_header_that_cannot_be_read(void **state)
@@ -510,6 +540,7 @@ int main(void)
         GATE_TEST(test_gate_refuses_a_batch_past_its_size),
         GATE_TEST(test_gate_refuses_an_event_of_too_many_parts),
         GATE_TEST(test_gate_refuses_one_event_and_takes_its_neighbours),
+        GATE_TEST(test_gate_tells_what_it_refuses_when_it_is_sent_again),
         GATE_TEST(test_gate_refuses_a_header_that_cannot_be_read),
         GATE_TEST(test_gate_refuses_a_part_that_was_not_committed),
         GATE_TEST(test_gate_refuses_a_header_past_its_size),

@@ -102,9 +102,10 @@ static void count_plan(struct eraser *eraser, const struct erasure_plan *plan)
 static int order(struct pipeline *pipeline, struct erasure_plan *plans, size_t n,
                  const struct erasure_request *request, struct casebus_error *err)
 {
-    Casebus__V1__ErasureReason reason = request->what == ERASE_RETENTION
-                                            ? CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION
-                                            : CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER;
+    Casebus__V1__ErasureReason reason =
+        request->what == ERASE_RETENTION ? CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_RETENTION
+        : request->discard               ? CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_DISCARDED
+                                         : CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_ORDER;
     const struct act_note note = {request->by, request->words, ""};
     if (order_submit(pipeline, plans, n, reason, &note, err))
         return -1;
@@ -132,8 +133,9 @@ static void plans_deinit(struct plans *plans)
     free(plans->list);
 }
 
-static int plans_init(struct pipeline *pipeline, const struct position_set *quarantined, struct plans *plans,
-                      struct casebus_error *err)
+/* @naming: see plan_quarantine. */
+static int plans_init(struct pipeline *pipeline, const struct position_set *quarantined,
+                      const struct naming *naming, struct plans *plans, struct casebus_error *err)
 {
     plans->n = 0;
     plans->list = calloc(1 + quarantined->n, sizeof *plans->list);
@@ -141,7 +143,7 @@ static int plans_init(struct pipeline *pipeline, const struct position_set *quar
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an order to destroy content"));
     plans->n = 1 + quarantined->n;
     for (size_t i = 0; i < quarantined->n; i++)
-        if (plan_quarantine(pipeline, quarantined->positions[i], &plans->list[1 + i], err))
+        if (plan_quarantine(pipeline, quarantined->positions[i], naming, &plans->list[1 + i], err))
             return -1;
     return 0;
 }
@@ -153,15 +155,17 @@ static int latecomers_order(struct pipeline *pipeline, const struct erasure_requ
 {
     const struct person person = {request->id_type, request->id_number};
     bool of_case = request->what == ERASE_CASE;
+    const struct naming naming = {of_case ? request->number : NULL, of_case ? NULL : &person};
     struct position_set set = {0};
     struct plans plans = {0};
     if (!of_case && request->what != ERASE_PERSON)
         return 0;
-    int r = find_quarantined(pipeline, &pipeline->eraser->sifted, of_case ? request->number : NULL,
-                             of_case ? NULL : &person, &set, err);
+    int r = find_quarantined(pipeline, &pipeline->eraser->sifted, &naming, &set, err);
     if (!r && set.n > 0)
-        r = plans_init(pipeline, &set, &plans, err) || order(pipeline, plans.list, plans.n, request, err) ? -1
-                                                                                                          : 0;
+        r = plans_init(pipeline, &set, &naming, &plans, err) ||
+                    order(pipeline, plans.list, plans.n, request, err)
+                ? -1
+                : 0;
     for (size_t i = 0; !r && i < plans.n; i++)
         count_plan(pipeline->eraser, &plans.list[i]);
     plans_deinit(&plans);
@@ -221,12 +225,14 @@ static int plans_carry_out(struct pipeline *pipeline, struct plans *plans, const
     return r;
 }
 
+/* @naming: what made one look into quarantine, or NULL. */
 static int together_erase(struct pipeline *pipeline, const uint8_t *case_id,
-                          const struct position_set *quarantined, const struct erasure_request *request,
-                          const struct person *person, struct casebus_error *err)
+                          const struct position_set *quarantined, const struct naming *naming,
+                          const struct erasure_request *request, const struct person *person,
+                          struct casebus_error *err)
 {
     struct plans plans;
-    int r = plans_init(pipeline, quarantined, &plans, err);
+    int r = plans_init(pipeline, quarantined, naming, &plans, err);
     if (!r)
         r = plans_carry_out(pipeline, &plans, case_id, request, person, err);
     plans_deinit(&plans);
@@ -239,7 +245,7 @@ static int cases_erase(struct pipeline *pipeline, const struct case_set *set,
 {
     const struct position_set none = {0};
     for (size_t i = 0; i < set->n; i++)
-        if (together_erase(pipeline, set->ids[i], &none, request, person, err))
+        if (together_erase(pipeline, set->ids[i], &none, NULL, request, person, err))
             return -1;
     return 0;
 }
@@ -272,10 +278,11 @@ static int erase_case(struct pipeline *pipeline, const struct erasure_request *r
 {
     uint8_t case_id[CASE_ID_SIZE];
     struct position_set set = {0};
-    int r = find_quarantined(pipeline, &pipeline->eraser->sifted, request->number, NULL, &set, err);
+    const struct naming naming = {request->number, NULL};
+    int r = find_quarantined(pipeline, &pipeline->eraser->sifted, &naming, &set, err);
     int known = r ? -1 : case_find_id(pipeline, request, case_id, err);
     if (known >= 0)
-        r = together_erase(pipeline, known ? case_id : NULL, &set, request, NULL, err);
+        r = together_erase(pipeline, known ? case_id : NULL, &set, &naming, request, NULL, err);
     position_set_deinit(&set);
     if (known < 0 || r)
         return -1;
@@ -291,12 +298,13 @@ static int erase_person(struct pipeline *pipeline, const struct erasure_request 
                         struct casebus_error *err)
 {
     const struct person person = {request->id_type, request->id_number};
+    const struct naming naming = {NULL, &person};
     struct case_set cases = {0};
     struct position_set set = {0};
     int r = find_person(pipeline, &person, &cases, err) ||
-                    find_quarantined(pipeline, &pipeline->eraser->sifted, NULL, &person, &set, err) ||
+                    find_quarantined(pipeline, &pipeline->eraser->sifted, &naming, &set, err) ||
                     cases_erase(pipeline, &cases, request, &person, err) ||
-                    together_erase(pipeline, NULL, &set, request, NULL, err)
+                    together_erase(pipeline, NULL, &set, &naming, request, NULL, err)
                 ? -1
                 : 0;
     case_set_deinit(&cases);
@@ -309,7 +317,7 @@ static int erase_quarantine(struct pipeline *pipeline, const struct erasure_requ
 {
     uint64_t position = request->position;
     const struct position_set one = {.positions = &position, .n = 1};
-    if (together_erase(pipeline, NULL, &one, request, NULL, err))
+    if (together_erase(pipeline, NULL, &one, NULL, request, NULL, err))
         return -1;
     if (pipeline->eraser->now.n_entries == 0 && !request->dry_run) {
         const struct act_note note = {request->by, request->words, ""};

@@ -4,6 +4,7 @@
 
 #include "hub/pipeline/act_note.h"
 #include "hub/pipeline/internal.h"
+#include "hub/pipeline/refused.h"
 #include "proto/codec/entry.h"
 #include "proto/codec/event.h"
 
@@ -32,7 +33,10 @@ struct erasure_plan {
     size_t n_receivers;
     uint64_t slots[ERASER_SLOTS_MAX];
     size_t n_slots;
-    uint64_t scanned; /* entries that were looked at */
+    uint64_t scanned;       /* entries that were looked at */
+    struct refused refused; /* in quarantine: what tells it when it is sent again */
+    uint32_t *members;      /* of a batch there: which of its events the order is about; none: all */
+    size_t n_members;
     /* the writer's answer */
     uint64_t ordered[PLAN_ORDERS_MAX];
     size_t n_ordered;
@@ -81,8 +85,10 @@ struct person {
 /* What the case loses. @person (may be NULL): see ERASE_PERSON. */
 int plan_case(struct pipeline *pipeline, const uint8_t case_id[CASE_ID_SIZE], uint32_t part_kinds,
               const struct person *person, struct erasure_plan *plan, struct casebus_error *err);
-int plan_quarantine(struct pipeline *pipeline, uint64_t position, struct erasure_plan *plan,
-                    struct casebus_error *err);
+/* @naming: NULL when what lies there goes for its own sake. */
+struct naming;
+int plan_quarantine(struct pipeline *pipeline, uint64_t position, const struct naming *naming,
+                    struct erasure_plan *plan, struct casebus_error *err);
 /* Opens the header of an event, whose body is @body. 1: here it is; 0: it was destroyed; -1. */
 int plan_header(struct pipeline *pipeline, uint64_t position, const Casebus__V1__EventEntry *entry,
                 const Casebus__V1__SealedBody *body, Casebus__V1__EventHeader **headerp,
@@ -117,15 +123,23 @@ int find_person(struct pipeline *pipeline, const struct person *person, struct c
 int find_retention(struct pipeline *pipeline, const struct erasure_rule *rules, size_t n_rules,
                    int64_t now_us, struct case_set *set, struct casebus_error *err);
 
-/* What lies in quarantine from *@from on and names the case of @number, or @person; one of them is NULL.
- * *@from becomes how far was looked. */
+/* What is looked for in quarantine: a case or a person; the other one is NULL. */
+struct naming {
+    const char *number;
+    const struct person *person;
+};
+/* What lies in quarantine from *@from on and is about that. *@from becomes how far was looked. */
 struct position_set {
     uint64_t *positions;
     size_t n, capacity;
 };
 void position_set_deinit(struct position_set *set);
-int find_quarantined(struct pipeline *pipeline, uint64_t *from, const char *number,
-                     const struct person *person, struct position_set *set, struct casebus_error *err);
+int find_quarantined(struct pipeline *pipeline, uint64_t *from, const struct naming *naming,
+                     struct position_set *set, struct casebus_error *err);
+/* Which events of a batch that lies there are about it. */
+int find_members(struct pipeline *pipeline, uint64_t position, const Casebus__V1__Quarantined *quarantined,
+                 const Casebus__V1__SealedBody *body, const struct naming *naming,
+                 uint32_t members[BATCH_MAX_EVENTS], size_t *n_members, struct casebus_error *err);
 
 /* erasure_destroy.c: overwrites what the orders that are not done name, then the slots. @done gets their
  * positions, to be freed; returns how many, or -1. */

@@ -372,6 +372,186 @@ static void test_whatever_else_is_wrong_with_what_was_erased_it_is_not_kept(void
     expect_refused_and_not_kept(f, group->first_position + group->n_entries - 2);
 }
 
+/* ---- what was never accepted ---- */
+
+/* A record of "case-NUMBER" under a number that was used before, as from an outbox that was put back. It is
+ * refused now, and nothing is wrong with it. Returns where it lies. */
+static uint64_t state_misplaced(struct pipeline_fixture *f, const char *number, const char *id)
+{
+    const struct group *group;
+    struct test_batch *batch = fixture_batch(f, number, 1);
+    strcpy(batch->events[0].record_id, id);
+    memset(batch->events[0].random, (int)f->n_groups, RANDOM_SIZE); /* as each time it is read */
+    batch->statement.first = 2;
+    const uint64_t next = f->next;
+    uint8_t previous[DIGEST_SIZE];
+    memcpy(previous, f->previous, DIGEST_SIZE);
+    const struct job *job = fixture_ask(f, fixture_sign(f, batch), &group);
+    assert_int_equal(job->refusal.code, CASEBUS_SEQ_CONFLICT);
+    f->next = next;
+    memcpy(f->previous, previous, DIGEST_SIZE);
+    return group->first_position + group->n_entries - 1;
+}
+
+static struct erasure_request quarantine_request(uint64_t position, bool discard)
+{
+    struct erasure_request request = {.what = ERASE_QUARANTINE, .position = position, .discard = discard};
+    strcpy(request.words, "by order of a test");
+    return request;
+}
+
+static void expect_not_kept(struct pipeline_fixture *f, uint64_t position)
+{
+    expect_refused_and_not_kept(f, position - 1);
+}
+/* The record comes now, and nothing is wrong with it. */
+static void expect_comes_in(struct pipeline_fixture *f, const char *number, const char *id, bool comes)
+{
+    uint64_t seal = state_record(f, number, id, 0)->seal_position;
+    if (comes)
+        assert_string_equal(fixture_entry(f, seal + 1)->event->node, "desk");
+    else
+        expect_refused_and_not_kept(f, seal);
+    assert_int_equal(fixture_entry(f, seal)->seal->n_outcome, !comes);
+    if (!comes)
+        assert_string_equal(fixture_entry(f, seal)->seal->outcome[0]->code, "CB-ERASED");
+}
+
+static void test_what_was_refused_and_destroyed_by_order_does_not_come_in(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    fixture_publish(f, "z", 2);
+    uint64_t position = state_misplaced(f, "a", "r");
+    state_misplaced(f, "a", "s");
+    assert_int_equal(body_at(f, position)->content_digest.len, DIGEST_SIZE);
+    struct erasure_request request = quarantine_request(position, false);
+    assert_int_equal(erase(f, &request).stage, ERASURE_DONE);
+    expect_not_kept(f, state_misplaced(f, "a", "r"));
+    expect_comes_in(f, "a", "r", false);
+    expect_comes_in(f, "a", "s", true); /* nobody ordered anything about it */
+    expect_replay_agrees(f);
+    expect_comes_in(f, "a", "r", false);
+    assert_string_equal(fixture_entry(f, state_record(f, "a", "r", 2)->seal_position + 1)->event->node,
+                        "desk"); /* it never was a record: what is said newly is welcome */
+}
+
+static void test_what_was_discarded_is_not_kept_again_but_may_come_in(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    fixture_publish(f, "z", 2);
+    struct erasure_request request = quarantine_request(state_misplaced(f, "a", "r"), true);
+    struct erasure_progress progress = erase(f, &request);
+    assert_int_equal(progress.stage, ERASURE_DONE);
+    assert_int_equal(order_at(f, progress.ordered[0])->reason,
+                     CASEBUS__V1__ERASURE_REASON__ERASURE_REASON_DISCARDED);
+    expect_not_kept(f, state_misplaced(f, "a", "r"));
+    expect_replay_agrees(f);
+    expect_not_kept(f, state_misplaced(f, "a", "r"));
+    expect_comes_in(f, "a", "r", true);
+}
+
+static void test_an_order_about_a_case_closes_what_was_refused_of_it(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    fixture_publish(f, "z", 2);
+    uint64_t first = publish_refused(f, "a", 2); /* dated too late */
+    const struct erasure_request request = case_request("a");
+    assert_int_equal(erase(f, &request).n_entries, 2);
+    assert_true(body_item_erased(body_at(f, first + 1), 0));
+    uint64_t again = publish_refused(f, "a", 2);
+    expect_not_kept(f, again);
+    expect_not_kept(f, again + 1);
+    assert_int_equal(erase(f, &request).err.code, CASEBUS_NOT_FOUND);
+    expect_replay_agrees(f);
+}
+
+/* An event whose header cannot be read, with @n_parts. Returns where it lies. */
+static uint64_t send_rubbish(struct pipeline_fixture *f, size_t n_parts)
+{
+    static uint8_t rubbish[] = {0x07, 0x07};
+    struct test_batch *batch = fixture_batch(f, "a", 1);
+    uint8_t hash[1][DIGEST_SIZE];
+    fixture_sign(f, batch);
+    batch->events[0].wire.header = (ProtobufCBinaryData){sizeof rubbish, rubbish};
+    batch->events[0].wire.n_part = n_parts;
+    event_hash(f->gate.crypter, bytes_of(rubbish, sizeof rubbish), hash[0]);
+    events_root(f->gate.crypter, (const uint8_t(*)[DIGEST_SIZE])hash, 1, batch->root);
+    struct bytes frame = batch_sign(&f->gate, batch);
+    statement_hash(f->gate.crypter, bytes_of(batch->batch.statement.data, batch->batch.statement.len),
+                   f->previous);
+    return fixture_ask(f, frame, NULL)->seal_position + 1;
+}
+
+/* What cannot be read is told by its bytes. */
+static void test_rubbish_that_was_destroyed_is_not_kept_again(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    struct erasure_request request = quarantine_request(send_rubbish(f, 0), true);
+    assert_int_equal(erase(f, &request).stage, ERASURE_DONE);
+    expect_not_kept(f, send_rubbish(f, 0));
+    request = quarantine_request(send_rubbish(f, 1), false);
+    assert_int_equal(body_at(f, request.position)->n_item, 2); /* it is something else */
+    assert_int_equal(erase(f, &request).stage, ERASURE_DONE);
+    expect_not_kept(f, send_rubbish(f, 1));
+    expect_replay_agrees(f);
+}
+
+/* A batch of one event about "case-a" and one about "case-b" that is refused as a whole. */
+static struct bytes two_cases_forged(struct pipeline_fixture *f)
+{
+    struct test_batch *batch = fixture_batch(f, "a", 2);
+    const uint64_t next = f->next;
+    strcpy(batch->events[1].record_id, "b-0");
+    batch->events[1].header.case_number = "case-b";
+    fixture_sign(f, batch);
+    f->next = next;
+    batch->signature[5] ^= 1;
+    return batch_pack(&f->gate, batch);
+}
+
+static void test_of_a_batch_only_the_events_that_an_order_is_about_are_closed(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    const struct group *group;
+    struct bytes frame = two_cases_forged(f);
+    assert_int_equal(fixture_ask(f, frame, &group)->refusal.code, CASEBUS_SIGNATURE);
+    uint64_t position = group->first_position + group->n_entries - 1;
+    assert_int_equal(body_at(f, position)->n_member_digest, 2);
+    const struct erasure_request request = case_request("b");
+    struct erasure_progress progress = erase(f, &request);
+    assert_int_equal(progress.stage, ERASURE_DONE);
+    const Casebus__V1__ErasureOrdered *ordered = order_at(f, progress.ordered[0]);
+    assert_int_equal(ordered->content[0]->n_member, 1);
+    assert_int_equal(ordered->content[0]->member[0], 1);
+    fixture_ask(f, frame, &group);
+    expect_not_kept(f, group->first_position + group->n_entries - 1);
+    expect_replay_agrees(f);
+    memset(f->previous, 0, DIGEST_SIZE);
+    expect_comes_in(f, "b", "b-0", false);
+    expect_comes_in(f, "a", "a-0", true);
+}
+
+static void test_an_order_that_waits_closes_what_was_refused(void **state)
+{
+    struct pipeline_fixture *f = *state;
+    struct casebus_error err;
+    fixture_publish(f, "z", 2);
+    uint64_t position = state_misplaced(f, "a", "r");
+    const Casebus__V1__SealedBody *body = body_at(f, position);
+    struct erased_item item = item_of(f, position, "r", 3, true);
+    struct erasure_plan plan = {
+        .quarantine = true, .items = &item, .n_items = 1, .slots = {body->slot}, .n_slots = 1};
+    must(refused_read(&plan.refused, fixture_entry(f, position)->act->quarantined, body, NULL, 0, &err),
+         &err);
+    order_only(f, &plan);
+    refused_deinit(&plan.refused);
+    expect_comes_in(f, "a", "r", false);
+    expect_replay_agrees(f);
+    wait_done(f);
+    expect_replay_agrees(f);
+    expect_comes_in(f, "a", "r", false);
+}
+
 static void test_a_record_is_closed_by_an_order_that_names_an_old_statement_of_it(void **state)
 {
     struct pipeline_fixture *f = *state;
@@ -494,6 +674,12 @@ int main(void)
         T(test_what_is_refused_because_it_was_erased_is_not_kept),
         T(test_a_whole_batch_with_something_that_was_erased_is_not_kept),
         T(test_whatever_else_is_wrong_with_what_was_erased_it_is_not_kept),
+        T(test_what_was_refused_and_destroyed_by_order_does_not_come_in),
+        T(test_what_was_discarded_is_not_kept_again_but_may_come_in),
+        T(test_an_order_about_a_case_closes_what_was_refused_of_it),
+        T(test_rubbish_that_was_destroyed_is_not_kept_again),
+        T(test_of_a_batch_only_the_events_that_an_order_is_about_are_closed),
+        T(test_an_order_that_waits_closes_what_was_refused),
         T(test_a_record_is_closed_by_an_order_that_names_an_old_statement_of_it),
         T(test_a_record_that_moved_to_another_case_is_closed),
         T(test_what_is_refused_until_the_order_is_given_goes_too),

@@ -47,6 +47,7 @@ struct erasure_request {
     uint32_t part_kinds; /* of part_kind_bit; 0: everything, headers too. Of a case or person */
     char id_type[64], id_number[128];
     uint64_t position;                 /* in quarantine */
+    bool discard;                      /* an operator's decision about it, and no order */
     char words[ERASURE_WORDS_MAX + 1]; /* of the order; UTF-8 */
     char by[ERASURE_BY_MAX + 1];       /* who ordered it, as this machine knows them */
     struct erasure_rule rules[ERASURE_RULES_MAX];

@@ -132,15 +132,14 @@ static int position_set_add(struct position_set *set, uint64_t position, struct 
 
 struct sifting {
     struct pipeline *pipeline;
-    const char *number;
-    const struct person *person;
+    const struct naming *naming;
     struct position_set *set;
     struct casebus_error *err;
 };
 
 static bool is_number(const struct sifting *sifting, const char *number)
 {
-    return sifting->number && strcmp(sifting->number, number) == 0;
+    return sifting->naming->number && strcmp(sifting->naming->number, number) == 0;
 }
 
 /* What was refused may be anything: what cannot be read as an event names nobody. */
@@ -159,24 +158,49 @@ static bool header_names(const struct sifting *sifting, struct bytes header)
 static bool part_names(const struct sifting *sifting, struct bytes content)
 {
     bool names = false, other = false;
-    if (sifting->person && content.size <= identity_limits.max_size)
-        plan_identity(sifting->pipeline, content, sifting->person, &names, &other);
+    if (sifting->naming->person && content.size <= identity_limits.max_size)
+        plan_identity(sifting->pipeline, content, sifting->naming->person, &names, &other);
     return names;
+}
+
+static bool event_names(const struct sifting *sifting, const Casebus__V1__Event *event)
+{
+    bool names = header_names(sifting, bytes_of(event->header.data, event->header.len));
+    for (size_t k = 0; k < event->n_part; k++)
+        names |= part_names(sifting, bytes_of(event->part[k]->content.data, event->part[k]->content.len));
+    return names;
+}
+
+/* The batch in a frame; NULL when it cannot be read. */
+static const Casebus__V1__Batch *batch_of(const struct sifting *sifting, struct bytes bytes)
+{
+    const Casebus__V1__Frame *frame = frame_decode(bytes, &sifting->pipeline->eraser->arena, NULL);
+    return frame && frame->body_case == CASEBUS__V1__FRAME__BODY_PUBLISH ? frame->publish->batch : NULL;
 }
 
 static bool frame_names(const struct sifting *sifting, struct bytes bytes)
 {
-    const Casebus__V1__Frame *frame = frame_decode(bytes, &sifting->pipeline->eraser->arena, NULL);
+    const Casebus__V1__Batch *batch = batch_of(sifting, bytes);
     bool names = false;
-    if (!frame || frame->body_case != CASEBUS__V1__FRAME__BODY_PUBLISH || !frame->publish->batch)
-        return false;
-    for (size_t i = 0; i < frame->publish->batch->n_event && !names; i++) {
-        const Casebus__V1__Event *event = frame->publish->batch->event[i];
-        names = header_names(sifting, bytes_of(event->header.data, event->header.len));
-        for (size_t k = 0; k < event->n_part; k++)
-            names |= part_names(sifting, bytes_of(event->part[k]->content.data, event->part[k]->content.len));
-    }
+    for (size_t i = 0; batch && i < batch->n_event && !names; i++)
+        names = event_names(sifting, batch->event[i]);
     return names;
+}
+
+int find_members(struct pipeline *pipeline, uint64_t position, const Casebus__V1__Quarantined *quarantined,
+                 const Casebus__V1__SealedBody *body, const struct naming *naming,
+                 uint32_t members[BATCH_MAX_EVENTS], size_t *n_members, struct casebus_error *err)
+{
+    const struct sifting sifting = {.pipeline = pipeline, .naming = naming, .err = err};
+    struct bytes plain = {0};
+    *n_members = 0;
+    if (plan_open(pipeline, position, quarantined->subject.data, body, 0, &plain, err))
+        return -1;
+    const Casebus__V1__Batch *batch = batch_of(&sifting, plain);
+    for (uint32_t i = 0; batch && i < batch->n_event && i < BATCH_MAX_EVENTS; i++)
+        if (event_names(&sifting, batch->event[i]))
+            members[(*n_members)++] = i;
+    return 0;
 }
 
 /* 1: it is about the case or the person; 0; -1. */
@@ -224,10 +248,10 @@ static int on_quarantined(void *self, uint64_t position, struct bytes leaf)
     return names > 0 ? position_set_add(sifting->set, position, sifting->err) : names;
 }
 
-int find_quarantined(struct pipeline *pipeline, uint64_t *from, const char *number,
-                     const struct person *person, struct position_set *set, struct casebus_error *err)
+int find_quarantined(struct pipeline *pipeline, uint64_t *from, const struct naming *naming,
+                     struct position_set *set, struct casebus_error *err)
 {
-    struct sifting sifting = {pipeline, number, person, set, err};
+    struct sifting sifting = {pipeline, naming, set, err};
     return leaves_walk(pipeline, from, on_quarantined, &sifting, err);
 }
 

@@ -128,9 +128,15 @@ static int order_entry(struct pipeline *pipeline, struct group *group, const str
     plan->ordered[plan->n_ordered++] = group->first_position + group->n_entries;
     if (!group_add_erasure(group))
         return no_memory(err);
-    if (contents_fill(group, &ordered, plan->items + from, n, err) ||
-        receivers_fill(group, &ordered, plan, err) || writer_add_act(pipeline, group, &act, err) ||
-        (!plan->quarantine && records_close(pipeline, plan->items + from, n, err)) ||
+    if (contents_fill(group, &ordered, plan->items + from, n, err))
+        return -1;
+    if (plan->quarantine) { /* one content */
+        ordered.content[0]->member = plan->members;
+        ordered.content[0]->n_member = plan->n_members;
+    }
+    if (receivers_fill(group, &ordered, plan, err) || writer_add_act(pipeline, group, &act, err) ||
+        (plan->quarantine ? refused_close(&plan->refused, &pipeline->writer.store, order->reason, err)
+                          : records_close(pipeline, plan->items + from, n, err)) ||
         (from == 0 && order->note->words[0] && words_seal(pipeline, group, subject, order->note->words, err)))
         return -1;
     return (int)n;
@@ -231,7 +237,8 @@ static size_t plan_bytes(const struct erasure_plan *plan, size_t words_size)
 {
     size_t n_entries = (plan->n_items + ERASED_MAX - 1) / ERASED_MAX;
     size_t each = 1024 + plan->n_slots * 10 + plan->n_receivers * (NODE_NAME_MAX + 16);
-    return n_entries * each + plan->n_items * 32 + (n_entries ? 2 * words_size + 1024 : 0);
+    return n_entries * each + plan->n_items * 32 + plan->n_members * 4 +
+           (n_entries ? 2 * words_size + 1024 : 0);
 }
 
 /* How many of the plans one group has room for; at least one. */

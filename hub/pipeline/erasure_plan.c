@@ -13,6 +13,8 @@ static const struct codec_limits part_limits = {PART_MAX, 2048, 3};
 void plan_deinit(struct erasure_plan *plan)
 {
     free(plan->items);
+    free(plan->members);
+    refused_deinit(&plan->refused);
     *plan = (struct erasure_plan){0};
 }
 
@@ -300,8 +302,25 @@ int plan_case(struct pipeline *pipeline, const uint8_t case_id[CASE_ID_SIZE], ui
 
 /* ---- quarantine ---- */
 
-int plan_quarantine(struct pipeline *pipeline, uint64_t position, struct erasure_plan *plan,
-                    struct casebus_error *err)
+/* Of a batch only the events that are about it are closed: its others are not what was asked for. */
+static int plan_members(struct pipeline *pipeline, uint64_t position,
+                        const Casebus__V1__Quarantined *quarantined, const Casebus__V1__SealedBody *body,
+                        const struct naming *naming, struct erasure_plan *plan, struct casebus_error *err)
+{
+    uint32_t members[BATCH_MAX_EVENTS];
+    if (!naming || !quarantined->whole_batch)
+        return 0;
+    if (find_members(pipeline, position, quarantined, body, naming, members, &plan->n_members, err))
+        return -1;
+    plan->members = calloc(plan->n_members + 1, sizeof members[0]);
+    if (!plan->members)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an order to destroy content"));
+    memcpy(plan->members, members, plan->n_members * sizeof members[0]);
+    return 0;
+}
+
+int plan_quarantine(struct pipeline *pipeline, uint64_t position, const struct naming *naming,
+                    struct erasure_plan *plan, struct casebus_error *err)
 {
     struct eraser *eraser = pipeline->eraser;
     struct bytes leaf, sealed;
@@ -326,6 +345,10 @@ int plan_quarantine(struct pipeline *pipeline, uint64_t position, struct erasure
         return -1;
     if (body_item_erased(body, 0))
         return 0;
+    const Casebus__V1__Quarantined *quarantined = entry->act->quarantined;
+    if (plan_members(pipeline, position, quarantined, body, naming, plan, err) ||
+        refused_read(&plan->refused, quarantined, body, plan->members, plan->n_members, err))
+        return -1;
     return plan_add_slot(plan, body->slot, err) || plan_add(plan, position, true, all_parts(body), err) ? -1
                                                                                                         : 0;
 }

@@ -4,6 +4,7 @@
 
 #include "hub/exchange/exchange.h"
 #include "hub/pipeline/group.h"
+#include "hub/pipeline/refused.h"
 #include "proto/base/texts.h"
 #include "proto/codec/batch.h"
 #include "proto/codec/entry.h"
@@ -287,13 +288,41 @@ static int close_stated(struct replay *replay, struct ledger_view *view, uint64_
     return exchange_close_record(&replay->store, event.record_key, err);
 }
 
+/* What was refused at @content's position is not kept again when it is sent again. */
+static int close_refused(struct replay *replay, struct ledger_view *view,
+                         const Casebus__V1__ErasedContent *content, Casebus__V1__ErasureReason reason,
+                         struct casebus_error *err)
+{
+    struct bytes leaf, sealed;
+    struct refused refused;
+    uint64_t position = content->position;
+    arena_reset(&replay->older);
+    if (ledger_view_leaf(view, position, &leaf, err) || ledger_view_body(view, position, &sealed, err))
+        return -1;
+    const Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &replay->older, err);
+    if (!entry)
+        return damaged(position, err);
+    if (entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
+        entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED)
+        return error_set(err, CASEBUS_DAMAGED, _("entry %llu of the ledger is nothing in quarantine"),
+                         (unsigned long long)position);
+    const Casebus__V1__SealedBody *body = body_decode(sealed, &replay->older, err);
+    if (!body ||
+        refused_read(&refused, entry->act->quarantined, body, content->member, content->n_member, err))
+        return damaged(position, err);
+    int r = refused_close(&refused, &replay->store, reason, err);
+    refused_deinit(&refused);
+    return r;
+}
+
 static int close_records(struct replay *replay, struct ledger_view *view, uint64_t position,
                          const Casebus__V1__ErasureOrdered *ordered, struct casebus_error *err)
 {
-    for (size_t i = 0; ordered->case_id.len && i < ordered->n_content; i++) {
+    for (size_t i = 0; i < ordered->n_content; i++) {
         if (ordered->content[i]->position >= position)
             return error_set(err, CASEBUS_DAMAGED, _("an order to destroy names an entry that comes later"));
-        if (close_stated(replay, view, ordered->content[i]->position, err))
+        if (ordered->case_id.len ? close_stated(replay, view, ordered->content[i]->position, err)
+                                 : close_refused(replay, view, ordered->content[i], ordered->reason, err))
             return -1;
     }
     return 0;

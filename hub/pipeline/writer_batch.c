@@ -2,6 +2,7 @@
  *
  * Order in the ledger: the seal, the accepted members in their order, then what was refused (quarantined). */
 #include "hub/pipeline/internal.h"
+#include "hub/pipeline/refused.h"
 #include "hub/pipeline/slots.h"
 #include "proto/base/texts.h"
 
@@ -119,8 +120,11 @@ static int refuse_batch(struct pipeline *pipeline, struct group *group, struct j
     int closed = batch_closed(pipeline, &job->batch, err);
     if (closed < 0)
         return -1;
+    int gone = refused_gone(&pipeline->writer.store, job_node(job), &job->batch.refused_seal, err);
+    if (gone < 0)
+        return -1;
     enum casebus_code code = job->batch.refused_marked ? CASEBUS_CLASSIFIED
-                             : closed                  ? CASEBUS_ERASED
+                             : closed || gone          ? CASEBUS_ERASED
                                                        : refusal->code;
     return quarantine(pipeline, group, job_node(job), code, &job->batch.refused_seal, size, true, err);
 }
@@ -259,16 +263,18 @@ static int seal_batch(struct pipeline *pipeline, struct group *group, struct job
                                job->batch.statement, job->batch.statement_hash, err);
 }
 
-/* Whatever else is wrong with it: of a record that an erasure closed nothing is kept. */
+/* Whatever else is wrong with it: of a record that an erasure closed nothing is kept, nor of what was refused
+ * and destroyed before. */
 static int quarantine_member(struct pipeline *pipeline, struct group *group, const struct job *job,
                              struct gate_member *member, enum casebus_code code, struct casebus_error *err)
 {
     size_t size = member->wire ? member->wire->header.len : 0;
     int closed = exchange_record_closed(&pipeline->writer.store, &member->event, err);
-    if (closed < 0)
+    int gone = closed < 0 ? -1 : refused_gone(&pipeline->writer.store, job_node(job), &member->seal, err);
+    if (gone < 0)
         return -1;
-    return quarantine(pipeline, group, job_node(job), closed ? CASEBUS_ERASED : code, &member->seal, size,
-                      false, err);
+    return quarantine(pipeline, group, job_node(job), closed || gone ? CASEBUS_ERASED : code, &member->seal,
+                      size, false, err);
 }
 
 /* Each refused member's bytes become an entry of their own behind the batch. */

@@ -15,7 +15,7 @@
 #include <assert.h>
 
 #define ENTRY_FIELDS      8192
-#define BODY_MAX          (FRAME_MAX + BODY_ITEMS_MAX * 64)
+#define BODY_MAX          (FRAME_MAX + BODY_ITEMS_MAX * 64 + BATCH_MAX_EVENTS * (DIGEST_SIZE + 2))
 #define RECEIVERS_MAX     64
 #define SLOTS_MAX         64 /* that the bodies of one case lie under */
 #define CODE_MAX          64
@@ -192,6 +192,12 @@ static int deliveries_confirmed_check(const Casebus__V1__DeliveriesConfirmed *co
 static int erased_content_check(const Casebus__V1__ErasureOrdered *ordered, struct casebus_error *err)
 {
     for (size_t i = 0; i < ordered->n_content; i++) {
+        const Casebus__V1__ErasedContent *content = ordered->content[i];
+        for (size_t k = 0; k < content->n_member; k++)
+            if (content->member[k] >= BATCH_MAX_EVENTS ||
+                (k > 0 && content->member[k] <= content->member[k - 1]))
+                return error_set(err, CASEBUS_BAD_FIELD,
+                                 _("the events of a batch that an order is about are not in their order"));
         if (!ordered->content[i]->header && !ordered->content[i]->part_mask)
             return error_set(err, CASEBUS_BAD_FIELD,
                              _("an order to destroy content destroys nothing of an entry"));
@@ -357,7 +363,7 @@ static int body_erasure_check(const Casebus__V1__SealedBody *body, size_t n_eras
     if (n_erased != body->n_item || body->wrapped_key.len > 0 || body->slot != 0)
         return error_set(err, CASEBUS_BAD_FIELD,
                          _("a sealed body has no header, but a key or parts without one"));
-    if ((body->skeleton != NULL) != (body->content_digest.len > 0))
+    if (body->skeleton && body->content_digest.len == 0)
         return error_set(err, CASEBUS_BAD_FIELD, _("what is left of a destroyed event is not whole"));
     return body->skeleton ? skeleton_check(body->skeleton, err) : 0;
 }
@@ -377,8 +383,12 @@ static int body_check(const Casebus__V1__SealedBody *body, struct casebus_error 
             return error_set(err, CASEBUS_BAD_FIELD, _("item %zu of a sealed body has only %zu bytes"), i,
                              body->item[i].len);
     }
-    if (body_erasure_check(body, n_erased, err))
+    if (body_erasure_check(body, n_erased, err) ||
+        check_count("SealedBody.member_digest", body->n_member_digest, BATCH_MAX_EVENTS, err))
         return -1;
+    for (size_t i = 0; i < body->n_member_digest; i++)
+        if (check_size("SealedBody.member_digest", body->member_digest[i], DIGEST_SIZE, err))
+            return -1;
     return body->content_digest.len == 0
                ? 0
                : check_size("SealedBody.content_digest", body->content_digest, DIGEST_SIZE, err);
@@ -387,7 +397,7 @@ static int body_check(const Casebus__V1__SealedBody *body, struct casebus_error 
 Casebus__V1__SealedBody *body_decode(struct bytes body, struct arena *arena, struct casebus_error *err)
 {
     static const struct codec_limits limits = {
-        .max_size = BODY_MAX, .max_fields = BODY_ITEMS_MAX + 64, .max_depth = 2};
+        .max_size = BODY_MAX, .max_fields = BODY_ITEMS_MAX + BATCH_MAX_EVENTS + 64, .max_depth = 2};
     ProtobufCMessage *message =
         codec_unpack(&casebus__v1__sealed_body__descriptor, body, &limits, arena, err);
     Casebus__V1__SealedBody *decoded = (Casebus__V1__SealedBody *)message;
@@ -462,9 +472,10 @@ int body_wrap(struct crypter *crypter, const char *origin, struct body_seal *sea
     uint8_t associated[ASSOCIATED_MAX];
     uint8_t wrapped[WRAPPED_SIZE];
     ProtobufCBinaryData *items = arena_alloc(arena, seal->n_items * sizeof items[0]);
+    ProtobufCBinaryData *members = arena_alloc(arena, (seal->n_member_digests + 1) * sizeof members[0]);
     Casebus__V1__SealedBody message = CASEBUS__V1__SEALED_BODY__INIT;
 
-    if (!items)
+    if (!items || !members)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to pack a sealed body"));
     crypter_seal(crypter, slot_key, NULL,
                  associated_data(associated, "casebus/v1/wrap", origin, seal->subject),
@@ -478,6 +489,10 @@ int body_wrap(struct crypter *crypter, const char *origin, struct body_seal *sea
     message.wrapped_key = (ProtobufCBinaryData){sizeof wrapped, wrapped};
     message.item = items;
     message.n_item = seal->n_items;
+    for (size_t i = 0; i < seal->n_member_digests; i++)
+        members[i] = (ProtobufCBinaryData){DIGEST_SIZE, seal->member_digests[i]};
+    message.member_digest = members;
+    message.n_member_digest = seal->n_member_digests;
     if (digest_is_set(seal->content_digest))
         message.content_digest = (ProtobufCBinaryData){DIGEST_SIZE, seal->content_digest};
     *body = codec_pack(&message, arena);
@@ -591,8 +606,6 @@ int body_emptied(const Casebus__V1__SealedBody *body, const Casebus__V1__EventSk
     left.slot = 0;
     left.wrapped_key = (ProtobufCBinaryData){0, NULL};
     left.skeleton = (Casebus__V1__EventSkeleton *)(uintptr_t)skeleton;
-    if (!skeleton) /* it tells a resent record; this will not be one */
-        left.content_digest = (ProtobufCBinaryData){0, NULL};
     *out = codec_pack(&left, arena);
     return out->data ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory to pack a sealed body"));
 }

@@ -39,14 +39,16 @@ ProtobufCBinaryData entry_subject(const Casebus__V1__LedgerEntry *entry);
 bool entry_is_noted(const Casebus__V1__LedgerEntry *entry);
 
 /* Seals @items under a fresh single-use key (item 0 a header, then salt ‖ content of each part), as the
- * verify workers do; the writer wraps the key later, when it knows the slot. @seal->content_digest is not
+ * verify workers do; the writer wraps the key later, when it knows the slot. The digests in @seal are not
  * touched. CASEBUS_TOO_LARGE past BODY_ITEMS_MAX items. */
 struct body_seal {
     uint8_t key[KEY_SIZE]; /* cleared by body_wrap */
     struct bytes *items;   /* sealed, in the arena */
     size_t n_items;
     uint8_t subject[DIGEST_SIZE];
-    uint8_t content_digest[DIGEST_SIZE]; /* set by the caller before body_wrap; zeros: none */
+    uint8_t content_digest[DIGEST_SIZE];    /* set by the caller before body_wrap; zeros: none */
+    uint8_t (*member_digests)[DIGEST_SIZE]; /* of a batch, set like it */
+    size_t n_member_digests;
 };
 int body_seal_items(struct crypter *crypter, const char *origin, const uint8_t subject[DIGEST_SIZE],
                     const struct bytes *items, size_t n_items, struct arena *arena, struct body_seal *seal,
@@ -72,7 +74,8 @@ int body_without(struct crypter *crypter, const char *origin, const uint8_t subj
                  const Casebus__V1__SealedBody *body, const uint8_t slot_key[KEY_SIZE], uint64_t erased,
                  uint64_t new_slot, const uint8_t new_slot_key[KEY_SIZE], struct arena *arena,
                  struct bytes *out, struct casebus_error *err);
-/* What is left of @body when nothing is kept. @skeleton: of an event; else NULL. */
+/* What is left of @body when nothing is kept: digests that tell it when it is sent again, and of an event its
+ * @skeleton; else NULL. */
 int body_emptied(const Casebus__V1__SealedBody *body, const Casebus__V1__EventSkeleton *skeleton,
                  struct arena *arena, struct bytes *out, struct casebus_error *err);
 

@@ -455,10 +455,18 @@ static void test_emptied_body_keeps_a_skeleton_and_no_key(void **state)
     body->slot = 0;
     body->skeleton->record_key.len = 15;
     assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "EventSkeleton.record_key");
-    body->skeleton = NULL;
+    body->skeleton->record_key.len = 16;
+    body->content_digest.len = 0;
     assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "not whole");
-    body->content_digest.len = 0; /* something in quarantine */
+    body->content_digest.len = DIGEST_SIZE;
+    body->skeleton = NULL; /* something in quarantine */
     assert_non_null(DECODE());
+    ProtobufCBinaryData members[BATCH_MAX_EVENTS + 1] = {{31, key}};
+    body->member_digest = members;
+    body->n_member_digest = 1;
+    assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "SealedBody.member_digest");
+    body->n_member_digest = BATCH_MAX_EVENTS + 1;
+    assert_refused(DECODE(), f->err, CASEBUS_TOO_LARGE, "SealedBody.member_digest");
     body = three_items(f, items);
     body->skeleton = &skeleton;
     assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "a header and what is left");

@@ -343,3 +343,22 @@ void event_content_digest(struct crypter *crypter, const uint8_t key[KEY_SIZE],
     }
     crypter_mac(crypter, bytes_of(key, KEY_SIZE), parts, n, digest);
 }
+
+void event_refused_digest(struct crypter *crypter, const uint8_t key[KEY_SIZE],
+                          const Casebus__V1__Event *event, uint8_t digest[DIGEST_SIZE])
+{
+    struct bytes header = bytes_of_field(event->header);
+    struct bytes parts[3] = {LABEL("casebus/v1/refused"), bytes_of(digest, DIGEST_SIZE)};
+    uint8_t size[4];
+
+    if (event_header_digest(crypter, header, digest, NULL))
+        crypter_hash1(crypter, header, digest);
+    crypter_mac(crypter, bytes_of(key, KEY_SIZE), parts, 2, digest);
+    parts[0] = bytes_of(size, sizeof size);
+    for (size_t i = 0; i < event->n_part; i++) { /* there may be any number of them */
+        const struct bytes content = bytes_of_field(event->part[i]->content);
+        put_u32be(size, (uint32_t)content.size);
+        parts[2] = content;
+        crypter_mac(crypter, bytes_of(key, KEY_SIZE), parts, 3, digest);
+    }
+}

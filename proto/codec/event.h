@@ -32,6 +32,11 @@ void event_content_digest(struct crypter *crypter, const uint8_t key[KEY_SIZE],
                           const uint8_t header_digest[DIGEST_SIZE], const Casebus__V1__EventHeader *header,
                           const Casebus__V1__Event *event, uint8_t digest[DIGEST_SIZE]);
 
+/* The same of an event that may be anything, for telling whether it is sent again: over the header digest (of
+ * bytes that cannot be read: their hash) and the sizes and contents of its parts. */
+void event_refused_digest(struct crypter *crypter, const uint8_t key[KEY_SIZE],
+                          const Casebus__V1__Event *event, uint8_t digest[DIGEST_SIZE]);
+
 /* Stable names of the schema's enums for people and mappings: "supplement_notice". NULL / 0 when unknown. */
 const char *kind_name(Casebus__V1__Kind kind);
 Casebus__V1__Kind kind_parse(const char *name);

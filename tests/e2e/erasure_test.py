@@ -293,6 +293,30 @@ class Erasure(unittest.TestCase):
         self.assertEqual(list(self.attack(f"{GONE}-note-1", f"{GONE}-number-1")["markers"].values()), [0, 0])
         self.hub.verify()
 
+    def test_what_was_refused_and_destroyed_is_not_kept_again(self):
+        self.story()
+        self.erase("--case", self.number)
+        self.erase("--person", "--id", f"{GONE}-person")
+        gone = [f"{GONE}-note-1-8", f"{GONE}-record-9"]
+        self.assertEqual(list(self.attack(*gone)["markers"].values()), [0, 0])
+        late = dict(row(GONE, 9, 9), time="2100-03-02T09:00:00+08:00")  # nobody ordered anything about it
+        again = [dict(row(GONE, case, 8), time="2100-03-02T09:00:00+08:00") for case in (1, 9)]
+        self.assertEqual(self.publish([*again, late], expect=1)["refused"], 3)
+        self.hub.settle()
+        waiting = self.hub.ask("quarantine", "list")["quarantine"]
+        self.assertEqual(len(waiting), 1, waiting)
+        opened = self.attack(f"{GONE}-record-9-8", f"{GONE}-record-9-9")["markers"]
+        self.assertEqual([count > 0 for count in opened.values()], [False, True], opened)
+        self.assertEqual(self.hub.casebus("quarantine", "discard", waiting[0]["position"], "--why", "x", "--yes").code, 0)
+        self.publish([late], expect=1)
+        self.hub.settle()
+        self.assertEqual(self.attack(f"{GONE}-record-9-9")["markers"], {f"{GONE}-record-9-9": 0})
+        self.hub.verify()
+        self.assert_state_is_a_replay()
+        self.assertEqual(self.publish(again, expect=1)["refused"], 2)
+        self.hub.settle()
+        self.assertEqual(list(self.attack(*gone)["markers"].values()), [0, 0])
+
     def test_what_cannot_be_erased_is_said(self):
         self.story()
         self.assertIn("no case has the number 'nothing'", self.erase("--case", "nothing", code=1))
