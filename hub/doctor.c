@@ -77,7 +77,8 @@ static void look_settings(struct doctor *doctor)
         doctor_hint(_("restore again into an empty directory, or put hub.yaml back"));
     } else if (settings_read(&doctor->settings, path, &err)) {
         doctor_error(doctor, "hub.yaml", &err);
-        doctor_hint(_("mend the line; casebus-hub(8) tells what each setting may be"));
+        doctor_hint(_("mend the line; casebus-hub(8) tells what each setting may be. Until then the keys and "
+                      "the vault are not looked at"));
     } else {
         doctor->has_settings = true;
         doctor_say(doctor, VERDICT_FINE, "hub.yaml", _("%s, listens on %s"), doctor->settings.origin,

@@ -277,6 +277,54 @@ static void fault_yaml(struct faults *faults, struct fy_diag *diag, const char *
     fault(faults, path, error && error->line > 0 ? error->line : 1, "YAML", reason);
 }
 
+void settings_door(char address[256], const struct settings *settings)
+{
+    const char *listen = settings->listen, *colon = strrchr(listen, ':');
+    unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
+    address[0] = '\0';
+    if (strcmp(settings->door, DOOR_OFF) == 0)
+        return;
+    if (strcmp(settings->door, DOOR_NEXT) != 0)
+        snprintf(address, 256, "%s", settings->door);
+    else if (strncmp(listen, "tcp://", 6) == 0 && port > 0 && port < 65535)
+        snprintf(address, 256, "%.*s:%lu", (int)(colon - listen), listen, port + 1);
+}
+
+static bool any_address(const char *host, size_t size)
+{
+    return size == 1 ? host[0] == '*' : size == 7 && memcmp(host, "0.0.0.0", 7) == 0;
+}
+
+/* Whether two of "tcp://HOST:PORT", or without what they begin with, cannot both be listened on. */
+static bool same_place(const char *one, const char *other)
+{
+    one += strncmp(one, "tcp://", 6) == 0 ? 6 : 0;
+    other += strncmp(other, "tcp://", 6) == 0 ? 6 : 0;
+    const char *port = strrchr(one, ':'), *other_port = strrchr(other, ':');
+    if (!port || !other_port || atoi(port + 1) == 0 || atoi(port + 1) != atoi(other_port + 1))
+        return false;
+    size_t size = (size_t)(port - one), other_size = (size_t)(other_port - other);
+    return any_address(one, size) || any_address(other, other_size) ||
+           (size == other_size && memcmp(one, other, size) == 0);
+}
+
+/* The door opens when somebody is invited: that it cannot would be known late. */
+static void check_places(const struct settings *settings, const char *path, struct faults *faults)
+{
+    char door[256], reason[400];
+    settings_door(door, settings);
+    const struct {
+        const char *name, *address;
+    } places[] = {{"listen", settings->listen}, {"door", door}, {"monitor", settings->monitor}};
+    for (size_t i = 1; i < sizeof(places) / sizeof(places[0]); i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_place(places[i].address, places[j].address)) {
+                snprintf(reason, sizeof(reason), _("the port is that of '%s' too, which is %s"),
+                         places[j].name, places[j].address);
+                fault(faults, path, 1, places[i].name, reason);
+            }
+}
+
 static void read_root(struct settings *settings, struct fy_node *root, const char *path,
                       struct faults *faults)
 {
@@ -291,6 +339,8 @@ static void read_root(struct settings *settings, struct fy_node *root, const cha
         else if (!seen[i])
             fault(faults, path, 1, table[i].name, _("is missing"));
     }
+    if (!faults->n)
+        check_places(settings, path, faults);
 }
 
 static struct fy_diag *diag_open(void)
@@ -348,17 +398,4 @@ int settings_policy(char path[PATH_MAX], const struct settings *settings, const 
     if (settings_file(path, dir, settings->witnesses, err))
         return -1;
     return strcmp(settings->witnesses, WITNESSES_PRESET) != 0 || access(path, F_OK) == 0 || errno != ENOENT;
-}
-
-void settings_door(char address[256], const struct settings *settings)
-{
-    const char *listen = settings->listen, *colon = strrchr(listen, ':');
-    unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
-    address[0] = '\0';
-    if (strcmp(settings->door, DOOR_OFF) == 0)
-        return;
-    if (strcmp(settings->door, DOOR_NEXT) != 0)
-        snprintf(address, 256, "%s", settings->door);
-    else if (strncmp(listen, "tcp://", 6) == 0 && port > 0 && port < 65535)
-        snprintf(address, 256, "%.*s:%lu", (int)(colon - listen), listen, port + 1);
 }

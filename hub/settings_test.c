@@ -130,6 +130,19 @@ static void test_numbers_and_addresses_are_what_they_say(void **state)
     assert_non_null(settings_fault("colour", "red"));
 }
 
+#define ORIGIN "origin: js.example/exchange/1\n"
+
+static void test_two_listeners_need_two_ports(void **state)
+{
+    struct fixture *f = *state;
+    FAULTS(f, ORIGIN "listen: tcp://127.0.0.1:7400\nmonitor: 127.0.0.1:7401\n", "monitor", "'door'", "7401");
+    FAULTS(f, ORIGIN "listen: tcp://0.0.0.0:7400\nmonitor: 127.0.0.1:7400\n", "monitor", "'listen'");
+    FAULTS(f, ORIGIN "listen: tcp://10.0.0.1:7400\ndoor: tcp://10.0.0.1:7400\n", "door", "'listen'");
+    must(read_text(f, ORIGIN "listen: tcp://10.0.0.1:7400\nmonitor: 127.0.0.1:7401\n"), &f->err);
+    must(read_text(f, ORIGIN "listen: tcp://127.0.0.1:0\nmonitor: 127.0.0.1:0\n"), &f->err);
+    must(read_text(f, ORIGIN "listen: tcp://127.0.0.1:7400\ndoor: off\nmonitor: 127.0.0.1:7401\n"), &f->err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +152,7 @@ int main(void)
         T(test_all_faults_are_told_at_once_each_with_its_line),
         T(test_a_file_that_is_no_yaml_is_told_with_its_line),
         T(test_numbers_and_addresses_are_what_they_say),
+        T(test_two_listeners_need_two_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
