@@ -6,6 +6,7 @@ packages_build=(
     gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler gettext
     libzmq3-dev libprotobuf-c-dev liblmdb-dev libssl-dev libuv1-dev libmicrohttpd-dev
     libfyaml-dev libjansson-dev libexpat1-dev libcsv-dev libcurl4-openssl-dev zlib1g-dev
+    libbsd-dev
 )
 # What quickstart itself uses.
 packages_run=(gzip jq)

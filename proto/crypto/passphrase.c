@@ -11,6 +11,7 @@
 #include "proto/crypto/shield.h"
 #include "proto/crypto/suite.h"
 
+#include <bsd/readpassphrase.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define CREDENTIAL     "casebus.passphrase"
@@ -116,43 +116,32 @@ static int credential_get(struct passphrase *passphrase, const char *name, struc
 
 /* ---- a person ---- */
 
-/* Reads a line without showing it. */
-static int line_ask(struct passphrase *passphrase, int fd, const char *prompt, struct casebus_error *err)
+/* Reads a line without showing it. libbsd shows what is typed again when a signal ends the program. */
+static int line_ask(struct passphrase *passphrase, const char *prompt, struct casebus_error *err)
 {
-    struct termios shown, hidden;
-    if (tcgetattr(fd, &shown))
+    if (!readpassphrase(prompt, passphrase->text, PASSPHRASE_MAX, RPP_REQUIRE_TTY))
         return error_set_errno(err, errno, _("the terminal cannot be read"));
-    hidden = shown;
-    hidden.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(fd, TCSAFLUSH, &hidden);
-    (void)!write(fd, prompt, strlen(prompt));
-    ssize_t n = read(fd, passphrase->text, PASSPHRASE_MAX);
-    int reason = errno;
-    tcsetattr(fd, TCSAFLUSH, &shown);
-    (void)!write(fd, "\n", 1);
-    if (n < 0)
-        return error_set_errno(err, reason, _("the terminal cannot be read"));
-    passphrase->size = (size_t)n;
+    passphrase->size = strlen(passphrase->text);
+    if (passphrase->size == PASSPHRASE_MAX - 1) /* the rest was passed over */
+        passphrase->size = PASSPHRASE_MAX;
     return take_line(passphrase, TERMINAL, err);
 }
 
-static int terminal_open(void)
+static bool person_there(void)
 {
-    return isatty(STDIN_FILENO) ? open(TERMINAL, O_RDWR | O_CLOEXEC) : -1;
+    return process_asks && isatty(STDIN_FILENO);
 }
 
 /* With the lock held. 1, 0 when there is no person, or -1. */
 static int typed_get(const char *path, struct casebus_error *err)
 {
     char prompt[PATH_MAX + 64];
-    int terminal = typed || !process_asks ? -1 : terminal_open();
-    if (typed || terminal < 0)
+    if (typed || !person_there())
         return typed != NULL;
     snprintf(prompt, sizeof prompt, _("Passphrase of %s: "), path);
     typed = secret_new(sizeof *typed);
-    int r = typed ? line_ask(typed, terminal, prompt, err)
+    int r = typed ? line_ask(typed, prompt, err)
                   : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a passphrase"));
-    close(terminal);
     if (r)
         typed = secret_free(typed, sizeof *typed);
     return r ? -1 : 1;
@@ -193,11 +182,10 @@ int passphrase_known(struct passphrase *passphrase, struct casebus_error *err)
     return find(passphrase, NULL, err);
 }
 
-static int ask_twice(struct passphrase *passphrase, int terminal, struct casebus_error *err)
+static int ask_twice(struct passphrase *passphrase, struct casebus_error *err)
 {
     struct passphrase again = {.size = 0};
-    int r = line_ask(passphrase, terminal, _("New passphrase: "), err) ||
-            line_ask(&again, terminal, _("Once more: "), err);
+    int r = line_ask(passphrase, _("New passphrase: "), err) || line_ask(&again, _("Once more: "), err);
     if (!r && (again.size != passphrase->size || !secret_equal(again.text, passphrase->text, again.size)))
         r = error_set(err, CASEBUS_PASSPHRASE, _("the two are not the same; nothing is changed"));
     secret_clear(&again, sizeof again);
@@ -211,12 +199,9 @@ int passphrase_new(struct passphrase *passphrase, const char *file, struct caseb
     int r = credential_get(passphrase, CREDENTIAL_NEW, err);
     if (r)
         return r < 0 ? -1 : 0;
-    int terminal = process_asks ? terminal_open() : -1;
-    if (terminal < 0) {
+    if (!person_there()) {
         error_set(err, CASEBUS_PASSPHRASE, _("no new passphrase was given"));
         return error_hint(err, _("name a file that holds it, or sit at a terminal"));
     }
-    r = ask_twice(passphrase, terminal, err);
-    close(terminal);
-    return r;
+    return ask_twice(passphrase, err);
 }

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import unittest
 
 import harness
@@ -141,6 +142,17 @@ class Terminal(unittest.TestCase):
         self.assertEqual(code, 0, shown)
         self.assertNotIn("sesame", shown)
         self.assertTrue((node / "node.curve").read_bytes().startswith(WRAPPED))
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(words[0], list(map(str, [*words, "--remove"])), harness.ENVIRONMENT)
+        shown = b""
+        while b"Passphrase of" not in shown:
+            shown += os.read(terminal, 4096)
+        self.assertFalse(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.write(terminal, b"open\x03")  # ^C
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGINT)
+        self.assertTrue(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.close(terminal)
         code, shown = self.talk([*words, "--remove"], [("Passphrase of", "open barley")])
         self.assertEqual(code, LOCKED, shown)
         self.assertIn(SENTENCE_WRONG, shown)
