@@ -94,10 +94,16 @@ int file_sync_name(const char *path, struct casebus_error *err)
     return dir_sync(parent, err);
 }
 
+bool file_is_unfinished(const char *name)
+{
+    size_t size = strlen(name), n = sizeof FILE_UNFINISHED - 1;
+    return size > n && memcmp(name + size - n, FILE_UNFINISHED, n - 6) == 0;
+}
+
 int file_write(const char *path, struct bytes content, unsigned mode, struct casebus_error *err)
 {
     char temporary[PATH_MAX];
-    int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+    int length = snprintf(temporary, sizeof temporary, "%s" FILE_UNFINISHED, path);
     if (length < 0 || (size_t)length >= sizeof temporary)
         return error_set_errno(err, ENAMETOOLONG, _("cannot write '%s'"), path);
     int fd = mkostemp(temporary, O_CLOEXEC);

@@ -9,8 +9,12 @@
  * which the caller deinits. A NUL stands behind the content, not counted. A larger file is
  * CASEBUS_TOO_LARGE. */
 int file_read(const char *path, size_t max, struct buffer *out, struct casebus_error *err);
-/* Writes @path whole or not at all: temporary name, fsync, rename, fsync of the directory. @mode such as
- * 0600. */
+/* What a file is called until it is whole: its name, and this. kill -9 leaves it behind. */
+#define FILE_UNFINISHED ".unfinished-XXXXXX"
+bool file_is_unfinished(const char *name);
+
+/* Writes @path whole or not at all: name of an unfinished one, fsync, rename, fsync of the directory. @mode
+ * such as 0600. */
 int file_write(const char *path, struct bytes content, unsigned mode, struct casebus_error *err);
 /* mkdir -p with mode 0700; fsyncs the parent of what it makes. */
 int dir_make(const char *path, struct casebus_error *err);

@@ -33,10 +33,13 @@ static bool holds_secret(const char *name)
            (strstr(name, ".key") || strstr(name, ".curve") || strncmp(name, "kek.", 4) == 0);
 }
 
+/* What kill -9 left of a file that was being made may hold the same secret, half of it or all. */
 static int file_add(struct files *files, const char *dir, const char *name, struct casebus_error *err)
 {
     if (files->n == REWRAP_FILES_MAX || path_join(files->rows[files->n].path, PATH_MAX, dir, name))
         return error_set(err, CASEBUS_ARGUMENT, _("'%s' holds too many keys, or its name is too long"), dir);
+    if (file_is_unfinished(name))
+        return secret_file_drop(files->rows[files->n].path, err);
     int wrapped = secret_file_wrapped(files->rows[files->n].path, err);
     if (wrapped < 0)
         return -1;

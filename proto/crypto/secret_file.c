@@ -181,7 +181,7 @@ static int save_as_is(const char *path, struct bytes secret, struct casebus_erro
 {
     char temporary[PATH_MAX];
 
-    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
+    if (snprintf(temporary, sizeof temporary, "%s" FILE_UNFINISHED, path) >= (int)sizeof temporary)
         return error_set(err, CASEBUS_FILE, _("the path '%s' is too long"), path);
     return write_and_link(temporary, path, secret, err) ? -1 : file_sync_name(path, err);
 }
@@ -256,6 +256,21 @@ static int replace(const char *path, struct bytes bytes, struct casebus_error *e
     if (old >= 0)
         close(old);
     return r;
+}
+
+int secret_file_drop(const char *path, struct casebus_error *err)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || unlink(path)) {
+        error_set_errno(err, errno, _("the file '%s', which is not needed any more, cannot be removed"),
+                        path);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    overwrite(fd);
+    close(fd);
+    return 0;
 }
 
 int secret_file_replace(const char *path, struct bytes secret, const struct passphrase *later,

@@ -25,6 +25,8 @@ int secret_file_wrapped(const char *path, struct casebus_error *err);
  * @donep: it is so already. */
 int secret_file_open(const char *path, const struct passphrase *now, const struct passphrase *later,
                      uint8_t out[SECRET_FILE_MAX], size_t *sizep, bool *donep, struct casebus_error *err);
+/* Removes one that was not finished, and overwrites it, unless its bytes have another name, too. */
+int secret_file_drop(const char *path, struct casebus_error *err);
 /* Puts @secret in the place of the file, under @later or under none. The file is there whole at every moment,
  * and the bytes that were there are overwritten. */
 int secret_file_replace(const char *path, struct bytes secret, const struct passphrase *later,

@@ -294,6 +294,22 @@ static void test_a_change_that_was_cut_short_goes_on(void **state)
     expect_content(f->curve, CURVE);
 }
 
+static void test_what_kill_9_left_unfinished_is_destroyed(void **state)
+{
+    struct fixture *f = *state;
+    char torn[PATH_MAX], linked[PATH_MAX];
+    two_keys(f);
+    snprintf(torn, sizeof torn, "%s.unfinished-ab12CD", f->key);
+    snprintf(linked, sizeof linked, "%s.unfinished-ab12CE", f->key);
+    write_text(torn, "-----BEGIN ENCRYPTED PRI");
+    assert_int_equal(link(f->key, linked), 0);
+    assert_int_equal(rewrap(f, f->first, false), 0);
+    assert_int_equal(access(torn, F_OK), -1);
+    assert_int_equal(access(linked, F_OK), -1);
+    passphrase_begin(f->first, false);
+    expect_content(f->key, "0123456789abcdef\n");
+}
+
 static void test_a_copy_is_under_the_same_passphrase(void **state)
 {
     struct fixture *f = *state;
@@ -333,6 +349,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_wrong_passphrase_changes_no_key, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_change_that_was_cut_short_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_kill_9_left_unfinished_is_destroyed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_copy_is_under_the_same_passphrase, setup, teardown),
         cmocka_unit_test(test_memory_for_secrets_is_wiped_and_given_back),
     };
