@@ -60,7 +60,7 @@ const struct cli_command cli_commands[] = {
     {"state", "dump", state_dump_main, N_("Print the state in canonical form, for comparisons")},
     {"witness", "show", witness_show_main, N_("Show who witnesses this hub, and whom it witnesses")},
     {"version", NULL, version_main, N_("Print the version")},
-    {"help", NULL, help_main, N_("Show this list")},
+    {"help", NULL, help_main, N_("Show this list, or with a command how it is used")},
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof cli_commands[0];
 
@@ -371,8 +371,21 @@ static int command_run(struct cli *cli, const struct cli_command *command, int a
     return code;
 }
 
+/* "help node invite" is "node invite --help". */
+static int help_rewrite(char *words[4], int argc, char **argv)
+{
+    static char option[] = "--help";
+    int n = argc < 3 ? argc : 3;
+    for (int i = 1; i < n; i++)
+        words[i - 1] = argv[i];
+    words[n - 1] = option;
+    words[n] = NULL;
+    return n;
+}
+
 int cli_main(int argc, char **argv)
 {
+    char *words[4];
     struct cli cli = {.out = stdout, .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR")};
     argp_err_exit_status = CLI_USAGE;
     int first = leading_options(&cli, argc, argv);
@@ -380,17 +393,23 @@ int cli_main(int argc, char **argv)
         usage(stderr);
         return CLI_USAGE;
     }
-    const char *group = argv[first];
+    argc -= first;
+    argv += first;
+    if (argc > 1 && strcmp(argv[0], "help") == 0) {
+        argc = help_rewrite(words, argc, argv);
+        argv = words;
+    }
+    const char *group = argv[0];
     if (help_wanted(group))
         group = "help";
     if (strcmp(group, "--version") == 0 || strcmp(group, "-V") == 0)
         group = "version";
-    const char *verb = first + 1 < argc ? argv[first + 1] : NULL;
+    const char *verb = argc > 1 ? argv[1] : NULL;
     const struct cli_command *command = command_find(group, verb);
     if (!command)
         return no_command(group, verb);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    int code = command_run(&cli, command, argc - first, argv + first);
+    int code = command_run(&cli, command, argc, argv);
     client_close(cli.client);
     curl_global_cleanup();
     return code;
