@@ -236,8 +236,10 @@ static int statement_sign(struct rotation *rotation, uint64_t number, const char
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the hub's keys"));
     if (hub_authority_key(&key, rotation->dir, rotation->stores->suite, err))
         return -1;
-    signing_key_sign(key, statement, signature);
+    int r = signing_key_sign(key, statement, signature, err);
     signing_key_free(key);
+    if (r)
+        return -1;
     change->statement = (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};
     change->signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
     return 0;

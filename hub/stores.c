@@ -146,8 +146,8 @@ static int note_make(struct stores *stores, struct ledger_view *view, char note[
     snprintf(checkpoint.origin, sizeof(checkpoint.origin), "%s", stores->settings.origin);
     int r = tree_root_at(crypter, checkpoint.size, ledger_view_hash, view, checkpoint.root, err);
     crypter_free(crypter);
-    if (!r && checkpoint_sign(note, NOTE_MAX, &checkpoint, checkpoint.origin, stores->keys.log) < 0)
-        r = error_set(err, CASEBUS_INTERNAL, "a checkpoint does not fit into %d bytes", NOTE_MAX);
+    if (!r && checkpoint_sign(note, NOTE_MAX, &checkpoint, checkpoint.origin, stores->keys.log, err) < 0)
+        r = -1;
     return r;
 }
 

@@ -125,8 +125,9 @@ static int confirm_send(struct session *session, struct casebus_error *err)
     arena_init(&arena, STATEMENT_ARENA, STATEMENT_ARENA);
     struct bytes statement = statement_pack(session, &arena);
     int r = statement.data ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a confirmation"));
+    if (r == 0)
+        r = signing_key_sign(session->parts.enrolment->key, statement, signature, err);
     if (r == 0) {
-        signing_key_sign(session->parts.enrolment->key, statement, signature);
         confirm.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)statement.data};
         confirm.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
         frame.body_case = CASEBUS__V1__FRAME__BODY_CONFIRM;

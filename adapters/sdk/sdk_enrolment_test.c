@@ -203,7 +203,7 @@ static void follow(uint64_t number, uint8_t mark, int64_t from_us)
     keys.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, curve};
     keys.curve_from_us = from_us;
     struct bytes statement = codec_pack(&keys, &arena);
-    signing_key_sign(bed.authority_key, statement, signature);
+    assert_int_equal(signing_key_sign(bed.authority_key, statement, signature, NULL), 0);
     change.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};
     change.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
     assert_int_equal(enrolment_follow(&enrolment, bed.dir, &change, &err), 1);

@@ -151,7 +151,8 @@ static struct bytes note_make(const struct lie *lie)
     memset(note, 'x', 2 * NOTE_MAX);
     strcpy(checkpoint.origin, origin);
     tree_root(&peer.tree, peer.crypter, checkpoint.root);
-    int size = checkpoint_sign(note, NOTE_MAX, &checkpoint, origin, lie->other_note ? stranger : bed.log_key);
+    int size =
+        checkpoint_sign(note, NOTE_MAX, &checkpoint, origin, lie->other_note ? stranger : bed.log_key, NULL);
     assert_true(size > 0);
     return lie->no_note ? bytes_of(NULL, 0) : bytes_of(note, lie->long_note ? 2 * NOTE_MAX : (size_t)size);
 }

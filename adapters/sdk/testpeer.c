@@ -73,7 +73,7 @@ Casebus__V1__SignedCheckpoint *testpeer_checkpoint(struct testpeer *peer)
     casebus__v1__signed_checkpoint__init(signed_one);
     strcpy(checkpoint.origin, peer->signed_as);
     tree_root(&peer->tree, peer->crypter, checkpoint.root);
-    int size = checkpoint_sign(note, sizeof note, &checkpoint, peer->signed_as, peer->bed->log_key);
+    int size = checkpoint_sign(note, sizeof note, &checkpoint, peer->signed_as, peer->bed->log_key, NULL);
     assert_true(size > 0);
     signed_one->note = (ProtobufCBinaryData){(size_t)size, arena_copy(&peer->arena, note, (size_t)size)};
     signed_one->from_size = peer->known_size;
@@ -301,10 +301,11 @@ static Casebus__V1__SignedCheckpoint *cosigned(struct testpeer *peer)
                          0);
     }
     checkpoint.root[0] ^= peer->cosigned_other;
-    assert_true(checkpoint_sign(note, sizeof note, &checkpoint, TESTBED_ORIGIN, peer->bed->log_key) > 0);
+    assert_true(checkpoint_sign(note, sizeof note, &checkpoint, TESTBED_ORIGIN, peer->bed->log_key, NULL) >
+                0);
     assert_int_equal(note_parts(&text, &lines, bytes_of_text(note), NULL), 0);
     assert_true(note_cosign(line, sizeof line, text, peer->witness_name, clock_unix_us() / 1000000,
-                            peer->witness_key) > 0);
+                            peer->witness_key, NULL) > 0);
     strcat(note, line);
     out->note = (ProtobufCBinaryData){strlen(note), arena_copy(&peer->arena, note, strlen(note))};
     out->from_size = checkpoint.size;

@@ -396,7 +396,7 @@ static struct bytes note_of(struct bus_fixture *f, uint64_t size, const struct s
     char *note = arena_alloc(&f->hub.gate.arena, NOTE_MAX);
     struct checkpoint checkpoint = {.size = size, .origin = TEST_ORIGIN};
     assert_non_null(note);
-    int n = checkpoint_sign(note, NOTE_MAX, &checkpoint, TEST_ORIGIN, key);
+    int n = checkpoint_sign(note, NOTE_MAX, &checkpoint, TEST_ORIGIN, key, NULL);
     assert_true(n > 0);
     return bytes_of(note, (size_t)n);
 }

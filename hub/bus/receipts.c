@@ -116,9 +116,10 @@ static int sign_note(struct bus *bus, struct casebus_error *err)
     struct checkpoint checkpoint = {.size = bus->size};
     snprintf(checkpoint.origin, sizeof(checkpoint.origin), "%s", bus->origin);
     memcpy(checkpoint.root, bus->root, DIGEST_SIZE);
-    int n = checkpoint_sign(bus->note, sizeof(bus->note), &checkpoint, bus->origin, bus->options.log_key);
+    int n =
+        checkpoint_sign(bus->note, sizeof(bus->note), &checkpoint, bus->origin, bus->options.log_key, err);
     if (n < 0)
-        return error_set(err, CASEBUS_INTERNAL, "a checkpoint does not fit into %d bytes", NOTE_MAX);
+        return -1;
     bus->note_bytes = (size_t)n;
     bus->note_size = bus->size;
     return 0;

@@ -405,7 +405,7 @@ static char *request_of(struct hub_fixture *fixture, struct newcomer *newcomer, 
     uint8_t signature[SIGNATURE_SIZE];
     char statement64[2048], signature64[128];
     struct bytes statement = codec_pack(&newcomer->statement, &fixture->arena);
-    signing_key_sign(newcomer->key, statement, signature);
+    assert_int_equal(signing_key_sign(newcomer->key, statement, signature, NULL), 0);
     EVP_EncodeBlock((unsigned char *)statement64, statement.data, (int)statement.size);
     EVP_EncodeBlock((unsigned char *)signature64, signature, sizeof signature);
     return arena_printf(&fixture->arena, "{\"statement\":\"%s\",\"signature\":\"%s\",\"grants\":%s}",
@@ -548,7 +548,7 @@ static int renew(struct hub_fixture *fixture, const char *session, const struct 
     uint8_t certificate[CERTIFICATE_MAX], signature[SIGNATURE_SIZE];
     size_t size = 0;
     struct bytes statement = codec_pack(&newcomer->statement, &fixture->arena);
-    signing_key_sign(newcomer->key, statement, signature);
+    assert_int_equal(signing_key_sign(newcomer->key, statement, signature, NULL), 0);
     return console_renew(&fixture->hub, &silent, session, statement, bytes_of(signature, sizeof signature),
                          certificate, &size, err) == 0 &&
                    size > 0

@@ -142,7 +142,7 @@ size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Ca
     statement.public_key = (ProtobufCBinaryData){public->size, (uint8_t *)public->bytes};
     statement.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, node->curve};
     struct bytes packed = pack(fixture, &statement), certificate = certificate_of(fixture, node);
-    signing_key_sign(node->key, packed, signature);
+    assert_int_equal(signing_key_sign(node->key, packed, signature, NULL), 0);
     enrolled.statement = (ProtobufCBinaryData){packed.size, (uint8_t *)packed.data};
     enrolled.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
     enrolled.certificate = (ProtobufCBinaryData){certificate.size, (uint8_t *)certificate.data};
@@ -499,7 +499,7 @@ static Casebus__V1__SignedConfirm *make_confirm(struct hub_fixture *fixture, str
     statement.running_hash = (ProtobufCBinaryData){DIGEST_SIZE, node->running_hash};
     statement.confirmed_at_us = fixture->hub_time_us;
     struct bytes packed = pack(fixture, &statement);
-    signing_key_sign(node->key, packed, signature);
+    assert_int_equal(signing_key_sign(node->key, packed, signature, NULL), 0);
     casebus__v1__signed_confirm__init(confirm);
     confirm->statement = (ProtobufCBinaryData){packed.size, (uint8_t *)packed.data};
     confirm->signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
@@ -582,7 +582,7 @@ void hub_fixture_publish(struct hub_fixture *fixture, uint64_t size, const struc
     ledger_view_close(view);
     checkpoint.root[0] ^= !true_root;
     int length =
-        checkpoint_sign(note, sizeof note, &checkpoint, FIXTURE_ORIGIN, key ? key : fixture->keys.log);
+        checkpoint_sign(note, sizeof note, &checkpoint, FIXTURE_ORIGIN, key ? key : fixture->keys.log, NULL);
     assert_true(length > 0);
     must(ledger_publish(fixture->ledger, size, bytes_of(note, (size_t)length), &err), &err);
 }

@@ -22,10 +22,12 @@ static int checkpoint_of_nothing(const struct console_hub *hub, struct buffer *n
         return error_set(err, CASEBUS_NOT_FOUND, _("no checkpoint is published yet"));
     snprintf(empty.origin, sizeof empty.origin, "%s", hub->origin);
     suite_hash(hub->suite, NULL, 0, empty.root);
-    int size = checkpoint_sign(text, sizeof text, &empty, hub->origin, hub->log_key);
-    return size > 0 && buffer_append(note, text, (size_t)size)
+    int size = checkpoint_sign(text, sizeof text, &empty, hub->origin, hub->log_key, err);
+    if (size < 0)
+        return -1;
+    return buffer_append(note, text, (size_t)size)
                ? 0
-               : error_set(err, CASEBUS_INTERNAL, _("the checkpoint of the empty ledger cannot be signed"));
+               : error_set(err, CASEBUS_NO_MEMORY, _("no memory for a checkpoint"));
 }
 
 int console_checkpoint(const struct console_hub *hub, struct ledger_view *view, struct buffer *note,

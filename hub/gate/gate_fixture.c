@@ -79,7 +79,7 @@ void test_node_deinit(struct test_node *node)
 struct bytes enrolment_pack(struct gate_fixture *fixture, struct test_node *node)
 {
     struct bytes statement = pack(fixture, &node->statement);
-    signing_key_sign(node->key, statement, node->signature);
+    assert_int_equal(signing_key_sign(node->key, statement, node->signature, NULL), 0);
     node->enrolled.statement = data_of_bytes(statement);
     node->enrolled.signature = data_of(node->signature, SIGNATURE_SIZE);
     return pack(fixture, &node->enrolled);
@@ -241,7 +241,7 @@ struct bytes batch_sign(struct gate_fixture *fixture, struct test_batch *batch)
                    bytes_of(batch->event_list[i]->header.data, batch->event_list[i]->header.len), hashes[i]);
     events_root(fixture->crypter, (const uint8_t(*)[DIGEST_SIZE])hashes, n, batch->root);
     struct bytes statement = pack(fixture, &batch->statement);
-    signing_key_sign(fixture->desk.key, statement, batch->signature);
+    assert_int_equal(signing_key_sign(fixture->desk.key, statement, batch->signature, NULL), 0);
     batch->batch.statement = data_of_bytes(statement);
     batch->batch.signature = data_of(batch->signature, SIGNATURE_SIZE);
     return batch_pack(fixture, batch);

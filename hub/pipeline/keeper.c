@@ -46,10 +46,10 @@ static int publish_checkpoint(struct pipeline *pipeline, const struct group *las
     struct checkpoint checkpoint = {.size = last->tree_size};
     snprintf(checkpoint.origin, sizeof(checkpoint.origin), "%s", pipeline->origin);
     memcpy(checkpoint.root, last->root, DIGEST_SIZE);
-    int size =
-        checkpoint_sign(note, sizeof(note), &checkpoint, pipeline->origin, pipeline->options.log_signing_key);
+    int size = checkpoint_sign(note, sizeof(note), &checkpoint, pipeline->origin,
+                               pipeline->options.log_signing_key, err);
     if (size < 0)
-        return error_set(err, CASEBUS_INTERNAL, "a checkpoint does not fit into %d bytes", NOTE_MAX);
+        return -1;
     return ledger_publish(pipeline->options.ledger, last->tree_size, bytes_of(note, (size_t)size), err);
 }
 

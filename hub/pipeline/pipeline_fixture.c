@@ -281,7 +281,7 @@ void fixture_confirm(struct pipeline_fixture *f, uint64_t position, const uint8_
     fields.running_hash = (ProtobufCBinaryData){DIGEST_SIZE, hash};
     fields.confirmed_at_us = clock_unix_us();
     struct bytes statement = codec_pack(&fields, &f->gate.arena);
-    signing_key_sign(f->gate.desk.key, statement, signed_by_desk);
+    must(signing_key_sign(f->gate.desk.key, statement, signed_by_desk, &f->gate.err), &f->gate.err);
     Casebus__V1__Confirm confirm = CASEBUS__V1__CONFIRM__INIT;
     Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
     confirm.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};

@@ -502,7 +502,9 @@ static size_t enrol_again(struct hub_fixture *fixture, const char *name, bool si
     size_t position = hub_fixture_enrol(fixture, name, &grants);
     Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
     Casebus__V1__NodeEnrolled *enrolled = entry->act->node_enrolled;
-    signing_key_sign(before, bytes_of(enrolled->statement.data, enrolled->statement.len), signature);
+    assert_int_equal(signing_key_sign(before, bytes_of(enrolled->statement.data, enrolled->statement.len),
+                                      signature, NULL),
+                     0);
     if (signs)
         enrolled->previous_signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
     hub_fixture_put(fixture, position, entry);
@@ -701,7 +703,7 @@ static size_t open_again(struct hub_fixture *fixture, const char *origin, const 
     ledger_view_close(view);
     checkpoint.root[3] ^= !true_root;
     strcpy(checkpoint.origin, previous);
-    int length = checkpoint_sign(note, sizeof note, &checkpoint, previous, fixture->keys.log);
+    int length = checkpoint_sign(note, sizeof note, &checkpoint, previous, fixture->keys.log, NULL);
     assert_true(length > 0);
     assert_true(note_vkey_format(vkey, sizeof vkey, origin, signing_key_public(fixture->keys.log)) > 0);
     opened.origin = (char *)origin;

@@ -110,7 +110,7 @@ static size_t note_of(struct world *world, char note[NOTE_MAX], const char *orig
 {
     struct checkpoint checkpoint;
     checkpoint_of(world, &checkpoint, origin, size);
-    int length = checkpoint_sign(note, NOTE_MAX, &checkpoint, origin, key);
+    int length = checkpoint_sign(note, NOTE_MAX, &checkpoint, origin, key, NULL);
     assert_true(length > 0);
     return (size_t)length;
 }

@@ -138,7 +138,7 @@ static struct bytes sign(struct world *w, char note[NOTE_MAX])
     struct checkpoint checkpoint = {.origin = ORIGIN, .size = w->log.tree.size};
 
     tree_root(&w->log.tree, w->log.crypter, checkpoint.root);
-    int n = checkpoint_sign(note, NOTE_MAX, &checkpoint, ORIGIN, w->log_key);
+    int n = checkpoint_sign(note, NOTE_MAX, &checkpoint, ORIGIN, w->log_key, NULL);
     assert_true(n > 0);
     return bytes_of(note, (size_t)n);
 }

@@ -332,7 +332,9 @@ static void cosign(struct notary *notary, struct known *known, const struct subm
         return;
     }
     note_parts(&text, &lines, submission->note, NULL); /* it was parsed before */
-    if (note_cosign(answer->body, sizeof answer->body, text, notary->name, now_s, notary->options.key) < 0) {
+    if (note_cosign(answer->body, sizeof answer->body, text, notary->name, now_s, notary->options.key, &err) <
+        0) {
+        log_error(notary->options.log, "WITNESS-FAILED", "%s", err.text);
         answer_words(answer, 500, _("the checkpoint cannot be cosigned"));
         return;
     }

@@ -110,7 +110,7 @@ static void sign(struct fixture *f, uint64_t size, const struct signing_key *key
     struct checkpoint checkpoint = {.origin = ORIGIN, .size = size};
 
     assert_int_equal(tree_root_at(f->crypter, size, read_hash, f, checkpoint.root, NULL), 0);
-    assert_true(checkpoint_sign(note, NOTE_MAX, &checkpoint, ORIGIN, key) > 0);
+    assert_true(checkpoint_sign(note, NOTE_MAX, &checkpoint, ORIGIN, key, NULL) > 0);
 }
 
 /* Posts a checkpoint of @size with the proof from @old. Returns the status. */

@@ -104,8 +104,7 @@ int statement_make(struct crypter *crypter, const Casebus__V1__BatchStatement *f
     *statement = codec_pack(&full, arena);
     if (!statement->data)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the statement of a batch"));
-    signing_key_sign(key, *statement, signature);
-    return 0;
+    return signing_key_sign(key, *statement, signature, err);
 }
 
 void delivered_hash(struct crypter *crypter, uint8_t hash[DIGEST_SIZE], uint64_t position, uint32_t ordinal,

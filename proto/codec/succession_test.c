@@ -58,7 +58,7 @@ static int add(struct fixture *f, const Casebus__V1__HubKeysStatement *keys, con
 {
     Casebus__V1__HubKeysChanged change = CASEBUS__V1__HUB_KEYS_CHANGED__INIT;
     struct bytes statement = codec_pack(keys, &f->arena);
-    signing_key_sign(signer, statement, f->signature);
+    assert_int_equal(signing_key_sign(signer, statement, f->signature, NULL), 0);
     change.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};
     change.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, f->signature};
     return succession_add(&f->succession, f->authority, ORIGIN, &change, &f->err);

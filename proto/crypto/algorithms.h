@@ -24,6 +24,8 @@ struct sealing {
                  uint8_t *out);
 };
 
+#define SIGNATURE_DER_MAX 80 /* SM2's two numbers: 72 bytes at most */
+
 struct signing {
     const char *key_type;          /* OpenSSL's name */
     const char *digest;            /* that is signed, OpenSSL's name; NULL: the algorithm hashes for itself */
@@ -35,6 +37,8 @@ struct signing {
     bool (*export)(const EVP_PKEY *key, uint8_t public[PUBLIC_KEY_SIZE]);
     bool (*sign)(EVP_PKEY *key, struct bytes message, uint8_t signature[SIGNATURE_SIZE]);
     bool (*check)(EVP_PKEY *key, struct bytes message, const uint8_t signature[SIGNATURE_SIZE]);
+    /* As certificates have it; returns its size, or 0 without memory. */
+    size_t (*encode)(uint8_t out[SIGNATURE_DER_MAX], const uint8_t signature[SIGNATURE_SIZE]);
 };
 
 struct suite {

@@ -180,21 +180,53 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
     return ok;
 }
 
-/* Signs @cert and writes its DER. */
-static bool sign_out(X509 *cert, const struct signing_key *key, uint8_t *out, size_t *sizep)
+/* Both places that name the algorithm; it has no parameters. */
+static bool set_algorithm(X509 *cert, int nid)
 {
-    EVP_PKEY *pkey = signing_key_pkey(key);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx && signing_begin(ctx, suite_of_key(pkey)->signing, pkey) && X509_sign_ctx(cert, ctx) > 0;
+    const X509_ALGOR *outer = NULL;
 
-    EVP_MD_CTX_free(ctx);
-    if (!ok)
+    X509_get0_signature(NULL, &outer, cert);
+    return X509_ALGOR_set0((X509_ALGOR *)(uintptr_t)X509_get0_tbs_sigalg(cert), OBJ_nid2obj(nid),
+                           V_ASN1_UNDEF, NULL) == 1 &&
+           X509_ALGOR_set0((X509_ALGOR *)(uintptr_t)outer, OBJ_nid2obj(nid), V_ASN1_UNDEF, NULL) == 1;
+}
+
+/* All bits count: without the flag, zeros at the end would be dropped. */
+static bool set_signature(X509 *cert, const struct signing *signing, const uint8_t raw[SIGNATURE_SIZE])
+{
+    const ASN1_BIT_STRING *found = NULL;
+    uint8_t encoded[SIGNATURE_DER_MAX];
+    size_t size = signing->encode(encoded, raw);
+
+    X509_get0_signature(&found, NULL, cert);
+    ASN1_BIT_STRING *bits = (ASN1_BIT_STRING *)(uintptr_t)found;
+    if (!size || ASN1_STRING_set(bits, encoded, (int)size) != 1)
         return false;
-    int size = i2d_X509(cert, NULL);
-    if (size <= 0 || size > CERTIFICATE_MAX)
-        return false;
-    *sizep = (size_t)i2d_X509(cert, &out);
+    bits->flags = (bits->flags & ~(ASN1_STRING_FLAG_BITS_LEFT | 7)) | ASN1_STRING_FLAG_BITS_LEFT;
     return true;
+}
+
+/* Signs @cert and writes its DER. OpenSSL signs certificates by keys of its own only; a key may be held by a
+ * token, so what is to be signed is written out, and the signature put in. */
+static int sign_out(X509 *cert, const struct signing_key *key, uint8_t *out, size_t *sizep,
+                    struct casebus_error *err)
+{
+    const struct signing *signing = suite_get(signing_key_public(key)->suite)->signing;
+    uint8_t signature[SIGNATURE_SIZE];
+    uint8_t *tbs = NULL;
+
+    int size = set_algorithm(cert, signing->certificate_nid) ? i2d_re_X509_tbs(cert, &tbs) : 0;
+    if (size <= 0)
+        return openssl_failed(err);
+    int r = signing_key_sign(key, bytes_of(tbs, (size_t)size), signature, err);
+    OPENSSL_free(tbs);
+    if (r != 0)
+        return -1;
+    size = set_signature(cert, signing, signature) ? i2d_X509(cert, NULL) : 0;
+    if (size <= 0 || size > CERTIFICATE_MAX)
+        return openssl_failed(err);
+    *sizep = (size_t)i2d_X509(cert, &out);
+    return 0;
 }
 
 static bool authority_fill(X509 *cert, const struct signing_key *key, const char *origin, unsigned days,
@@ -222,9 +254,10 @@ int authority_make(const struct signing_key *key, const char *origin, unsigned d
         return error_set(err, CASEBUS_ARGUMENT, _("an authority has to be valid for at least one day"));
 
     X509 *cert = X509_new();
-    bool ok = cert && authority_fill(cert, key, origin, days, now) && sign_out(cert, key, out, sizep);
+    int r = cert && authority_fill(cert, key, origin, days, now) ? sign_out(cert, key, out, sizep, err)
+                                                                 : openssl_failed(err);
     X509_free(cert);
-    return ok ? 0 : openssl_failed(err);
+    return r;
 }
 
 /* --- reading ------------------------------------------------------------------------------------------- */
@@ -689,10 +722,11 @@ static int issue(const struct signing_key *key, const struct authority *authorit
         return error_set(err, CASEBUS_KEY, _("node '%s': its public key is not usable"), info->node);
 
     X509 *cert = X509_new();
-    bool ok = cert && certificate_fill(cert, authority, info, pkey) && sign_out(cert, key, out, sizep);
+    int r = cert && certificate_fill(cert, authority, info, pkey) ? sign_out(cert, key, out, sizep, err)
+                                                                  : openssl_failed(err);
     X509_free(cert);
     EVP_PKEY_free(pkey);
-    return ok ? 0 : openssl_failed(err);
+    return r;
 }
 
 int certificate_issue(const struct signing_key *authority_key, struct bytes authority_der,

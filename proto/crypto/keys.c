@@ -107,9 +107,13 @@ EVP_PKEY *signing_key_pkey(const struct signing_key *key)
     return key->pkey;
 }
 
-void signing_key_sign(const struct signing_key *key, struct bytes message, uint8_t signature[SIGNATURE_SIZE])
+int signing_key_sign(const struct signing_key *key, struct bytes message, uint8_t signature[SIGNATURE_SIZE],
+                     struct casebus_error *err)
 {
-    crypto_must(key->suite->signing->sign(key->pkey, message, signature));
+    if (key->suite->signing->sign(key->pkey, message, signature))
+        return 0;
+    ERR_clear_error();
+    return error_set(err, CASEBUS_INTERNAL, _("OpenSSL could not sign"));
 }
 
 /* --- files --------------------------------------------------------------------------------------------- */

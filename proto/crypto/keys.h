@@ -24,8 +24,10 @@ int signing_key_load(struct signing_key **keyp, const struct suite *suite, const
 int signing_key_save(const struct signing_key *key, const char *path, struct casebus_error *err);
 struct signing_key *signing_key_free(struct signing_key *key);
 const struct public_key *signing_key_public(const struct signing_key *key);
-/* Cannot fail for a key that was loaded or generated. Thread-safe. */
-void signing_key_sign(const struct signing_key *key, struct bytes message, uint8_t signature[SIGNATURE_SIZE]);
+/* Thread-safe. A key that is held by a token can fail to sign, at any time; nothing is in @signature then. */
+__attribute__((warn_unused_result)) int signing_key_sign(const struct signing_key *key, struct bytes message,
+                                                         uint8_t signature[SIGNATURE_SIZE],
+                                                         struct casebus_error *err);
 
 static inline bool public_key_equal(const struct public_key *a, const struct public_key *b)
 {

@@ -107,6 +107,12 @@ static bool ed25519_check(EVP_PKEY *key, struct bytes message, const uint8_t sig
     return ok;
 }
 
+static size_t ed25519_encode(uint8_t out[SIGNATURE_DER_MAX], const uint8_t signature[SIGNATURE_SIZE])
+{
+    memcpy(out, signature, SIGNATURE_SIZE);
+    return SIGNATURE_SIZE;
+}
+
 const struct signing signing_ed25519 = {
     .key_type = "ED25519",
     .public_size = ED25519_SIZE,
@@ -116,4 +122,5 @@ const struct signing signing_ed25519 = {
     .export = ed25519_export,
     .sign = ed25519_sign,
     .check = ed25519_check,
+    .encode = ed25519_encode,
 };

@@ -19,7 +19,6 @@
 
 #define COORDINATE_SIZE 32
 #define POINT_SIZE      (1 + 2 * COORDINATE_SIZE) /* uncompressed: 04 ‖ x ‖ y */
-#define DER_MAX         80                        /* of r and s: 72 bytes at most */
 
 static EVP_PKEY *sm2_generate(void)
 {
@@ -96,7 +95,7 @@ static bool numbers_of_der(uint8_t signature[SIGNATURE_SIZE], const uint8_t *der
 }
 
 /* Returns the size, or 0 without memory. */
-static size_t der_of_numbers(uint8_t der[DER_MAX], const uint8_t signature[SIGNATURE_SIZE])
+static size_t der_of_numbers(uint8_t der[SIGNATURE_DER_MAX], const uint8_t signature[SIGNATURE_SIZE])
 {
     ECDSA_SIG *numbers = ECDSA_SIG_new();
     BIGNUM *r = BN_bin2bn(signature, COORDINATE_SIZE, NULL);
@@ -116,7 +115,7 @@ static size_t der_of_numbers(uint8_t der[DER_MAX], const uint8_t signature[SIGNA
 static bool sm2_sign(EVP_PKEY *key, struct bytes message, uint8_t signature[SIGNATURE_SIZE])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    uint8_t der[DER_MAX];
+    uint8_t der[SIGNATURE_DER_MAX];
     size_t size = sizeof der;
     bool ok = ctx && signing_begin(ctx, &signing_sm2, key) &&
               EVP_DigestSign(ctx, der, &size, message.data, message.size) == 1 &&
@@ -129,7 +128,7 @@ static bool sm2_sign(EVP_PKEY *key, struct bytes message, uint8_t signature[SIGN
 static bool sm2_check(EVP_PKEY *key, struct bytes message, const uint8_t signature[SIGNATURE_SIZE])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    uint8_t der[DER_MAX];
+    uint8_t der[SIGNATURE_DER_MAX];
     size_t size = der_of_numbers(der, signature);
 
     crypto_must(ctx && size && checking_begin(ctx, &signing_sm2, key));
@@ -151,4 +150,5 @@ const struct signing signing_sm2 = {
     .export = sm2_export,
     .sign = sm2_sign,
     .check = sm2_check,
+    .encode = der_of_numbers,
 };

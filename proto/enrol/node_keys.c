@@ -129,6 +129,5 @@ int node_keys_state(const struct node_keys *keys, const struct node_claim *claim
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
     if (!enrolment_decode(*statement, arena, err)) /* the hub would refuse it in the same words */
         return -1;
-    signing_key_sign(keys->key, *statement, signature);
-    return 0;
+    return signing_key_sign(keys->key, *statement, signature, err);
 }

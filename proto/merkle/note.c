@@ -237,7 +237,18 @@ static bool text_valid(struct bytes text)
     return true;
 }
 
-int note_sign(char *out, size_t size, const char *text, const char *key_name, const struct signing_key *key)
+static int cannot_stand(const char *name, struct casebus_error *err)
+{
+    return error_set(err, CASEBUS_INTERNAL, _("what '%s' should sign cannot stand in a note"), name);
+}
+
+static int too_long(const char *name, struct casebus_error *err)
+{
+    return error_set(err, CASEBUS_TOO_LARGE, _("the note of '%s' does not fit"), name);
+}
+
+int note_sign(char *out, size_t size, const char *text, const char *key_name, const struct signing_key *key,
+              struct casebus_error *err)
 {
     uint8_t signature[SIGNED_SIZE];
     char base64[BASE64_SIZE(SIGNED_SIZE) + 1];
@@ -245,25 +256,26 @@ int note_sign(char *out, size_t size, const char *text, const char *key_name, co
 
     if (!key_hash_of(&hash, key_name, NOTE_KEY_LOG, signing_key_public(key)) ||
         !text_valid(bytes_of_text(text)))
-        return -1;
+        return cannot_stand(key_name, err);
     put_u32be(signature, hash);
-    signing_key_sign(key, bytes_of_text(text), signature + 4);
+    if (signing_key_sign(key, bytes_of_text(text), signature + 4, err))
+        return -1;
     EVP_EncodeBlock((uint8_t *)base64, signature, sizeof signature);
     int n = snprintf(out, size, "%s\n" DASH "%s %s\n", text, key_name, base64);
-    return n >= 0 && (size_t)n < size ? n : -1;
+    return n >= 0 && (size_t)n < size ? n : too_long(key_name, err);
 }
 
 int checkpoint_sign(char *out, size_t size, const struct checkpoint *checkpoint, const char *key_name,
-                    const struct signing_key *key)
+                    const struct signing_key *key, struct casebus_error *err)
 {
     char text[KEY_NAME_MAX + 80];
     char root[BASE64_SIZE(DIGEST_SIZE) + 1];
 
     if (checkpoint->size > INT64_MAX || checkpoint->origin[0] == '\0' || strchr(checkpoint->origin, '\n'))
-        return -1;
+        return cannot_stand(key_name, err);
     EVP_EncodeBlock((uint8_t *)root, checkpoint->root, DIGEST_SIZE);
     snprintf(text, sizeof text, "%s\n%" PRIu64 "\n%s\n", checkpoint->origin, checkpoint->size, root);
-    return note_sign(out, size, text, key_name, key);
+    return note_sign(out, size, text, key_name, key, err);
 }
 
 /* What a witness signs: two lines before the checkpoint's text. Returns its size. */
@@ -275,7 +287,7 @@ static size_t cosigned_message(char out[NOTE_MAX + 64], struct bytes text, int64
 }
 
 int note_cosign(char *out, size_t size, struct bytes text, const char *name, int64_t time_s,
-                const struct signing_key *key)
+                const struct signing_key *key, struct casebus_error *err)
 {
     char message[NOTE_MAX + 64];
     uint8_t signature[COSIGNED_SIZE];
@@ -284,14 +296,15 @@ int note_cosign(char *out, size_t size, struct bytes text, const char *name, int
 
     if (!key_hash_of(&hash, name, NOTE_KEY_WITNESS, signing_key_public(key)) || text.size > NOTE_MAX ||
         !text_valid(text) || time_s < 0 || time_s > COSIGNED_TIME_MAX)
-        return -1;
+        return cannot_stand(name, err);
     put_u32be(signature, hash);
     put_u64be(signature + 4, (uint64_t)time_s);
     size_t message_size = cosigned_message(message, text, time_s);
-    signing_key_sign(key, bytes_of(message, message_size), signature + 12);
+    if (signing_key_sign(key, bytes_of(message, message_size), signature + 12, err))
+        return -1;
     EVP_EncodeBlock((uint8_t *)base64, signature, sizeof signature);
     int n = snprintf(out, size, DASH "%s %s\n", name, base64);
-    return n >= 0 && (size_t)n < size ? n : -1;
+    return n >= 0 && (size_t)n < size ? n : too_long(name, err);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------- */

@@ -58,8 +58,9 @@ int note_witness_init(struct note_verifier *verifier, const char *vkey, struct c
 void note_verifier_deinit(struct note_verifier *verifier);
 
 /* Writes the signed note of @text (lines, each with its newline), NUL-terminated. Returns its length, or -1
- * when it does not fit or @text or @key_name cannot stand in a note. */
-int note_sign(char *out, size_t size, const char *text, const char *key_name, const struct signing_key *key);
+ * when it does not fit, @text or @key_name cannot stand in a note, or the key does not sign. */
+int note_sign(char *out, size_t size, const char *text, const char *key_name, const struct signing_key *key,
+              struct casebus_error *err);
 /* Checks the form of @note and every signature in it that claims to be by @verifier; at least one has to be
  * there. @text is set to the part of @note that was signed. */
 int note_check(struct bytes *text, struct bytes note, const struct note_verifier *verifier,
@@ -67,7 +68,7 @@ int note_check(struct bytes *text, struct bytes note, const struct note_verifier
 
 /* note_sign and note_check for a checkpoint's text. */
 int checkpoint_sign(char *out, size_t size, const struct checkpoint *checkpoint, const char *key_name,
-                    const struct signing_key *key);
+                    const struct signing_key *key, struct casebus_error *err);
 /* Parses strictly (no extension lines) and checks the signature by @verifier (other signature lines are
  * allowed and ignored). The origin must be the verifier's name. */
 int checkpoint_check(struct checkpoint *checkpoint, struct bytes note, const struct note_verifier *verifier,
@@ -86,10 +87,10 @@ bool note_number_parse(uint64_t *number, struct bytes text);
 int note_parts(struct bytes *text, struct bytes *lines, struct bytes note, struct casebus_error *err);
 
 /* Writes the signature line with which the witness @name cosigns the checkpoint's @text at @time_s (seconds
- * since 1970), NUL-terminated. Returns its length, or -1 when it does not fit or @text or @name cannot stand
- * in a note. */
+ * since 1970), NUL-terminated. Returns its length, or -1 when it does not fit, @text or @name cannot stand
+ * in a note, or the key does not sign. */
 int note_cosign(char *out, size_t size, struct bytes text, const char *name, int64_t time_s,
-                const struct signing_key *key);
+                const struct signing_key *key, struct casebus_error *err);
 /* Looks for cosignatures by @witness in @note. 1: it cosigned, last at *time_s (may be NULL); 0: it did not;
  * -1: a line that claims to be by it does not hold, or @note is malformed. */
 int note_cosigned(int64_t *time_s, struct bytes note, const struct note_verifier *witness,

@@ -125,12 +125,13 @@ static void test_published_note_is_signed_alike(void **state)
     struct fixture *f = *state;
     char note[400];
 
-    assert_int_equal(note_sign(note, sizeof note, PETER_TEXT, "PeterNeumann", f->peter), strlen(PETER_NOTE));
+    assert_int_equal(note_sign(note, sizeof note, PETER_TEXT, "PeterNeumann", f->peter, NULL),
+                     strlen(PETER_NOTE));
     assert_string_equal(note, PETER_NOTE);
-    assert_int_equal(note_sign(note, strlen(PETER_NOTE), PETER_TEXT, "PeterNeumann", f->peter), -1);
-    assert_int_equal(note_sign(note, sizeof note, "no newline", "PeterNeumann", f->peter), -1);
-    assert_int_equal(note_sign(note, sizeof note, "tab\t\n", "PeterNeumann", f->peter), -1);
-    assert_int_equal(note_sign(note, sizeof note, PETER_TEXT, "Peter+Neumann", f->peter), -1);
+    assert_int_equal(note_sign(note, strlen(PETER_NOTE), PETER_TEXT, "PeterNeumann", f->peter, NULL), -1);
+    assert_int_equal(note_sign(note, sizeof note, "no newline", "PeterNeumann", f->peter, NULL), -1);
+    assert_int_equal(note_sign(note, sizeof note, "tab\t\n", "PeterNeumann", f->peter, NULL), -1);
+    assert_int_equal(note_sign(note, sizeof note, PETER_TEXT, "Peter+Neumann", f->peter, NULL), -1);
 }
 
 static void test_published_note_is_accepted(void **state)
@@ -222,7 +223,7 @@ static void test_checkpoint_survives_the_way_there_and_back(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct checkpoint there = here;
         there.size = sizes[i];
-        int n = checkpoint_sign(note, sizeof note, &there, ORIGIN, f->ours);
+        int n = checkpoint_sign(note, sizeof note, &there, ORIGIN, f->ours, NULL);
         assert_true(n > 0 && (size_t)n == strlen(note));
         assert_int_equal(checkpoint_check(&back, bytes_of(note, (size_t)n), &f->verifier, NULL), 0);
         assert_string_equal(back.origin, ORIGIN);
@@ -238,7 +239,7 @@ static void test_checkpoint_reads_as_the_standard_says(void **state)
     struct fixture *f = *state;
     char note[NOTE_MAX];
 
-    assert_true(checkpoint_sign(note, sizeof note, &here, ORIGIN, f->ours) > 0);
+    assert_true(checkpoint_sign(note, sizeof note, &here, ORIGIN, f->ours, NULL) > 0);
     assert_memory_equal(note, text, sizeof text - 1);
 }
 
@@ -267,7 +268,7 @@ static void test_checkpoint_refuses_every_flipped_bit(void **state)
     struct checkpoint checkpoint;
     static const struct checkpoint none;
     char note[NOTE_MAX];
-    int n = checkpoint_sign(note, sizeof note, &here, ORIGIN, f->ours);
+    int n = checkpoint_sign(note, sizeof note, &here, ORIGIN, f->ours, NULL);
 
     for (int i = 0; i < n * 8; i += step(f)) {
         note[i / 8] = (char)(note[i / 8] ^ 1 << i % 8);
@@ -284,7 +285,7 @@ static void test_strangers_signatures_are_ignored(void **state)
     struct casebus_error err;
     char note[NOTE_MAX];
     char both[NOTE_MAX];
-    int n = checkpoint_sign(note, sizeof note, &here, ORIGIN, f->ours);
+    int n = checkpoint_sign(note, sizeof note, &here, ORIGIN, f->ours, NULL);
     const char *line = strstr(note, "\n\n") + 2;
 
     /* A witness before and behind, one of them of a type unknown here; our name under another key's hash. */
@@ -309,7 +310,7 @@ static void test_checkpoint_of_another_log_is_refused(void **state)
     char note[NOTE_MAX];
 
     snprintf(other.origin, sizeof other.origin, "js.example/exchange/2");
-    assert_true(checkpoint_sign(note, sizeof note, &other, ORIGIN, f->ours) > 0);
+    assert_true(checkpoint_sign(note, sizeof note, &other, ORIGIN, f->ours, NULL) > 0);
     assert_int_equal(checkpoint_check(&checkpoint, bytes_of_text(note), &f->verifier, &err), -1);
     assert_int_equal(err.code, CASEBUS_HUB_IDENTITY);
 }
@@ -345,7 +346,7 @@ static void test_malformed_checkpoints_are_refused(void **state)
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(text, sizeof text, bad[i], root);
-        assert_true(note_sign(note, sizeof note, text, ORIGIN, f->ours) > 0);
+        assert_true(note_sign(note, sizeof note, text, ORIGIN, f->ours, NULL) > 0);
         err = (struct casebus_error){0};
         assert_int_equal(checkpoint_parse(&checkpoint, bytes_of_text(note), &err), -1);
         assert_int_equal(err.code, CASEBUS_MALFORMED);
@@ -418,9 +419,9 @@ static void cosigning_open(struct cosigning *c, const struct fixture *f, int64_t
     assert_int_equal(signing_key_generate(&c->key, f->suite, NULL), 0);
     assert_true(note_witness_vkey_format(vkey, sizeof vkey, WITNESS, signing_key_public(c->key)) > 0);
     assert_int_equal(note_witness_init(&c->verifier, vkey, NULL), 0);
-    assert_true(checkpoint_sign(c->note, sizeof c->note, &here, ORIGIN, f->ours) > 0);
+    assert_true(checkpoint_sign(c->note, sizeof c->note, &here, ORIGIN, f->ours, NULL) > 0);
     assert_int_equal(note_parts(&text, &lines, bytes_of_text(c->note), NULL), 0);
-    assert_true(note_cosign(c->line, sizeof c->line, text, WITNESS, time_s, c->key) > 0);
+    assert_true(note_cosign(c->line, sizeof c->line, text, WITNESS, time_s, c->key, NULL) > 0);
 }
 
 static void cosigning_close(struct cosigning *c)
@@ -480,7 +481,7 @@ static void test_newer_cosignature_takes_the_older_ones_place(void **state)
         note_add_cosignature(c.note, sizeof c.note, bytes_of_text(c.line), &c.verifier, &at, NULL), 1);
     size_t size = strlen(c.note);
     assert_int_equal(note_parts(&text, &lines, bytes_of_text(c.note), NULL), 0);
-    assert_true(note_cosign(c.line, sizeof c.line, text, WITNESS, 200, c.key) > 0);
+    assert_true(note_cosign(c.line, sizeof c.line, text, WITNESS, 200, c.key, NULL) > 0);
     assert_int_equal(
         note_add_cosignature(c.note, sizeof c.note, bytes_of_text(c.line), &c.verifier, &at, NULL), 1);
     assert_int_equal(strlen(c.note), size);
@@ -532,18 +533,19 @@ static void test_answers_of_witnesses_are_hostile(void **state)
     assert_int_equal(
         note_add_cosignature(c.note, sizeof c.note, bytes_of_text(other.line), &c.verifier, &at, &err), 0);
     struct bytes another = bytes_of_text(PETER_TEXT);
-    assert_true(note_cosign(c.line, sizeof c.line, another, WITNESS, 5, c.key) > 0);
+    assert_true(note_cosign(c.line, sizeof c.line, another, WITNESS, 5, c.key, NULL) > 0);
     assert_int_equal(
         note_add_cosignature(c.note, sizeof c.note, bytes_of_text(c.line), &c.verifier, &at, &err), -1);
     assert_int_equal(err.code, CASEBUS_SIGNATURE);
     assert_int_equal(
         note_add_cosignature(c.note, strlen(c.note) + 2, bytes_of_text(c.line), &c.verifier, &at, &err), -1);
     assert_string_equal(c.note, note);
-    assert_int_equal(note_cosign(c.line, sizeof c.line, another, WITNESS, -1, c.key), -1);
-    assert_int_equal(note_cosign(c.line, sizeof c.line, another, WITNESS, COSIGNED_TIME_MAX + 1, c.key), -1);
-    assert_true(note_cosign(c.line, sizeof c.line, another, WITNESS, COSIGNED_TIME_MAX, c.key) > 0);
-    assert_int_equal(note_cosign(c.line, sizeof c.line, another, "a+b", 1, c.key), -1);
-    assert_int_equal(note_cosign(c.line, 20, another, WITNESS, 1, c.key), -1);
+    assert_int_equal(note_cosign(c.line, sizeof c.line, another, WITNESS, -1, c.key, NULL), -1);
+    assert_int_equal(note_cosign(c.line, sizeof c.line, another, WITNESS, COSIGNED_TIME_MAX + 1, c.key, NULL),
+                     -1);
+    assert_true(note_cosign(c.line, sizeof c.line, another, WITNESS, COSIGNED_TIME_MAX, c.key, NULL) > 0);
+    assert_int_equal(note_cosign(c.line, sizeof c.line, another, "a+b", 1, c.key, NULL), -1);
+    assert_int_equal(note_cosign(c.line, 20, another, WITNESS, 1, c.key, NULL), -1);
     cosigning_close(&other);
     cosigning_close(&c);
 }

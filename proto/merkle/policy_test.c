@@ -32,7 +32,7 @@ static int setup(void **state)
         assert_true(note_witness_vkey_format(f->vkeys[i], VKEY_MAX, name, signing_key_public(f->keys[i])) >
                     0);
     }
-    assert_true(checkpoint_sign(f->note, sizeof f->note, &checkpoint, ORIGIN, f->log) > 0);
+    assert_true(checkpoint_sign(f->note, sizeof f->note, &checkpoint, ORIGIN, f->log, NULL) > 0);
     *state = f;
     return 0;
 }
@@ -76,7 +76,7 @@ static void cosign(const struct fixture *f, char *note, const struct policy *pol
 
     snprintf(name, sizeof name, "w%d.example", i);
     assert_int_equal(note_parts(&text, &lines, bytes_of_text(note), NULL), 0);
-    assert_true(note_cosign(line, sizeof line, text, name, 1000 + i, f->keys[i]) > 0);
+    assert_true(note_cosign(line, sizeof line, text, name, 1000 + i, f->keys[i], NULL) > 0);
     assert_int_equal(note_add_cosignature(note, NOTE_MAX + 1, bytes_of_text(line),
                                           &policy->witnesses[i].verifier, NULL, NULL),
                      1);

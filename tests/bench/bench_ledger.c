@@ -239,7 +239,7 @@ static void group_commit(struct store *store, struct group *group)
     memcpy(rooted.root, group->root, DIGEST_SIZE);
     check(journal_append(store->journal, &rooted, &err), &err);
     memcpy(checkpoint.root, group->root, DIGEST_SIZE);
-    if (checkpoint_sign(note, sizeof note, &checkpoint, ORIGIN, bench.key) < 0)
+    if (checkpoint_sign(note, sizeof note, &checkpoint, ORIGIN, bench.key, NULL) < 0)
         die("a checkpoint cannot be signed");
 }
 

@@ -175,7 +175,7 @@ static void mint(struct liar *liar, const char *node)
     random_bytes(statement->curve_key.data, statement->curve_key.len);
     entry.hub_time_us = entry_at(liar, liar->n - 1)->hub_time_us;
     struct bytes packed = codec_pack(statement, &liar->arena);
-    signing_key_sign(key, packed, signature);
+    must(signing_key_sign(key, packed, signature, &err), &err);
     enrolled.statement = field(packed);
     enrolled.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signature};
     enrolled.certificate = field(certify(liar, statement, entry.hub_time_us / 1000000 - 60));
@@ -208,7 +208,7 @@ static void publish(struct liar *liar, struct ledger *ledger, const struct tree 
     char note[NOTE_MAX];
     snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", liar->origin);
     tree_root(tree, liar->crypter, checkpoint.root);
-    int n = checkpoint_sign(note, sizeof note, &checkpoint, liar->origin, liar->keys.log);
+    int n = checkpoint_sign(note, sizeof note, &checkpoint, liar->origin, liar->keys.log, NULL);
     must(n < 0 ? -1 : ledger_publish(ledger, tree->size, bytes_of(note, (size_t)n), &err), &err);
 }
 

@@ -74,7 +74,8 @@ void evidence_fixture_reseal(struct hub_fixture *hub, size_t position,
         change(statement);
     struct bytes packed = codec_pack(statement, &hub->arena);
     entry->seal->statement = data_of(packed);
-    signing_key_sign(hub_fixture_node(hub, signer)->key, packed, entry->seal->signature.data);
+    assert_int_equal(
+        signing_key_sign(hub_fixture_node(hub, signer)->key, packed, entry->seal->signature.data, NULL), 0);
     hub_fixture_put(hub, position, entry);
 }
 
@@ -127,7 +128,7 @@ void evidence_fixture_checkpoint(struct hub_fixture *hub, const char *origin, co
     snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", origin);
     leaves_of_ledger(&leaves, hub);
     tree_root_of(hub->crypter, (const uint8_t(*)[DIGEST_SIZE])leaves.hashes, leaves.n, checkpoint.root);
-    assert_true(checkpoint_sign(note, NOTE_MAX, &checkpoint, origin, key) > 0);
+    assert_true(checkpoint_sign(note, NOTE_MAX, &checkpoint, origin, key, NULL) > 0);
 }
 
 /* Four bytes of the verifier key's text are the hash of the key. */
@@ -150,7 +151,7 @@ void evidence_fixture_cosign(char note[NOTE_MAX], const char *name, const struct
                         (unsigned long long)time_s, (int)text.size, (const char *)text.data);
     key_hash_of(value, name, claimed);
     put_u64be(value + 4, time_s);
-    signing_key_sign(key, bytes_of(message, (size_t)size), value + 12);
+    assert_int_equal(signing_key_sign(key, bytes_of(message, (size_t)size), value + 12, NULL), 0);
     EVP_EncodeBlock((uint8_t *)base64, value, sizeof value);
     snprintf(line, sizeof line, "\u2014 %s %s\n", name, base64);
     assert_true(strlen(note) + strlen(line) < NOTE_MAX);

@@ -448,7 +448,9 @@ static void test_a_key_is_followed_only_by_one_that_it_signed_for(void **state)
             "entry 16 gives node 'bureau' a key that its key before did not sign for");
     Casebus__V1__LedgerEntry *entry = hub_fixture_edit(&story->hub, position);
     Casebus__V1__NodeEnrolled *enrolled = entry->act->node_enrolled;
-    signing_key_sign(before, bytes_of(enrolled->statement.data, enrolled->statement.len), signature);
+    assert_int_equal(signing_key_sign(before, bytes_of(enrolled->statement.data, enrolled->statement.len),
+                                      signature, NULL),
+                     0);
     enrolled->previous_signature = data_of(bytes_of(signature, sizeof signature));
     hub_fixture_put(&story->hub, position, entry);
     proved(story, file_make(story));

@@ -318,9 +318,9 @@ static void note_seeds(struct seeds *seeds)
     struct bytes text = {0}, lines = {0};
     char note[NOTE_MAX], vkey[VKEY_MAX], seed[2 * NOTE_MAX];
 
-    int n = checkpoint_sign(note, sizeof note, &checkpoint, SAMPLE_ORIGIN, log);
+    int n = checkpoint_sign(note, sizeof note, &checkpoint, SAMPLE_ORIGIN, log, NULL);
     need(n > 0 && note_parts(&text, &lines, bytes_of(note, (size_t)n), &seeds->err) == 0);
-    int more = note_cosign(note + n, sizeof note - (size_t)n, text, "w.example", 1718245200, witness);
+    int more = note_cosign(note + n, sizeof note - (size_t)n, text, "w.example", 1718245200, witness, NULL);
     need(more > 0 && note_vkey_format(vkey, sizeof vkey, SAMPLE_ORIGIN, signing_key_public(log)) > 0);
     snprintf(seed, sizeof seed, "%s\n%.*s", vkey, n, note);
     put(seeds, "note", "signed", bytes_of_text(seed));

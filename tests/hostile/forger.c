@@ -119,8 +119,10 @@ static struct bytes header_make(struct forger *forger, uint64_t number)
 
 static void sign(struct forger *forger, struct bytes statement)
 {
-    signing_key_sign(lies(forger, "signature") ? forger->other : forger->enrolment.key, statement,
-                     forger->signature);
+    struct casebus_error err;
+    must(signing_key_sign(lies(forger, "signature") ? forger->other : forger->enrolment.key, statement,
+                          forger->signature, &err),
+         &err);
 }
 
 /* By hand: statement_make() makes none that are wrong. */

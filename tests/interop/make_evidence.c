@@ -140,7 +140,7 @@ static void cosign(char *note, struct bytes text, const char *name, int64_t time
                    const struct signing_key *key)
 {
     char line[512];
-    int n = note_cosign(line, sizeof line, text, name, time_s, key);
+    int n = note_cosign(line, sizeof line, text, name, time_s, key, NULL);
     assert_true(n > 0 && strlen(note) + (size_t)n < NOTE_MAX);
     strcat(note, line);
 }
@@ -430,7 +430,9 @@ static void enrol_again(struct hub_fixture *fixture, bool with_its_word)
     size_t position = hub_fixture_enrol(fixture, "bureau", &publish);
     Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
     Casebus__V1__NodeEnrolled *enrolled = entry->act->node_enrolled;
-    signing_key_sign(before, bytes_of(enrolled->statement.data, enrolled->statement.len), signature);
+    assert_int_equal(signing_key_sign(before, bytes_of(enrolled->statement.data, enrolled->statement.len),
+                                      signature, NULL),
+                     0);
     enrolled->previous_signature = data_of(bytes_of(signature, with_its_word ? sizeof signature : 0));
     hub_fixture_put(fixture, position, entry);
     const struct fixture_event event[] = {

@@ -93,7 +93,7 @@ static void forge(struct grown *grown, char *words)
     struct casebus_error err;
     char note[NOTE_MAX], *file;
     struct checkpoint checkpoint = {.origin = FIXTURE_ORIGIN, .size = strtoull(words, &file, 10)};
-    int size = checkpoint_sign(note, sizeof note, &checkpoint, FIXTURE_ORIGIN, grown->fixture.keys.log);
+    int size = checkpoint_sign(note, sizeof note, &checkpoint, FIXTURE_ORIGIN, grown->fixture.keys.log, NULL);
     assert_true(size > 0 && *file == ' ');
     must(file_write(file + 1, bytes_of(note, (size_t)size), 0600, &err), &err);
     printf("ok\n");

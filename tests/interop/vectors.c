@@ -104,7 +104,7 @@ static struct bytes signed_statement(struct story *story, const void *message,
 {
     struct bytes packed = pack(story, message);
 
-    signing_key_sign(story->key, packed, signature);
+    must(story, signing_key_sign(story->key, packed, signature, &story->err));
     return packed;
 }
 
@@ -467,7 +467,7 @@ static json_t *tree_vector(struct story *story)
     for (size_t i = 0; i < ENTRIES; i++)
         tree_append(&tree, story->crypter, story->entry[i].leaf, hash_store, story);
     tree_root(&tree, story->crypter, checkpoint.root);
-    must(story, checkpoint_sign(note, sizeof note, &checkpoint, SAMPLE_ORIGIN, story->key));
+    must(story, checkpoint_sign(note, sizeof note, &checkpoint, SAMPLE_ORIGIN, story->key, NULL));
     must(story, tree_inclusion(story->crypter, 5, ENTRIES, hash_read, story, path, &n, &story->err));
     json_t *inclusion = path_vector(path, n);
     must(story,
