@@ -309,6 +309,18 @@ static void answers_add(json_t *line, const struct casebus_answers *answers)
         json_object_set_new(json, answers->items[i].question, json_boolean(answers->items[i].yes));
 }
 
+/* Named as the line that brought it. */
+static void retraction_add(json_t *line, const struct casebus_retraction *retraction)
+{
+    json_t *json = json_object();
+    json_object_set_new(line, "case_number", json_string(retraction->case_number));
+    json_object_set_new(line, "retraction", json);
+    json_object_set_new(json, "record_namespace", json_string(retraction->record_namespace));
+    json_object_set_new(json, "record_id", json_string(retraction->record_id));
+    json_object_set_new(json, "position", json_integer((json_int_t)retraction->position));
+    json_object_set_new(json, "event_id", json_string(retraction->event_id));
+}
+
 static json_t *line_make(const struct jsonl *jsonl, const struct casebus_delivery *delivery)
 {
     json_t *line = json_object();
@@ -332,6 +344,8 @@ static json_t *line_make(const struct jsonl *jsonl, const struct casebus_deliver
         json_object_set_new(line, "erased", json_true());
     if (delivery->answers)
         answers_add(line, delivery->answers);
+    if (delivery->retraction)
+        retraction_add(line, delivery->retraction);
     if (delivery->event) {
         casebus_event_visit(delivery->event, field_add, line);
         parts_add(line, delivery->event);

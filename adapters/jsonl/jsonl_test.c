@@ -170,6 +170,27 @@ static void test_answers_come_with_their_case_and_nothing_else(void **state)
     buffer_deinit(&content);
 }
 
+static void test_a_retraction_names_the_line_that_holds_no_more(void **state)
+{
+    struct place *place = *state;
+    struct buffer content;
+    struct casebus_error err;
+    const struct casebus_retraction retraction = {"case-1", "js.test/cases", "r1", 3, "bb"};
+    const struct casebus_delivery told = {
+        .id = {5, 0}, .node = "elsewhere", .case_id = "aa", .event_id = "cc", .retraction = &retraction};
+    void *sink = opened(place, 0);
+    assert_int_equal(jsonl_sink.deliver(sink, &told, &err), 0);
+    flush(sink, 5);
+    jsonl_sink.close(sink);
+    assert_int_equal(file_read(place->path, 100000, &content, NULL), 0);
+    assert_true(buffer_append(&content, "", 1));
+    assert_non_null(
+        strstr((const char *)content.data,
+               "\"event_id\":\"cc\",\"case_number\":\"case-1\",\"retraction\":{\"record_namespace\":"
+               "\"js.test/cases\",\"record_id\":\"r1\",\"position\":3,\"event_id\":\"bb\"}}\n"));
+    buffer_deinit(&content);
+}
+
 static void test_nothing_is_safe_before_it_is_flushed(void **state)
 {
     struct place *place = *state;
@@ -372,6 +393,7 @@ int main(void)
         TEST(test_a_delivery_is_a_line_with_all_its_fields),
         TEST(test_an_order_to_destroy_names_the_lines_that_brought_it),
         TEST(test_answers_come_with_their_case_and_nothing_else),
+        TEST(test_a_retraction_names_the_line_that_holds_no_more),
         TEST(test_nothing_is_safe_before_it_is_flushed),
         TEST(test_repeated_deliveries_are_dropped_also_after_a_restart),
         TEST(test_a_torn_last_line_is_cut_off_wherever_it_is_torn),

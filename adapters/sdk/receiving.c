@@ -22,6 +22,7 @@ enum {
     STATEMENT_ARENA = 4096,
     ANSWERS_MAX = 32, /* in one delivery */
     ANSWER_TEXT_MAX = 64,
+    RECORD_TEXT_MAX = 128,
 };
 
 struct deliveries {
@@ -273,7 +274,7 @@ static int gone_read(const Casebus__V1__Delivery *sent, struct casebus_delivery 
     if (sent->event_hash.len != DIGEST_SIZE || sent->case_id.len != CASE_ID_SIZE || sent->n_part > 0)
         return malformed(_("the hub has sent a delivery without content that does not say of what"), err);
     memcpy(hash, sent->event_hash.data, DIGEST_SIZE);
-    delivery->erased = !sent->answers;
+    delivery->erased = !sent->answers && !sent->retraction;
     delivery->node = sent->node;
     delivery->number = sent->number;
     hex_encode(delivery->case_id, sent->case_id.data, CASE_ID_SIZE);
@@ -284,6 +285,7 @@ static int gone_read(const Casebus__V1__Delivery *sent, struct casebus_delivery 
 struct beside {
     struct casebus_erasure erasure;
     struct casebus_answers answers;
+    struct casebus_retraction retraction;
 };
 
 /* Yes or no in place of the event. The hub's own words, but checked all the same: they go into programs. */
@@ -304,6 +306,20 @@ static int answers_read(struct session *session, const Casebus__V1__Answers *sen
     return 0;
 }
 
+static int retraction_read(const Casebus__V1__Retraction *sent, struct casebus_retraction *retraction,
+                           struct casebus_error *err)
+{
+    if (sent->event_hash.len != DIGEST_SIZE || strlen(sent->case_number) > ANSWER_TEXT_MAX ||
+        strlen(sent->record_namespace) > RECORD_TEXT_MAX || strlen(sent->record_id) > RECORD_TEXT_MAX)
+        return malformed(_("the hub has sent word that an event holds no more, and does not say which"), err);
+    *retraction = (struct casebus_retraction){.case_number = sent->case_number,
+                                              .record_namespace = sent->record_namespace,
+                                              .record_id = sent->record_id,
+                                              .position = sent->position};
+    hex_encode(retraction->event_id, sent->event_hash.data, DIGEST_SIZE);
+    return 0;
+}
+
 /* Of any kind. */
 static int any_read(struct session *session, const Casebus__V1__Delivery *sent,
                     struct casebus_delivery *delivery, struct beside *beside, uint8_t hash[DIGEST_SIZE],
@@ -319,6 +335,9 @@ static int any_read(struct session *session, const Casebus__V1__Delivery *sent,
     if (r == 0 && !sent->erasure && sent->answers) {
         r = answers_read(session, sent->answers, &beside->answers, err);
         delivery->answers = &beside->answers;
+    } else if (r == 0 && !sent->erasure && sent->retraction) {
+        r = retraction_read(sent->retraction, &beside->retraction, err);
+        delivery->retraction = &beside->retraction;
     }
     if (r != 0)
         return error_context(err, _("delivery %" PRIu64 ".%" PRIu32), sent->id->position, sent->id->ordinal);

@@ -32,7 +32,7 @@ static struct seen {
     uint64_t last_delivery;
     unsigned again; /* how often on_delivery says "later" */
     bool confirm;   /* each delivery at once */
-    unsigned erased, orders, told;
+    unsigned erased, orders, told, retracted;
     struct casebus_erased ordered; /* the first one of the last order */
     char logged[2048];
 } seen;
@@ -74,7 +74,15 @@ static int on_delivery(void *self, const struct casebus_delivery *delivery)
         seen.ordered = delivery->erasure->items[0];
         seen.ordered.parts = NULL;
     }
-    assert_int_equal(delivery->event == NULL, delivery->erased || delivery->erasure || delivery->answers);
+    assert_int_equal(delivery->event == NULL,
+                     delivery->erased || delivery->erasure || delivery->answers || delivery->retraction);
+    if (delivery->retraction) {
+        assert_int_equal(delivery->erased, 0);
+        assert_string_equal(delivery->retraction->record_id, "r1");
+        assert_int_equal(delivery->retraction->position, 7);
+        assert_int_equal(strlen(delivery->retraction->event_id), 64);
+        seen.retracted++;
+    }
     if (delivery->answers) {
         assert_int_equal(delivery->erased, 0);
         assert_string_equal(delivery->answers->case_number, "case-1");
@@ -704,6 +712,23 @@ static void deliver_answer(uint64_t position, uint64_t previous, const char *que
     deliver_this(&delivery, position, previous);
 }
 
+/* What came with the delivery at 7 holds no more. */
+static void deliver_retraction(uint64_t position, uint64_t previous, size_t hash_size)
+{
+    Casebus__V1__Delivery delivery = CASEBUS__V1__DELIVERY__INIT;
+    Casebus__V1__Retraction retraction = CASEBUS__V1__RETRACTION__INIT;
+    retraction.case_number = (char *)"case-1";
+    retraction.record_namespace = (char *)"js.test/cases";
+    retraction.record_id = (char *)"r1";
+    retraction.position = 7;
+    retraction.event_hash = (ProtobufCBinaryData){hash_size, sample.hash};
+    delivery.node = (char *)"group-2";
+    delivery.case_id = (ProtobufCBinaryData){CASE_ID_SIZE, no_case};
+    delivery.event_hash = (ProtobufCBinaryData){DIGEST_SIZE, sample.hash};
+    delivery.retraction = &retraction;
+    deliver_this(&delivery, position, previous);
+}
+
 /* An order to destroy the delivery at @erased; @hash: of its entry as a leaf. */
 static void deliver_order(uint64_t position, uint64_t previous, uint64_t erased, uint8_t hash[DIGEST_SIZE])
 {
@@ -869,6 +894,22 @@ static void test_answers_have_to_answer_something(void **state)
     deliver_answer(5, 0, NULL);
     UNTIL(strstr(seen.logged, "delivery 5.0") || seen.stopped);
     assert_int_equal(seen.deliveries, 0);
+}
+
+static void test_a_retraction_takes_the_place_of_the_event_and_says_of_which(void **state)
+{
+    (void)state;
+    uint8_t hash[DIGEST_SIZE] = {0};
+    receiver_open();
+    seen.confirm = true;
+    deliver_retraction(8, 0, DIGEST_SIZE);
+    UNTIL(seen.retracted == 1);
+    delivered_hash(peer.crypter, hash, 8, 0, sample.hash);
+    UNTIL(peer.confirmed.position == 8);
+    assert_memory_equal(peer.confirmed.running_hash, hash, DIGEST_SIZE);
+    deliver_retraction(9, 8, DIGEST_SIZE - 1);
+    UNTIL(strstr(seen.logged, "delivery 9.0") || seen.stopped);
+    assert_int_equal(seen.deliveries, 1);
 }
 
 static void test_delivery_without_content_has_to_say_of_what(void **state)
@@ -1087,6 +1128,7 @@ int main(void)
         TEST(test_orders_to_destroy_take_their_place_in_what_is_signed),
         TEST(test_answers_take_the_place_of_the_event_in_what_is_signed),
         TEST(test_answers_have_to_answer_something),
+        TEST(test_a_retraction_takes_the_place_of_the_event_and_says_of_which),
         TEST(test_delivery_without_content_has_to_say_of_what),
         TEST(test_receiver_resumes_after_what_it_confirmed),
         TEST(test_node_lives_on_the_callers_loop),

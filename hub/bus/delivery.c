@@ -109,9 +109,8 @@ static bool filling_ready(struct filling *filling, size_t size)
 
 /* ---- answers in place of an event ---- */
 
-/* Answers what was decided to be answered. False without memory. */
-static bool delivery_answer(struct bus *bus, Casebus__V1__Delivery *delivery, struct bytes event_hash,
-                            const Casebus__V1__EventHeader *header, uint32_t questions)
+bool delivery_answer(struct bus *bus, Casebus__V1__Delivery *delivery, const Casebus__V1__EventHeader *header,
+                     uint32_t questions, bool holds)
 {
     struct answer found[QUESTIONS_MAX];
     size_t n = answers_of(header, questions, found);
@@ -128,11 +127,10 @@ static bool delivery_answer(struct bus *bus, Casebus__V1__Delivery *delivery, st
     for (size_t i = 0; i < n; i++) {
         casebus__v1__answer__init(&answer[i]);
         answer[i].question = (char *)(uintptr_t)question_name(found[i].question);
-        answer[i].yes = found[i].yes;
+        answer[i].yes = holds && found[i].yes;
         list[answers->n_answer++] = &answer[i];
     }
     delivery->answers = answers;
-    delivery->event_hash = (ProtobufCBinaryData){event_hash.size, (uint8_t *)(uintptr_t)event_hash.data};
     return true;
 }
 
@@ -160,11 +158,13 @@ static Casebus__V1__Delivery *delivery_of_event(struct bus *bus, const struct gr
         delivery->event_hash = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)(uintptr_t)said->event_hash};
         return delivery;
     }
-    if (to->questions)
-        return delivery_answer(bus, delivery, bytes_of(said->event_hash, DIGEST_SIZE), said->header,
-                               to->questions)
-                   ? delivery
-                   : NULL;
+    if (to->retracts || to->questions) {
+        struct casebus_error err;
+        delivery->event_hash = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)(uintptr_t)said->event_hash};
+        bool filled = to->retracts ? !retraction_fill(bus, event->replaces, to->questions, delivery, &err)
+                                   : delivery_answer(bus, delivery, said->header, to->questions, true);
+        return filled ? delivery : NULL;
+    }
     delivery->header = wire->header;
     delivery->part = list;
     for (size_t i = 0; i < wire->n_part; i++) {
@@ -310,8 +310,8 @@ static bool answer_opened(struct bus *bus, const Casebus__V1__EventEntry *entry,
     const Casebus__V1__EventHeader *decoded = event_header_decode(header, &bus->arena, err);
     if (!decoded)
         return false;
-    if (delivery_answer(bus, delivery, bytes_of(entry->event_hash.data, entry->event_hash.len), decoded,
-                        questions))
+    delivery->event_hash = entry->event_hash;
+    if (delivery_answer(bus, delivery, decoded, questions, true))
         return true;
     error_set(err, CASEBUS_NO_MEMORY, _("no memory for a delivery"));
     return false;
@@ -354,7 +354,11 @@ static Casebus__V1__Delivery *event_from_disk(struct bus *bus, uint64_t position
     casebus__v1__delivery__init(delivery);
     if (erasures_withhold(bus, position, &to.part_mask) || body_item_erased(body, 0))
         delivery->event_hash = entry->event->event_hash;
-    else if (!event_open(bus, position, entry->event, body, &to, delivery, err))
+    else if (to.retracts) {
+        delivery->event_hash = entry->event->event_hash;
+        if (retraction_fill(bus, entry->event->replaces, to.questions, delivery, err))
+            return NULL;
+    } else if (!event_open(bus, position, entry->event, body, &to, delivery, err))
         return NULL;
     delivery->hub_time_us = entry->hub_time_us;
     delivery->node = entry->event->node;

@@ -309,6 +309,18 @@ void delivery_work_all(struct bus *bus);
 /* Whether some receiver could be sent more at once. */
 bool delivery_waiting(const struct bus *bus);
 
+/* Says in @delivery what @header answers to those of @questions that it answers; no to all of them when it
+ * does not hold any more. Its memory is in bus->arena. False without it. */
+bool delivery_answer(struct bus *bus, Casebus__V1__Delivery *delivery, const Casebus__V1__EventHeader *header,
+                     uint32_t questions, bool holds);
+
+/* retractions.c */
+/* Says in @delivery that the event of the entry at @replaces - 1 holds no more: no to those of @questions
+ * that it answered; without any, that its record is not what it was. Leaves it without content once that
+ * event was destroyed. Its memory is in bus->arena. */
+int retraction_fill(struct bus *bus, uint64_t replaces, uint32_t questions, Casebus__V1__Delivery *delivery,
+                    struct casebus_error *err);
+
 /* erasures.c */
 /* Reads which orders are not done. */
 int erasures_open(struct bus *bus, struct casebus_error *err);

@@ -24,6 +24,7 @@ static const char *finding_title(const char *name)
         {"finish_while_stopped", N_("finished during a special procedure")},
         {"accept_after_finish", N_("accepted after it was finished")},
         {"conflict", N_("clashing statements of one record")},
+        {"other_item", N_("records about another item stand beside it and change nothing")},
     };
     for (size_t i = 0; name && i < sizeof titles / sizeof titles[0]; i++)
         if (strcmp(titles[i][0], name) == 0)
@@ -171,6 +172,7 @@ static void timeline_row(struct table *table, const json_t *record)
     const char *kind = get_text(record, "kind"), *precision = get_text(record, "precision");
     Casebus__V1__Kind known = kind ? kind_parse(kind) : 0;
     const char *operation = get_text(record, "operation"), *content = get_text(record, "content");
+    bool beside = get_bool(record, "beside");
     table_text(table,
                time_text(text, get_time(record, "occurred_at_us"), precision && !strcmp(precision, "date")));
     table_text(table, get_text(record, "node"));
@@ -180,8 +182,8 @@ static void timeline_row(struct table *table, const json_t *record)
     else
         table_text(table, get_text(record, "what"));
     table_text(table, get_text(record, "handler"));
-    table_printf(table, "%s%s", operation && strcmp(operation, "put") != 0 ? operation : "",
-                 get_bool(record, "conflicted") ? " !" : "");
+    table_printf(table, "%s%s%s%s", operation && strcmp(operation, "put") != 0 ? operation : "",
+                 get_bool(record, "conflicted") ? " !" : "", beside ? " " : "", beside ? _("beside") : "");
     table_printf(table, "%llu", (unsigned long long)get_number(record, "position"));
 }
 

@@ -148,6 +148,7 @@ static json_t *fact_json(const struct evidence_fact *fact)
         delivery_json(json, fact);
         set_number(json, "parts", fact->mask);
         set_number(json, "questions", fact->questions);
+        json_object_set_new(json, "retracts", json_boolean(fact->retracts));
         break;
     case FACT_HEADER:
         set_number(json, "position", fact->position);

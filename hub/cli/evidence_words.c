@@ -146,7 +146,12 @@ static void erasure_say(const struct cli *cli, const struct evidence_fact *fact)
 static void receiver_say(const struct cli *cli, const struct evidence_fact *fact)
 {
     char parts[PARTS_TEXT];
-    if (fact->questions)
+    if (fact->retracts)
+        say(cli,
+            _("The hub decided to tell node '%s' with event %llu that what the record said before holds no "
+              "more, and to show it nothing."),
+            fact->name, (llu)fact->position);
+    else if (fact->questions)
         say(cli, _("The hub decided to tell node '%s' yes or no of event %llu, and to show it nothing."),
             fact->name, (llu)fact->position);
     else if (*parts_text(parts, fact->mask))

@@ -66,6 +66,9 @@ static void print_then(const struct cli *cli, const json_t *event)
         fprintf(cli->out, _("    when it came: this node published it\n"));
     else if (!get_bool(event, "received"))
         fprintf(cli->out, _("    when it came: it was not delivered to this node\n"));
+    else if (get_bool(event, "retracts"))
+        fprintf(cli->out,
+                _("    when it came: this node was told that what the record said before holds no more\n"));
     else if (json_object_get(event, "answers"))
         fprintf(cli->out,
                 _("    when it came: told yes or no alone (%s), by row %u of the policy then in force\n"),

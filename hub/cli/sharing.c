@@ -55,7 +55,10 @@ static error_t sharing_parse(int key, char *arg, struct argp_state *state)
 static const char *what_text(char out[160], const json_t *share)
 {
     char names[120];
-    if (json_object_get(share, "answers")) {
+    if (get_bool(share, "retracts")) {
+        get_joined(share, "answers", names, sizeof names);
+        snprintf(out, 160, *names ? _("no more: %s") : _("that it is no more so"), names);
+    } else if (json_object_get(share, "answers")) {
         get_joined(share, "answers", names, sizeof names);
         snprintf(out, 160, _("yes/no: %s"), names);
     } else {

@@ -192,6 +192,8 @@ static json_t *receivers_json(const Casebus__V1__EventEntry *entry)
         json_t *receiver = json_pack("{s:s, s:o}", "node", entry->receiver[i]->node, "parts", parts);
         if (entry->receiver[i]->questions)
             json_object_set_new(receiver, "answers", questions_json(entry->receiver[i]->questions));
+        if (entry->receiver[i]->retracts)
+            json_object_set_new(receiver, "retracts", json_true());
         json_array_append_new(receivers, receiver);
     }
     return receivers;

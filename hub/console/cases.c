@@ -20,6 +20,7 @@ static const struct finding_row findings[] = {
     {FINDING_FINISH_WHILE_STOPPED, "finish_while_stopped"},
     {FINDING_ACCEPT_AFTER_FINISH, "accept_after_finish"},
     {FINDING_CONFLICT, "conflict"},
+    {FINDING_OTHER_ITEM, "other_item"},
 };
 
 static json_t *findings_json(unsigned bits)
@@ -194,7 +195,7 @@ static void record_header_json(json_t *json, const Casebus__V1__EventHeader *hea
     json_object_set_new(json, "parts", parts);
 }
 
-static int record_json(struct reader *reader, const struct case_record *record, json_t *json,
+static int record_json(struct reader *reader, const struct case_record *record, uint32_t about, json_t *json,
                        struct casebus_error *err)
 {
     struct reader_entry read;
@@ -208,6 +209,7 @@ static int record_json(struct reader *reader, const struct case_record *record, 
     set_number(json, "revision", record->revision);
     set_bool(json, "backfill", record->flags & RECORD_BACKFILL);
     set_bool(json, "conflicted", record->flags & RECORD_CONFLICTED);
+    set_bool(json, "beside", case_beside(record, about));
     if (reader_event(reader, record->position, &read, err))
         return -1;
     set_text(json, "content", body_fate_name(read.fate));
@@ -227,6 +229,7 @@ static int record_json(struct reader *reader, const struct case_record *record, 
 static int timeline_json(struct reader *reader, struct case_record *records, size_t n, json_t *list,
                          bool *whole, struct casebus_error *err)
 {
+    uint32_t about = case_about(records, (uint32_t)n); /* they come in the order of the fold */
     qsort(records, n, sizeof *records, by_time);
     size_t bytes = 0;
     *whole = true;
@@ -236,7 +239,7 @@ static int timeline_json(struct reader *reader, struct case_record *records, siz
             continue;
         }
         json_t *json = json_object();
-        if (record_json(reader, &records[i], json, err)) {
+        if (record_json(reader, &records[i], about, json, err)) {
             json_decref(json);
             return -1;
         }

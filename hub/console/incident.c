@@ -104,6 +104,7 @@ static json_t *receiver_json(const Casebus__V1__Receiver *receiver)
     set_number(json, "part_mask", receiver->part_mask);
     set_number(json, "rule", receiver->rule);
     set_number(json, "questions", receiver->questions);
+    set_bool(json, "retracts", receiver->retracts);
     return json;
 }
 

@@ -128,7 +128,8 @@ static void decided_json(const struct asking *asking, const Casebus__V1__EventEn
 {
     const Casebus__V1__Receiver *receiver = NULL;
     for (size_t i = 0; i < event->n_receiver; i++)
-        if (strcmp(event->receiver[i]->node, asking->node->info.node) == 0)
+        if (strcmp(event->receiver[i]->node, asking->node->info.node) == 0 &&
+            (!receiver || !event->receiver[i]->retracts))
             receiver = event->receiver[i];
     set_bool(json, "published", strcmp(event->node, asking->node->info.node) == 0);
     set_bool(json, "received", receiver != NULL);
@@ -138,6 +139,8 @@ static void decided_json(const struct asking *asking, const Casebus__V1__EventEn
         set_number(json, "rule", receiver->rule);
     if (receiver && receiver->questions)
         json_object_set_new(json, "answers", questions_json(receiver->questions));
+    if (receiver && receiver->retracts)
+        set_bool(json, "retracts", true);
     json_t *parts = json_array();
     for (uint32_t i = 0; receiver && i < 32; i++)
         if (receiver->part_mask >> i & 1)

@@ -45,6 +45,8 @@ static int share_add(struct shares *shares, const struct reader_entry *read, uin
     json_object_set_new(json, "parts", parts_json(read, receiver->part_mask));
     if (receiver->questions)
         json_object_set_new(json, "answers", questions_json(receiver->questions));
+    if (receiver->retracts)
+        set_bool(json, "retracts", true);
     set_number(json, "rule", receiver->rule);
     set_bool(json, "confirmed", known);
     page_add(shares->page.list, json, &shares->page.bytes);

@@ -86,12 +86,23 @@ size_t answers_of(const Casebus__V1__EventHeader *header, uint32_t questions,
     return n;
 }
 
-uint32_t answers_known(const Casebus__V1__EventHeader *header)
+static uint32_t answered(const Casebus__V1__EventHeader *header, bool yes_alone)
 {
     struct answer answers[QUESTIONS_MAX];
     uint32_t questions = 0;
     size_t n = answers_of(header, UINT32_MAX, answers);
     for (size_t i = 0; i < n; i++)
-        questions |= question_bit(answers[i].question);
+        if (answers[i].yes || !yes_alone)
+            questions |= question_bit(answers[i].question);
     return questions;
+}
+
+uint32_t answers_known(const Casebus__V1__EventHeader *header)
+{
+    return answered(header, false);
+}
+
+uint32_t answers_yes(const Casebus__V1__EventHeader *header)
+{
+    return answered(header, true);
 }

@@ -23,5 +23,7 @@ size_t answers_of(const Casebus__V1__EventHeader *header, uint32_t questions,
                   struct answer answers[QUESTIONS_MAX]);
 /* The set of questions that @header answers. */
 uint32_t answers_known(const Casebus__V1__EventHeader *header);
+/* And of those that it answers yes. */
+uint32_t answers_yes(const Casebus__V1__EventHeader *header);
 
 #endif

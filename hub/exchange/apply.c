@@ -99,11 +99,13 @@ static int apply_to_old_case(const struct exchange_store *store, const uint8_t c
 }
 
 /* P4: which case a record is in follows from the statement that counts, not from the one that came last. */
-static int apply_to_cases(const struct exchange_store *store, const struct exchange_event *event,
-                          const struct record_row *known, const uint8_t case_id[16], uint64_t position,
-                          uint64_t slot, int64_t hub_time_us, struct casebus_error *err)
+static int apply_to_cases(const struct exchange_store *store, const Casebus__V1__EventEntry *entry,
+                          const struct exchange_event *event, const struct record_row *known,
+                          uint64_t position, uint64_t slot, int64_t hub_time_us, struct casebus_error *err)
 {
+    const uint8_t *case_id = entry->case_id.data;
     struct case_record record = record_of_event(event, position);
+    record.publisher = case_publisher(entry->node);
     enum record_effect effect = known ? record_effect(known, event) : EFFECT_REPLACES;
     if (known && record_clashes(known, event))
         record.flags |= RECORD_CONFLICTED;
@@ -154,6 +156,18 @@ static int put_statement(const struct exchange_store *store, const uint8_t recor
                       err);
 }
 
+/* What the record says now, for whoever changes it later. The state holds no texts (docs/decisions/0011): an
+ * item that is no code is not kept. */
+static void record_says(struct record_row *row, const struct exchange_event *event)
+{
+    row->item[0] = row->area[0] = 0;
+    if (item_is_code(event->item))
+        memcpy(row->item, event->item, strlen(event->item) + 1);
+    if (strlen(event->area) == AREA_DIGITS && strspn(event->area, "0123456789") == AREA_DIGITS)
+        memcpy(row->area, event->area, AREA_DIGITS + 1);
+    row->answered = event->answered;
+}
+
 static int apply_to_record(const struct exchange_store *store, const Casebus__V1__EventEntry *entry,
                            const struct exchange_event *event, struct record_row *row, bool known,
                            uint64_t position, struct casebus_error *err)
@@ -168,6 +182,7 @@ static int apply_to_record(const struct exchange_store *store, const Casebus__V1
         row->newest = statement;
         memcpy(row->case_id, entry->case_id.data, sizeof row->case_id);
         row->counting = record_of_event(event, position);
+        record_says(row, event);
     }
     struct record_statement oldest;
     if (remember(row, &statement, &oldest) && put_statement(store, event->record_key, &oldest, err) < 0)
@@ -222,8 +237,7 @@ int exchange_apply_event(const struct exchange_store *store, uint64_t position, 
     if (known && strcmp(row.owner, entry->node) != 0)
         return error_set(err, CASEBUS_DAMAGED, _("the ledger gives a record a second owner, '%s'"),
                          entry->node);
-    if (apply_to_cases(store, event, known ? &row : NULL, entry->case_id.data, position, slot, hub_time_us,
-                       err) < 0 ||
+    if (apply_to_cases(store, entry, event, known ? &row : NULL, position, slot, hub_time_us, err) < 0 ||
         apply_to_record(store, entry, event, &row, known, position, err) < 0)
         return -1;
     for (size_t i = 0; i < entry->n_receiver; i++)

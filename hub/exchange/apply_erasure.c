@@ -20,6 +20,8 @@ int exchange_close_record(const struct exchange_store *store, const uint8_t reco
     if (row.erased)
         return 0;
     row.erased = true;
+    row.item[0] = row.area[0] = 0; /* as a replay finds it, which knows the header no more */
+    row.answered = 0;
     return record_row_put(store, record_key, &row, err);
 }
 

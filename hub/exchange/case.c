@@ -78,6 +78,20 @@ bool record_wins(const struct case_record *a, const struct case_record *b)
     return compare_statements(a, b) > 0;
 }
 
+/* FNV-1a: a node's name is no secret. */
+uint32_t case_publisher(const char *node)
+{
+    uint32_t hash = 2166136261u;
+    for (const char *p = node; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619u;
+    return hash;
+}
+
+bool case_has_room(uint32_t n, uint32_t own)
+{
+    return n < CASE_RECORDS_MAX && own < CASE_RECORDS_MAX - n;
+}
+
 struct case_record *case_find(struct case_record *records, uint32_t n, const uint8_t key[RECORD_KEY_SIZE])
 {
     for (uint32_t i = 0; i < n; i++)
@@ -192,6 +206,7 @@ struct fold {
     uint32_t n_notices, n_supplements, n_accepts, n_receipts, n_applications;
     uint32_t n_begun, n_ended; /* special procedures that stop the clock */
     uint32_t n_decisions, n_deliveries, n_annulments;
+    uint32_t item, n_folded, n_beside;
 };
 
 /* The last moment at which @record may have happened. */
@@ -291,6 +306,35 @@ static void fold_end(struct fold *fold, const struct case_record *record)
     }
 }
 
+/* Records with which a case is opened. */
+static bool opens(const struct case_record *record)
+{
+    return record->kind >= CASEBUS__V1__KIND__KIND_APPLY &&
+           record->kind <= CASEBUS__V1__KIND__KIND_REFUSE_ACCEPT;
+}
+
+uint32_t case_about(const struct case_record *records, uint32_t n)
+{
+    const struct case_record *first = NULL, *opening = NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct case_record *record = &records[i];
+        if (record->item == 0 || record->operation == CASEBUS__V1__OPERATION__OPERATION_DELETE)
+            continue;
+        if (record->flags & RECORD_HOME)
+            return record->item;
+        keep_first(&first, record);
+        if (opens(record))
+            keep_first(&opening, record);
+    }
+    first = opening ? opening : first;
+    return first ? first->item : 0;
+}
+
+bool case_beside(const struct case_record *record, uint32_t item)
+{
+    return item && record->item && record->item != item;
+}
+
 static void fold_record(struct fold *fold, const struct case_record *record)
 {
     struct case_state *state = fold->state;
@@ -298,7 +342,12 @@ static void fold_record(struct fold *fold, const struct case_record *record)
         state->n_deleted++;
         return;
     }
-    if (state->n_records++ == 0)
+    state->n_records++;
+    if (case_beside(record, fold->item)) {
+        fold->n_beside++;
+        return;
+    }
+    if (fold->n_folded++ == 0)
         state->first_at_us = record->occurred_at_us;
     state->last_at_us = record->occurred_at_us;
     state->n_conflicts += (record->flags & RECORD_CONFLICTED) != 0;
@@ -340,12 +389,14 @@ static enum case_status fold_status(const struct fold *fold)
 }
 
 /* More procedures had certainly begun before @finish than can have ended by then. */
-static bool was_stopped_at(const struct case_record *finish, const struct case_record *records, uint32_t n)
+static bool was_stopped_at(const struct case_record *finish, const struct case_record *records, uint32_t n,
+                           uint32_t item)
 {
     uint32_t begun = 0, ended = 0;
     for (uint32_t i = 0; i < n; i++) {
         const struct case_record *record = &records[i];
-        if (record->operation == CASEBUS__V1__OPERATION__OPERATION_DELETE || !stops_clock(record))
+        if (record->operation == CASEBUS__V1__OPERATION__OPERATION_DELETE || !stops_clock(record) ||
+            case_beside(record, item))
             continue;
         if (record->kind == CASEBUS__V1__KIND__KIND_SPECIAL_BEGIN)
             begun += record_end(record) <= finish->occurred_at_us;
@@ -362,12 +413,14 @@ static uint16_t fold_findings(const struct fold *fold, const struct case_record 
         findings |= FINDING_SECOND_SUPPLEMENT;
     if (fold->n_ended > fold->n_begun)
         findings |= FINDING_SPECIAL_NOT_BEGUN;
-    if (fold->first_finish && fold->n_begun > 0 && was_stopped_at(fold->first_finish, records, n))
+    if (fold->first_finish && fold->n_begun > 0 && was_stopped_at(fold->first_finish, records, n, fold->item))
         findings |= FINDING_FINISH_WHILE_STOPPED;
     if (fold->first_finish && fold->n_accepts > 0 && fold->last_accept_us > record_end(fold->first_finish))
         findings |= FINDING_ACCEPT_AFTER_FINISH;
     if (fold->state->n_conflicts > 0)
         findings |= FINDING_CONFLICT;
+    if (fold->n_beside > 0)
+        findings |= FINDING_OTHER_ITEM;
     return findings;
 }
 
@@ -375,7 +428,7 @@ void case_fold(struct case_record *records, uint32_t n, struct case_state *state
 {
     sort_records(records, n);
     *state = (struct case_state){.status = CASE_NOTHING};
-    struct fold fold = {.state = state, .answered_until_us = INT64_MIN};
+    struct fold fold = {.state = state, .answered_until_us = INT64_MIN, .item = case_about(records, n)};
     for (uint32_t i = 0; i < n; i++)
         fold_record(&fold, &records[i]);
     state->status = fold_status(&fold);

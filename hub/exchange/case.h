@@ -20,6 +20,8 @@ struct case_record {
     int64_t occurred_at_us;
     uint8_t header_digest[16]; /* keyed: what the statement says, without what is random in it; breaks ties */
     uint32_t detail;           /* of the kind: finish kind + 1, rating level, special kind; 0: not told */
+    uint32_t item;             /* keyed: tells its item from others; 0: it says none */
+    uint32_t publisher;        /* case_publisher */
     uint8_t operation;         /* values of the schema's enums */
     uint8_t kind;
     uint8_t precision;
@@ -28,6 +30,7 @@ struct case_record {
 
 #define RECORD_BACKFILL   1
 #define RECORD_CONFLICTED 2 /* another statement has the same revision and operation, but other content */
+#define RECORD_HOME       4 /* the case number begins with the implementation code of its item */
 
 /* Stable values and names. */
 enum case_status {
@@ -61,6 +64,7 @@ struct case_state {
 #define FINDING_FINISH_WHILE_STOPPED 4  /* finished while a special procedure was certainly open */
 #define FINDING_ACCEPT_AFTER_FINISH  8  /* certainly after: a date counts as its whole day */
 #define FINDING_CONFLICT             16 /* clashing statements of one record */
+#define FINDING_OTHER_ITEM           32 /* records about another item stand beside it */
 
 const char *case_status_name(enum case_status status);  /* "accepted" */
 const char *case_status_title(enum case_status status); /* for people, in the language of the process */
@@ -76,6 +80,18 @@ void case_remove(struct case_record *records, uint32_t *n, const uint8_t key[REC
  * RECORD_CONFLICTED; a newer revision heals it. */
 int case_put(struct case_record *records, uint32_t *n, uint32_t capacity, const struct case_record *record,
              struct casebus_error *err);
+/* What @node is in a case_record. */
+uint32_t case_publisher(const char *node);
+/* Whether one more record of a publisher who has @own of the @n records of a case has its place: nobody may
+ * have more than are left, so that nobody can fill another's case. One alone: half of them. */
+bool case_has_room(uint32_t n, uint32_t own);
+/* The item that the case is about, of @n records in the order of case_fold; 0: none says one. The one that
+ * the case number itself names; else that of the first record with which a case is opened (up to acceptance),
+ * else of the first record at all. What is about another item stands beside the case: it is kept and counted,
+ * and changes nothing. */
+uint32_t case_about(const struct case_record *records, uint32_t n);
+/* Whether @record stands beside a case about @item. */
+bool case_beside(const struct case_record *record, uint32_t item);
 /* Folds @n records (sorted in place) into @state. Pure. */
 void case_fold(struct case_record *records, uint32_t n, struct case_state *state);
 

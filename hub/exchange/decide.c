@@ -63,7 +63,7 @@ static uint32_t part_mask(const Casebus__V1__EventHeader *header, uint32_t part_
     return mask;
 }
 
-/* What the policy in force says of one event: the rows about it. */
+/* What the policy in force says of one statement: the rows about it. */
 struct ruling {
     struct rights_subject subject;
     const struct rights_row *rows[RIGHTS_ROWS_MAX];
@@ -71,30 +71,68 @@ struct ruling {
 };
 
 static void ruling_make(struct ruling *ruling, const struct exchange_parties *parties,
-                        const Casebus__V1__EventHeader *header, int64_t hub_time_us)
+                        const struct rights_subject *subject, int64_t hub_time_us)
 {
-    ruling->subject =
-        (struct rights_subject){header->item, header->area, header->kind, answers_known(header)};
-    ruling->n_rows =
-        parties->rights && parties->memo
-            ? rights_rows_recall(parties->memo, parties->rights, &ruling->subject, hub_time_us, ruling->rows)
-            : 0;
+    ruling->subject = *subject;
+    ruling->n_rows = parties->rights && parties->memo ? rights_rows_recall(parties->memo, parties->rights,
+                                                                           subject, hub_time_us, ruling->rows)
+                                                      : 0;
 }
 
-/* False with a refusal when the policy says who publishes what, and does not name @sender. */
-static bool competent(const struct exchange_parties *parties, const struct exchange_node *sender,
-                      const struct ruling *ruling, struct exchange_decision *decision)
+/* The two sides of a change: what the event says, and what its record said so far. */
+struct change {
+    const struct record_row *row; /* NULL: nobody said anything of the record so far */
+    bool counts;                  /* the event says what holds from now on; else it came too late */
+    struct ruling now;
+    struct ruling before; /* with a row */
+};
+
+static bool same_subject(const struct rights_subject *a, const struct rights_subject *b)
+{
+    return a->kind == b->kind && strcmp(a->item, b->item) == 0 && strcmp(a->area, b->area) == 0;
+}
+
+static void change_make(struct change *change, const struct exchange_parties *parties,
+                        const struct record_row *row, const struct exchange_event *event, int64_t hub_time_us)
+{
+    const Casebus__V1__EventHeader *header = event->header;
+    change->row = row;
+    change->counts = !row || record_effect(row, event) == EFFECT_REPLACES;
+    ruling_make(&change->now, parties,
+                &(struct rights_subject){header->item, header->area, header->kind, answers_known(header)},
+                hub_time_us);
+    if (!row)
+        return;
+    const char *item = row->item[0] || item_is_code(header->item) ? row->item : header->item;
+    const struct rights_subject before = {item, row->area, (Casebus__V1__Kind)row->counting.kind,
+                                          row->answered};
+    if (!same_subject(&before, &change->now.subject)) {
+        ruling_make(&change->before, parties, &before, hub_time_us);
+        return;
+    }
+    change->before.subject = before;
+    change->before.n_rows = change->now.n_rows;
+    memcpy(change->before.rows, change->now.rows, change->now.n_rows * sizeof change->now.rows[0]);
+}
+
+/* False with a refusal when no row of @ruling lets @sender publish. @before: it is about what the record was.
+ */
+static bool competent(const struct exchange_node *sender, const struct ruling *ruling, bool before,
+                      struct exchange_decision *decision)
 {
     const struct rights_reader who = {sender->name, sender->department, sender->area};
     const struct rights_subject *subject = &ruling->subject;
-    decision->rule = 0;
-    if (!parties->rights || !parties->rights->limits_publishing)
-        return true;
-    decision->rule = rights_publish_rule(ruling->rows, ruling->n_rows, &who, subject);
-    if (decision->rule)
+    uint32_t rule = rights_publish_rule(ruling->rows, ruling->n_rows, &who, subject);
+    if (!before)
+        decision->rule = rule;
+    if (rule)
         return true;
     error_set(&decision->refusal, CASEBUS_NOT_COMPETENT,
-              _("no row of the policy lets node '%s' (department '%s') publish about item '%s' in area '%s'"),
+              before
+                  ? _("no row of the policy lets node '%s' (department '%s') publish about what the record "
+                      "was about so far: item '%s' in area '%s'")
+                  : _("no row of the policy lets node '%s' (department '%s') publish about item '%s' in "
+                      "area '%s'"),
               sender->name, sender->department, subject->item, subject->area);
     error_hint(&decision->refusal,
                _("check the item in the mapping; if it is right, the hub's operator adds a row to 'publish' "
@@ -102,40 +140,111 @@ static bool competent(const struct exchange_parties *parties, const struct excha
     return false;
 }
 
+/* Who changes a record has to be competent for what it was as well as for what it becomes. In whatever order
+ * two statements come, both are asked for. */
+static bool change_competent(const struct exchange_parties *parties, const struct exchange_node *sender,
+                             const struct change *change, struct exchange_decision *decision)
+{
+    decision->rule = 0;
+    if (!parties->rights || !parties->rights->limits_publishing)
+        return true;
+    return competent(sender, &change->now, false, decision) &&
+           (!change->row || competent(sender, &change->before, true, decision));
+}
+
+/* What one node sees of a statement, and is told of it. */
+struct sight {
+    struct right right;
+    bool sees;
+};
+
+static struct sight sight_of(const struct exchange_node *node, const struct ruling *ruling)
+{
+    const struct rights_reader reader = {node->name, node->department, node->area};
+    struct sight sight = {rights_of(ruling->rows, ruling->n_rows, &reader, &ruling->subject), false};
+    if (node->receive_all) {
+        sight.right.part_kinds |= node->receive_part_kinds;
+        sight.right.questions = 0;
+    }
+    sight.sees = node->receive_all || (sight.right.rule && !sight.right.questions);
+    return sight;
+}
+
+static bool add_receiver(struct exchange_decision *decision, const struct exchange_receiver *receiver)
+{
+    if (decision->n_receivers == RECEIVERS_MAX)
+        return false;
+    decision->receivers[decision->n_receivers++] = *receiver;
+    return true;
+}
+
+/* What @node was shown or told before, and what does not hold any more now. A yes that the event itself
+ * answers anew needs no taking back. */
+static bool take_back(const struct change *change, const struct exchange_node *node, const struct sight *now,
+                      const struct sight *before, struct exchange_decision *decision)
+{
+    struct exchange_receiver receiver = {.node = node->name, .rule = before->right.rule, .retracts = true};
+    if (before->sees) {
+        if (now->sees)
+            return true;
+    } else {
+        bool same_case = memcmp(change->row->case_id, decision->case_id, sizeof decision->case_id) == 0;
+        uint32_t anew = now->sees ? UINT32_MAX : now->right.questions & change->now.subject.answered;
+        receiver.questions =
+            before->right.questions & change->row->answered & (same_case ? ~anew : UINT32_MAX);
+        if (!receiver.questions)
+            return true;
+    }
+    decision->replaces = change->row->newest.position + 1;
+    return add_receiver(decision, &receiver);
+}
+
+/* A statement that came too late answers nothing, and is shown to those alone who see what counts: to the
+ * others it would be all that they know. False when there are too many. */
+static bool choose_for(const struct change *change, const struct exchange_node *node,
+                       const Casebus__V1__EventHeader *header, struct exchange_decision *decision)
+{
+    struct sight now = sight_of(node, &change->now), before = {0};
+    if (change->row)
+        before = sight_of(node, &change->before);
+    bool told = change->counts ? now.sees || now.right.rule : now.sees && before.sees;
+    if (told && !add_receiver(decision, &(struct exchange_receiver){
+                                            .node = node->name,
+                                            .part_mask = part_mask(header, now.right.part_kinds),
+                                            .rule = now.right.rule,
+                                            .questions = now.right.questions}))
+        return false;
+    return !change->row || !change->counts || take_back(change, node, &now, &before, decision);
+}
+
 /* Who published it is no receiver of it, whatever the rows say: it has it. 0, or -1 when there are too many.
  */
 static int choose_receivers(const struct exchange_parties *parties, const char *sender,
-                            const Casebus__V1__EventHeader *header, const struct ruling *ruling,
+                            const Casebus__V1__EventHeader *header, const struct change *change,
                             struct exchange_decision *decision)
 {
     decision->n_receivers = 0;
+    decision->replaces = 0;
     for (size_t i = 0; i < parties->n_nodes; i++) {
         const struct exchange_node *node = &parties->nodes[i];
-        const struct rights_reader reader = {node->name, node->department, node->area};
-        struct right right = rights_of(ruling->rows, ruling->n_rows, &reader, &ruling->subject);
-        if (node->gone || (!node->receive_all && right.rule == 0) || strcmp(node->name, sender) == 0)
-            continue;
-        if (decision->n_receivers == RECEIVERS_MAX)
+        if (!node->gone && strcmp(node->name, sender) != 0 && !choose_for(change, node, header, decision))
             return -1;
-        if (node->receive_all) {
-            right.part_kinds |= node->receive_part_kinds;
-            right.questions = 0;
-        }
-        decision->receivers[decision->n_receivers++] =
-            (struct exchange_receiver){.node = node->name,
-                                       .part_mask = part_mask(header, right.part_kinds),
-                                       .rule = right.rule,
-                                       .questions = right.questions};
     }
     return 0;
 }
 
-/* Finds the case or takes the fresh id for a new one. @n_records: how many it holds. */
+/* How full a case is. */
+struct filled {
+    uint32_t n;   /* records that it holds */
+    uint32_t own; /* and how many of the sender's, at most */
+};
+
+/* Finds the case or takes the fresh id for a new one. */
 static int choose_case(const struct exchange_store *store, const uint8_t number_key[TEXT_KEY_SIZE],
-                       const struct exchange_moment *moment, struct exchange_decision *decision,
-                       uint32_t *n_records, struct casebus_error *err)
+                       const char *node, const struct exchange_moment *moment,
+                       struct exchange_decision *decision, struct filled *filled, struct casebus_error *err)
 {
-    *n_records = 0;
+    *filled = (struct filled){0};
     decision->slot = 0;
     int r = case_id_get(store, number_key, decision->case_id, err);
     if (r < 0)
@@ -152,7 +261,9 @@ static int choose_case(const struct exchange_store *store, const uint8_t number_
     if (r < 0 || case_row_decode(value, &row, NULL, 0, err) < 0)
         return -1;
     decision->slot = row.slot;
-    *n_records = row.n_records;
+    filled->n = filled->own = row.n_records;
+    if (!case_has_room(filled->n, filled->own)) /* few cases come here: then it is counted */
+        filled->own = case_row_published(value, &row, case_publisher(node));
     return 0;
 }
 
@@ -236,19 +347,21 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_pa
     if (r <= 0)
         return r;
 
-    struct ruling ruling;
-    ruling_make(&ruling, parties, header, moment->hub_time_us);
-    if (!competent(parties, sender, &ruling, decision))
+    struct change change;
+    change_make(&change, parties, known ? &row : NULL, event, moment->hub_time_us);
+    if (!change_competent(parties, sender, &change, decision))
         return refuse(decision);
 
-    uint32_t n_records;
-    if (choose_case(store, event->case_number_key, moment, decision, &n_records, err) < 0)
+    struct filled filled;
+    if (choose_case(store, event->case_number_key, node, moment, decision, &filled, err) < 0)
         return -1;
-    if (n_records >= CASE_RECORDS_MAX && adds_record(known ? &row : NULL, event, decision->case_id)) {
-        error_set(&decision->refusal, CASEBUS_CASE_FULL, _("the case holds %u records already"), n_records);
+    if (!case_has_room(filled.n, filled.own) && adds_record(change.row, event, decision->case_id)) {
+        error_set(&decision->refusal, CASEBUS_CASE_FULL,
+                  _("the case holds %u records, %u of them of node '%s': nobody may have more than are left"),
+                  filled.n, filled.own, node);
         return refuse(decision);
     }
-    if (choose_receivers(parties, node, header, &ruling, decision) < 0) {
+    if (choose_receivers(parties, node, header, &change, decision) < 0) {
         error_set(&decision->refusal, CASEBUS_TOO_LARGE,
                   _("the policy lets more than %d nodes see this event"), RECEIVERS_MAX);
         error_hint(&decision->refusal, _("the hub's operator has to narrow it"));

@@ -31,6 +31,9 @@ struct exchange_event {
     uint64_t revision;
     int64_t occurred_at_us;
     uint32_t detail;
+    const char *item, *area; /* the header's; empty once it was destroyed: then its record is closed */
+    uint32_t item_key;
+    uint32_t answered; /* question_bit: what it answers yes; 0 once the header was destroyed */
     uint32_t n_case_aliases;
     uint8_t (*case_alias_keys)[TEXT_KEY_SIZE]; /* few events have any: in an arena */
     uint8_t operation, kind, precision, flags;
@@ -83,14 +86,16 @@ struct exchange_receiver {
     uint32_t part_mask;
     uint32_t rule;      /* the row of the policy that lets it; 0: the node's own grants */
     uint32_t questions; /* question_bit: it is told their answers and nothing else; 0: it sees the event */
+    bool retracts;      /* it is told that the event before (replaces) no longer holds, and nothing of this */
 };
 struct exchange_decision {
     enum exchange_verdict verdict;
     uint64_t duplicate_of;        /* position, with VERDICT_DUPLICATE */
     struct casebus_error refusal; /* with VERDICT_REFUSED; English; code and words */
     uint8_t case_id[16];
-    uint64_t slot; /* of the vault that the case has; 0: take one */
-    uint32_t rule; /* the row of the policy that lets the sender publish it; 0: the policy limits none */
+    uint64_t slot;     /* of the vault that the case has; 0: take one */
+    uint32_t rule;     /* the row of the policy that lets the sender publish it; 0: the policy limits none */
+    uint64_t replaces; /* position + 1 of what counted before; 0: no receiver retracts */
     struct exchange_receiver receivers[RECEIVERS_MAX];
     size_t n_receivers;
 };

@@ -58,10 +58,12 @@ static char *keep_text(struct fixture *fixture, const char *text)
 static void set_fields(struct fixture *fixture, const struct statement *statement,
                        Casebus__V1__EventHeader *header)
 {
-    if (statement->kind == CASEBUS__V1__KIND__KIND_FINISH && statement->finish_kind_plus1) {
+    if (statement->kind == CASEBUS__V1__KIND__KIND_FINISH &&
+        (statement->finish_kind_plus1 || statement->certificate)) {
         Casebus__V1__FinishFields finish = CASEBUS__V1__FINISH_FIELDS__INIT;
-        finish.finish_kind = statement->finish_kind_plus1 - 1;
-        finish.finish_kind_given = true;
+        finish.finish_kind = statement->finish_kind_plus1 ? statement->finish_kind_plus1 - 1 : 0;
+        finish.finish_kind_given = statement->finish_kind_plus1 > 0;
+        finish.certificate_number = keep_text(fixture, statement->certificate);
         header->fields_case = CASEBUS__V1__EVENT_HEADER__FIELDS_FINISH;
         header->finish = keep(fixture, &finish, sizeof finish);
     }
@@ -108,6 +110,8 @@ static Casebus__V1__EventHeader *make_header(struct fixture *fixture, const stru
                                            : CASEBUS__V1__PRECISION__PRECISION_INSTANT;
     header->backfill = statement->backfill;
     header->handler = keep_text(fixture, statement->handler);
+    header->item = keep_text(fixture, statement->item);
+    header->area = keep_text(fixture, statement->area);
     if (statement->alias) {
         char *alias = keep_text(fixture, statement->alias);
         header->n_case_alias = 1;
@@ -142,11 +146,14 @@ void fixture_apply(struct fixture *fixture, const char *node, const struct excha
         casebus__v1__receiver__init(&receivers[i]);
         receivers[i].node = (char *)(uintptr_t)decision->receivers[i].node;
         receivers[i].part_mask = decision->receivers[i].part_mask;
+        receivers[i].questions = decision->receivers[i].questions;
+        receivers[i].retracts = decision->receivers[i].retracts;
         pointers[i] = &receivers[i];
     }
     entry.node = (char *)(uintptr_t)node;
     entry.case_id = (ProtobufCBinaryData){16, (uint8_t *)(uintptr_t)decision->case_id};
     entry.n_receiver = decision->n_receivers;
+    entry.replaces = decision->replaces;
     entry.receiver = pointers;
     uint64_t slot = decision->slot ? decision->slot : fixture->next_slot++;
     assert_int_equal(exchange_apply_event(&fixture->store, fixture->position, fixture->hub_time_us, &entry,

@@ -25,6 +25,8 @@ struct statement {
     const char *handler;
     uint32_t special_kind;      /* with special_begin and special_end */
     uint32_t finish_kind_plus1; /* with finish */
+    const char *certificate;    /* with finish */
+    const char *item, *area;    /* may be NULL */
 };
 
 struct fixture {

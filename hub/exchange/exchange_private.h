@@ -5,7 +5,9 @@
 #include "hub/exchange/exchange.h"
 #include "hub/exchange/tables.h"
 
-/* @event as a record of its case. */
+/* Whether @item has the form of a code, which tells a matter and no person: only such stand in the state. */
+bool item_is_code(const char *item);
+/* @event as a record of its case, whoever published it. */
 struct case_record record_of_event(const struct exchange_event *event, uint64_t position);
 /* @event as a statement of its record. */
 struct record_statement statement_of_event(const struct exchange_event *event, uint64_t position);

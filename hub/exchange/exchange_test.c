@@ -221,11 +221,14 @@ static void test_part_kinds_have_bits_of_their_own(void **unused)
     assert_int_equal(part_kind_bit((Casebus__V1__PartKind)-1), 0);
 }
 
-static void test_decide_refuses_more_records_than_a_case_holds(void **state)
+/* Nobody may have more records in a case than are left: one alone has half of them, and another that knows
+ * its number cannot fill it. */
+static void test_no_publisher_fills_a_case(void **state)
 {
     struct fixture *hub = *state;
     char record[16];
-    for (unsigned i = 0; i < CASE_RECORDS_MAX; i++) {
+    enum { ALONE = CASE_RECORDS_MAX / 2, SECOND = CASE_RECORDS_MAX / 4 };
+    for (unsigned i = 0; i < ALONE; i++) {
         snprintf(record, sizeof record, "r%u", i);
         assert_int_equal(fixture_publish(hub, "desk", STATEMENT(record, "1")), VERDICT_ACCEPTED);
         if (i % 64 == 0)
@@ -235,8 +238,289 @@ static void test_decide_refuses_more_records_than_a_case_holds(void **state)
     assert_refused(hub, "desk", STATEMENT("one more", "1"), CASEBUS_CASE_FULL);
     assert_refused(hub, "desk", STATEMENT("elsewhere", "1", .revision = 2), CASEBUS_CASE_FULL);
     assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r7", "1", .revision = 2)), VERDICT_ACCEPTED);
+    for (unsigned i = 0; i < SECOND; i++) {
+        snprintf(record, sizeof record, "s%u", i);
+        assert_int_equal(fixture_publish(hub, "bureau", STATEMENT(record, "1")), VERDICT_ACCEPTED);
+        if (i % 64 == 0)
+            arena_reset(&hub->arena);
+    }
+    assert_refused(hub, "bureau", STATEMENT("one more", "1"), CASEBUS_CASE_FULL);
+    hub->nodes[3].publish = true;
+    assert_int_equal(fixture_publish(hub, "quiet", STATEMENT("mine", "1")), VERDICT_ACCEPTED);
     assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r7", "3", .revision = 3)), VERDICT_ACCEPTED);
-    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("one more", "1")), VERDICT_ACCEPTED);
+}
+
+/* ---- what an event changes for those who knew its record ---- */
+
+/* Item "company" is the desk's to publish and quiet's to see; item "seal" is the bureau's, and the desk's,
+ * too, and sent to nobody. "told" asks about companies. */
+static const char *const company[] = {"company"}, *const stamp[] = {"seal"};
+static const struct rights_row changing[] = {
+    {.number = 1,
+     .relation = RIGHTS_PUBLISHING,
+     .to = {.node = "desk"},
+     .items = {company, 1},
+     .publish_kinds = RIGHTS_ALL_KINDS},
+    {.number = 2,
+     .relation = RIGHTS_PUBLISHING,
+     .to = {.node = "desk"},
+     .items = {stamp, 1},
+     .publish_kinds = RIGHTS_ALL_KINDS},
+    {.number = 3,
+     .relation = RIGHTS_GRANT,
+     .to = {.node = "quiet"},
+     .items = {company, 1},
+     .kinds = RIGHTS_ALL_KINDS},
+    {.number = 4,
+     .relation = RIGHTS_GRANT,
+     .to = {.node = "told"},
+     .items = {company, 1},
+     .kinds = RIGHTS_ALL_KINDS,
+     .questions = UINT32_C(1) << CASEBUS__V1__QUESTION__QUESTION_FINISHED |
+                  UINT32_C(1) << CASEBUS__V1__QUESTION__QUESTION_CERTIFICATE},
+    {.number = 5,
+     .relation = RIGHTS_PUBLISHING,
+     .to = {.node = "bureau"},
+     .items = {stamp, 1},
+     .publish_kinds = RIGHTS_ALL_KINDS},
+};
+#define FINISHED    (UINT32_C(1) << CASEBUS__V1__QUESTION__QUESTION_FINISHED)
+#define CERTIFICATE (UINT32_C(1) << CASEBUS__V1__QUESTION__QUESTION_CERTIFICATE)
+
+static void change_policy(struct fixture *hub, struct rights *rights)
+{
+    *rights = (struct rights){.version = 1, .rows = changing, .n_rows = 5, .limits_publishing = true};
+    hub->rights = rights;
+    hub->nodes[2] = (struct exchange_node){.name = "quiet", .department = "rsj", .area = ""};
+    hub->nodes[3] = (struct exchange_node){.name = "told", .department = "gjj", .area = ""};
+}
+
+/* The only receiver of the last event that is @node and retracts or not; NULL when there is none. */
+static const struct exchange_receiver *receiver_of(const struct fixture *hub, const char *node, bool retracts)
+{
+    const struct exchange_receiver *found = NULL;
+    for (size_t i = 0; i < hub->decision.n_receivers; i++) {
+        const struct exchange_receiver *receiver = &hub->decision.receivers[i];
+        if (strcmp(receiver->node, node) != 0 || receiver->retracts != retracts)
+            continue;
+        assert_null(found);
+        found = receiver;
+    }
+    return found;
+}
+
+static void test_an_item_that_was_lost_cannot_be_corrected_or_deleted_under_another(void **state)
+{
+    struct fixture *hub = *state;
+    struct rights rights;
+    change_policy(hub, &rights);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "company")), VERDICT_ACCEPTED);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r2", "1", .item = "seal")), VERDICT_ACCEPTED);
+    struct rights_row rows[5];
+    memcpy(rows, changing, sizeof rows);
+    rows[0].to.node = "bureau"; /* companies are another's now */
+    rights = (struct rights){.version = 2, .rows = rows, .n_rows = 5, .limits_publishing = true};
+    for (int operation = OPERATION(CORRECT); operation <= OPERATION(DELETE); operation++)
+        assert_refused(hub, "desk",
+                       STATEMENT("r1", "1", .item = "seal", .revision = 2,
+                                 .operation = (Casebus__V1__Operation)operation),
+                       CASEBUS_NOT_COMPETENT);
+    assert_non_null(strstr(hub->decision.refusal.text, "'company'"));
+    assert_refused(hub, "desk", STATEMENT("r1", "1", .item = "company", .revision = 2),
+                   CASEBUS_NOT_COMPETENT);
+    assert_int_equal(fixture_publish(hub, "desk", STATEMENT("r2", "1", .item = "seal", .revision = 2)),
+                     VERDICT_ACCEPTED);
+}
+
+static void test_the_kind_that_a_record_had_has_to_be_the_senders_too(void **state)
+{
+    struct fixture *hub = *state;
+    struct rights rights;
+    struct rights_row rows[5];
+    change_policy(hub, &rights);
+    assert_int_equal(
+        fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "company", .kind = KIND(FINISH))),
+        VERDICT_ACCEPTED);
+    memcpy(rows, changing, sizeof rows);
+    rows[0].publish_kinds = rights_kind_bit(KIND(RECEIVE)); /* a window for all */
+    rights = (struct rights){.version = 2, .rows = rows, .n_rows = 5, .limits_publishing = true};
+    assert_refused(hub, "desk",
+                   STATEMENT("r1", "1", .item = "company", .kind = KIND(RECEIVE), .revision = 2,
+                             .operation = OPERATION(DELETE)),
+                   CASEBUS_NOT_COMPETENT);
+}
+
+static void test_who_saw_a_record_is_told_when_it_goes_where_it_may_not_look(void **state)
+{
+    struct fixture *hub = *state;
+    struct rights rights;
+    change_policy(hub, &rights);
+    fixture_publish(hub, "desk", STATEMENT("r0", "1", .item = "company"));
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "company"));
+    assert_non_null(receiver_of(hub, "quiet", false));
+    assert_int_equal(hub->decision.replaces, 0);
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "company", .revision = 2));
+    assert_non_null(receiver_of(hub, "quiet", false));
+    assert_null(receiver_of(hub, "quiet", true)); /* it sees what stands there now */
+    fixture_publish(hub, "desk",
+                    STATEMENT("r1", "1", .item = "seal", .revision = 3, .operation = OPERATION(DELETE)));
+    assert_null(receiver_of(hub, "quiet", false));
+    const struct exchange_receiver *receiver = receiver_of(hub, "quiet", true);
+    assert_non_null(receiver);
+    assert_int_equal(receiver->part_mask, 0);
+    assert_int_equal(receiver->questions, 0);
+    assert_int_equal(receiver->rule, 3);
+    assert_int_equal(hub->decision.replaces, 3 + 1);
+    assert_int_equal(store_memory_count(hub->memory, TABLE_INBOX), 4);
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "seal", .revision = 4));
+    assert_int_equal(hub->decision.n_receivers, 0); /* it was told once */
+}
+
+static const struct statement *finish(uint64_t revision)
+{
+    static struct statement statement;
+    statement = *STATEMENT("r1", "1", .item = "company", .kind = KIND(FINISH), .finish_kind_plus1 = 1,
+                           .certificate = "7", .revision = revision);
+    return &statement;
+}
+
+static void test_a_yes_is_taken_back_with_what_it_stood_on(void **state)
+{
+    struct fixture *hub = *state;
+    struct rights rights;
+    struct statement moved[4];
+    change_policy(hub, &rights);
+    for (size_t i = 0; i < 4; i++)
+        moved[i] = *finish(2);
+    moved[0].number = "2"; /* another case: yes there, no here */
+    moved[1].kind = KIND(STEP);
+    moved[1].finish_kind_plus1 = 0;
+    moved[1].certificate = NULL;
+    moved[2].item = "seal";
+    moved[3].operation = OPERATION(DELETE);
+    moved[3].kind = KIND(STEP);
+    moved[3].certificate = NULL;
+    moved[3].finish_kind_plus1 = 0;
+    for (size_t i = 0; i < 4; i++) {
+        char record[8];
+        snprintf(record, sizeof record, "m%zu", i);
+        struct statement first = *finish(1);
+        moved[i].record = first.record = record;
+        fixture_publish(hub, "desk", &first);
+        assert_int_equal(receiver_of(hub, "told", false)->questions, FINISHED | CERTIFICATE);
+        assert_null(receiver_of(hub, "told", true));
+        assert_int_equal(fixture_publish(hub, "desk", &moved[i]), VERDICT_ACCEPTED);
+        const struct exchange_receiver *receiver = receiver_of(hub, "told", true);
+        assert_non_null(receiver);
+        assert_int_equal(receiver->questions, FINISHED | CERTIFICATE);
+        assert_int_equal(receiver->rule, 4);
+        assert_int_equal(receiver_of(hub, "told", false) != NULL, i == 0);
+    }
+}
+
+static void test_a_yes_that_is_answered_anew_is_not_taken_back(void **state)
+{
+    struct fixture *hub = *state;
+    struct rights rights;
+    change_policy(hub, &rights);
+    fixture_publish(hub, "desk", finish(1));
+    fixture_publish(hub, "desk", finish(2)); /* the same */
+    assert_non_null(receiver_of(hub, "told", false));
+    assert_null(receiver_of(hub, "told", true));
+    struct statement gone = *finish(3); /* finished is answered, with no; the certificate is not */
+    gone.operation = OPERATION(DELETE);
+    gone.certificate = NULL;
+    gone.finish_kind_plus1 = 0;
+    fixture_publish(hub, "desk", &gone);
+    assert_non_null(receiver_of(hub, "told", false));
+    assert_int_equal(receiver_of(hub, "told", true)->questions, CERTIFICATE);
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "company", .revision = 4));
+    assert_null(receiver_of(hub, "told", true)); /* it has its no */
+}
+
+/* Whatever came when, nobody ends with a yes, or with a record, that does not hold. */
+static void test_what_comes_too_late_is_no_news_to_who_cannot_see_what_counts(void **state)
+{
+    struct fixture *hub = *state;
+    struct rights rights;
+    change_policy(hub, &rights);
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "seal", .revision = 5));
+    assert_int_equal(fixture_publish(hub, "desk", finish(1)), VERDICT_ACCEPTED);
+    assert_int_equal(hub->decision.n_receivers, 0);
+    assert_refused(hub, "bureau", STATEMENT("r1", "1", .item = "seal", .revision = 6), CASEBUS_RECORD_OWNER);
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "company", .revision = 6));
+    assert_int_equal(fixture_publish(hub, "desk", finish(2)), VERDICT_ACCEPTED);
+    assert_non_null(receiver_of(hub, "quiet", false)); /* it knows revision 6 */
+    assert_null(receiver_of(hub, "told", false));
+}
+
+static void test_a_record_that_lost_content_says_no_item_any_more(void **state)
+{
+    struct fixture *hub = *state;
+    struct record_row row;
+    struct bytes value;
+    struct exchange_event event;
+    fixture_event(hub, finish(1), &event);
+    fixture_give(hub, "desk", &event);
+    struct bytes key = bytes_of(event.record_key, TEXT_KEY_SIZE);
+    assert_int_equal(hub->store.get(hub->store.self, TABLE_RECORDS, key, &value, NULL), 1);
+    assert_int_equal(record_row_decode(value, &row, NULL), 0);
+    assert_string_equal(row.item, "company");
+    assert_int_equal(row.answered & FINISHED, FINISHED);
+    assert_int_equal(exchange_close_record(&hub->store, event.record_key, NULL), 0);
+    assert_int_equal(hub->store.get(hub->store.self, TABLE_RECORDS, key, &value, NULL), 1);
+    assert_int_equal(record_row_decode(value, &row, NULL), 0);
+    assert_string_equal(row.item, "");
+    assert_int_equal(row.answered, 0);
+    fixture_event(hub, STATEMENT("r2", "1", .item = "张三", .area = "320100"), &event); /* no code: a name */
+    fixture_give(hub, "desk", &event);
+    key = bytes_of(event.record_key, TEXT_KEY_SIZE);
+    assert_int_equal(hub->store.get(hub->store.self, TABLE_RECORDS, key, &value, NULL), 1);
+    assert_int_equal(record_row_decode(value, &row, NULL), 0);
+    assert_string_equal(row.item, "");
+    assert_string_equal(row.area, "320100");
+}
+
+/* ---- another's case ---- */
+
+static void test_records_about_another_item_stand_beside_a_case(void **state)
+{
+    struct fixture *hub = *state;
+    struct case_row row;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "company", .kind = KIND(ACCEPT)));
+    fixture_publish(hub, "bureau",
+                    STATEMENT("x1", "1", .item = "seal", .kind = KIND(FINISH), .at_us = NOON_US + 1));
+    fixture_publish(hub, "bureau",
+                    STATEMENT("x2", "1", .item = "seal", .kind = KIND(ANNUL), .at_us = NOON_US + 2));
+    assert_true(fixture_case(hub, "1", &row, NULL));
+    assert_int_equal(row.state.status, CASE_ACCEPTED);
+    assert_int_equal(row.state.n_records, 3);
+    assert_int_equal(row.state.findings, FINDING_OTHER_ITEM);
+    fixture_publish(hub, "desk", STATEMENT("r2", "1", .kind = KIND(FINISH), .at_us = NOON_US + 3));
+    assert_true(fixture_case(hub, "1", &row, NULL)); /* it says no item: it goes with the case */
+    assert_int_equal(row.state.status, CASE_FINISHED);
+    assert_int_equal(row.state.finished_at_us, NOON_US + 3);
+}
+
+/* Number = implementation code, day, serial: nobody else can take it, however early he dates his own. */
+static void test_a_number_that_names_its_item_is_that_items_case(void **state)
+{
+#define OURS                                                                                                 \
+    "113201000143244859"                                                                                     \
+    "4"                                                                                                      \
+    "000131001000"
+#define NUMBER OURS "202007010001"
+    struct fixture *hub = *state;
+    struct case_row row;
+    fixture_publish(hub, "bureau", STATEMENT("x1", NUMBER, .item = "seal", .kind = KIND(ACCEPT), .at_us = 1));
+    fixture_publish(hub, "bureau", STATEMENT("x2", NUMBER, .item = "seal", .kind = KIND(FINISH), .at_us = 2));
+    assert_true(fixture_case(hub, NUMBER, &row, NULL));
+    assert_int_equal(row.state.status, CASE_FINISHED); /* nobody else said anything */
+    fixture_publish(hub, "desk", STATEMENT("r1", NUMBER, .item = OURS "01", .kind = KIND(APPLY)));
+    fixture_publish(hub, "desk", STATEMENT("r2", NUMBER, .item = OURS, .kind = KIND(ACCEPT)));
+    assert_true(fixture_case(hub, NUMBER, &row, NULL));
+    assert_int_equal(row.state.status, CASE_ACCEPTED);
+    assert_int_equal(row.state.findings, FINDING_OTHER_ITEM);
 }
 
 /* ---- cases after apply ---- */
@@ -988,7 +1272,16 @@ int main(void)
         HUB_TEST(test_decide_refuses_a_record_of_another_node),
         HUB_TEST(test_decide_sentences_repeat_no_record_and_no_case),
         HUB_TEST(test_decide_sends_to_all_receivers_but_the_sender),
-        HUB_TEST(test_decide_refuses_more_records_than_a_case_holds),
+        HUB_TEST(test_no_publisher_fills_a_case),
+        HUB_TEST(test_an_item_that_was_lost_cannot_be_corrected_or_deleted_under_another),
+        HUB_TEST(test_the_kind_that_a_record_had_has_to_be_the_senders_too),
+        HUB_TEST(test_who_saw_a_record_is_told_when_it_goes_where_it_may_not_look),
+        HUB_TEST(test_a_yes_is_taken_back_with_what_it_stood_on),
+        HUB_TEST(test_a_yes_that_is_answered_anew_is_not_taken_back),
+        HUB_TEST(test_what_comes_too_late_is_no_news_to_who_cannot_see_what_counts),
+        HUB_TEST(test_a_record_that_lost_content_says_no_item_any_more),
+        HUB_TEST(test_records_about_another_item_stand_beside_a_case),
+        HUB_TEST(test_a_number_that_names_its_item_is_that_items_case),
         HUB_TEST(test_case_follows_a_correction_to_another_case),
         HUB_TEST(test_case_ignores_what_a_later_revision_moved_away),
         HUB_TEST(test_case_clash_is_seen_from_either_side),

@@ -6,6 +6,7 @@
  * keyed digest of all its content. The greatest few stand in the record's own row, which is at hand anyway;
  * the few records with more statements have the others in rows of their own, so that an outbox that is sent
  * again changes nothing however old it is. */
+#include "hub/exchange/answers.h"
 #include "hub/exchange/exchange_private.h"
 #include "proto/base/texts.h"
 #include "proto/codec/event.h"
@@ -50,6 +51,26 @@ static uint8_t as_byte(unsigned value)
 
 static const char header_context[] = "casebus/v1/state/header"; /* hashed with its NUL */
 
+/* What the handling item is more than the implementation code is no other item. */
+#define ITEM_HEAD 31 /* of an implementation code */
+
+static const char item_context[] = "casebus/v1/state/item"; /* hashed with its NUL */
+
+static void item_fill(struct exchange_event *event, struct crypter *crypter, const uint8_t key[KEY_SIZE],
+                      const Casebus__V1__EventHeader *header)
+{
+    uint8_t mac[DIGEST_SIZE];
+    size_t size = strnlen(header->item, ITEM_HEAD);
+    event->item_key = 0;
+    if (size == 0)
+        return;
+    struct bytes parts[] = {bytes_of(item_context, sizeof item_context), bytes_of(header->item, size)};
+    crypter_mac(crypter, bytes_of(key, KEY_SIZE), parts, 2, mac);
+    event->item_key = get_u32le(mac) | 1; /* never 0 */
+    if (size == ITEM_HEAD && strncmp(header->case_number, header->item, ITEM_HEAD) == 0)
+        event->flags |= RECORD_HOME;
+}
+
 /* Room for the keys of @n aliases. */
 static int aliases_room(struct exchange_event *event, size_t n, struct arena *arena,
                         struct casebus_error *err)
@@ -85,6 +106,10 @@ int exchange_event_fill(struct exchange_event *event, struct crypter *crypter, c
     event->kind = as_byte(header->kind);
     event->precision = as_byte(header->precision);
     event->flags = header->backfill ? RECORD_BACKFILL : 0;
+    event->item = header->item;
+    event->area = header->area;
+    event->answered = answers_yes(header);
+    item_fill(event, crypter, key, header);
     return 0;
 }
 
@@ -133,6 +158,8 @@ int exchange_event_of_skeleton(struct exchange_event *event, const Casebus__V1__
     event->kind = as_byte(skeleton->kind);
     event->precision = as_byte(skeleton->precision);
     event->flags = as_byte(skeleton->flags);
+    event->item = event->area = "";
+    event->item_key = skeleton->item_key;
     return good ? 0 : error_set(err, CASEBUS_DAMAGED, _("what a destroyed header left cannot be read"));
 }
 
@@ -154,11 +181,19 @@ void exchange_event_skeleton(const struct exchange_event *event, Casebus__V1__Ev
     skeleton->precision = event->precision;
     skeleton->flags = event->flags;
     skeleton->detail = event->detail;
+    skeleton->item_key = event->item_key;
     skeleton->case_number_key = field_of(event->case_number_key);
     for (size_t i = 0; i < event->n_case_aliases; i++)
         aliases[i] = field_of(event->case_alias_keys[i]);
     skeleton->case_alias_key = aliases;
     skeleton->n_case_alias_key = event->n_case_aliases;
+}
+
+bool item_is_code(const char *item)
+{
+    static const char code[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-";
+    size_t size = strspn(item, code);
+    return item[size] == 0 && size < RECORD_ITEM_SIZE;
 }
 
 struct case_record record_of_event(const struct exchange_event *event, uint64_t position)
@@ -167,6 +202,7 @@ struct case_record record_of_event(const struct exchange_event *event, uint64_t 
                                  .revision = event->revision,
                                  .occurred_at_us = event->occurred_at_us,
                                  .detail = event->detail,
+                                 .item = event->item_key,
                                  .operation = event->operation,
                                  .kind = event->kind,
                                  .precision = event->precision,

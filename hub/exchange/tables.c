@@ -22,12 +22,13 @@ const char *const exchange_table_names[TABLE_COUNT] = {
     [TABLE_QUARANTINE] = "quarantine",
 };
 
-#define ROW_FORMAT        2
+#define ROW_FORMAT        3
 #define CASE_FIXED_SIZE   104
 #define CASE_ALIAS_SIZE   24
-#define CASE_RECORD_SIZE  64
-#define RECORD_FIXED_SIZE 85 /* before the owner */
+#define CASE_RECORD_SIZE  72
+#define RECORD_FIXED_SIZE 90 /* before the owner */
 #define STATEMENT_SIZE    33
+#define AREA_NUMBERS      1000000 /* of AREA_DIGITS */
 
 static int damaged(struct casebus_error *err, const char *what)
 {
@@ -159,7 +160,7 @@ void record_name(struct crypter *crypter, const char *record_namespace, const ch
 
 /*  0 format  1 status  2 finish kind + 1  3 aliases  4 findings(2)  6 zeros(2)
  *  8 records  12 live ones  16 deleted  20 conflicts  24 slot(8)  32 opened(8)  40 position(8)
- * 48 seven times(8 each)  104 aliases(24 each), records(64 each) */
+ * 48 seven times(8 each)  104 aliases(24 each), records(72 each) */
 static const uint8_t *times_decode(const uint8_t *p, struct case_state *state)
 {
     int64_t *times[] = {&state->applied_at_us, &state->received_at_us, &state->accepted_at_us,
@@ -192,6 +193,8 @@ static void case_record_decode(const uint8_t *p, struct case_record *record)
     record->kind = p[61];
     record->precision = p[62];
     record->flags = p[63];
+    record->item = get_u32le(p + 64);
+    record->publisher = get_u32le(p + 68);
 }
 
 static void case_record_encode(uint8_t *p, const struct case_record *record)
@@ -206,6 +209,17 @@ static void case_record_encode(uint8_t *p, const struct case_record *record)
     p[61] = record->kind;
     p[62] = record->precision;
     p[63] = record->flags;
+    put_u32le(p + 64, record->item);
+    put_u32le(p + 68, record->publisher);
+}
+
+uint32_t case_row_published(struct bytes value, const struct case_row *row, uint32_t publisher)
+{
+    const uint8_t *p = value.data + CASE_FIXED_SIZE + (size_t)row->n_aliases * CASE_ALIAS_SIZE;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < row->n_records; i++, p += CASE_RECORD_SIZE)
+        n += get_u32le(p + 68) == publisher;
+    return n;
 }
 
 int case_row_decode(struct bytes value, struct case_row *row, struct case_record *records, uint32_t capacity,
@@ -285,17 +299,36 @@ static uint8_t *seen_encode(uint8_t *p, const struct record_statement *statement
     return p + STATEMENT_SIZE;
 }
 
+/* An area as a number that is one more than its digits; none: 0. */
+static uint32_t area_number(const char *area)
+{
+    uint32_t number = 0;
+    for (const char *p = area; *p; p++)
+        number = number * 10 + (uint32_t)(*p - '0');
+    return *area ? number + 1 : 0;
+}
+
+static void area_decode(uint32_t number, char area[AREA_DIGITS + 1])
+{
+    memset(area, 0, AREA_DIGITS + 1);
+    if (number == 0)
+        return;
+    number--;
+    for (size_t i = AREA_DIGITS; i-- > 0; number /= 10)
+        area[i] = (char)('0' + number % 10);
+}
+
 /* 0 format  1 length of owner  2 statements seen  3 erased  4 case id(16)  20 header digest(16)
- * 36 occurred(8)  44 detail(4)  48 kind  49 precision  50 flags  51 zero  52 newest(33)  85 owner, statements
- */
+ * 36 occurred(8)  44 detail(4)  48 kind  49 precision  50 flags  51 answered yes  52 newest(33)
+ * 85 length of item  86 area + 1 (4)  90 owner, item, statements */
 int record_row_decode(struct bytes value, struct record_row *row, struct casebus_error *err)
 {
     const uint8_t *p = value.data;
     if (value.size < RECORD_FIXED_SIZE || p[0] != ROW_FORMAT || p[1] >= NODE_TEXT_MAX ||
-        p[2] > RECORD_STATEMENTS_MAX ||
-        value.size != RECORD_FIXED_SIZE + p[1] + (size_t)p[2] * STATEMENT_SIZE)
+        p[2] > RECORD_STATEMENTS_MAX || p[85] >= RECORD_ITEM_SIZE || get_u32le(p + 86) > AREA_NUMBERS ||
+        value.size != RECORD_FIXED_SIZE + p[1] + p[85] + (size_t)p[2] * STATEMENT_SIZE)
         return damaged(err, _("record"));
-    size_t owner_size = p[1];
+    size_t owner_size = p[1], item_size = p[85];
     row->n_seen = p[2];
     row->erased = p[3] != 0;
     memcpy(row->case_id, p + 4, sizeof row->case_id);
@@ -305,12 +338,18 @@ int record_row_decode(struct bytes value, struct record_row *row, struct casebus
                                          .precision = p[49],
                                          .flags = p[50]};
     memcpy(row->counting.header_digest, p + 20, sizeof row->counting.header_digest);
-    p = seen_decode(p + 52, &row->newest);
+    row->answered = p[51];
+    area_decode(get_u32le(p + 86), row->area);
+    seen_decode(p + 52, &row->newest);
     row->counting.revision = row->newest.revision;
     row->counting.operation = row->newest.operation;
+    p += RECORD_FIXED_SIZE;
     memcpy(row->owner, p, owner_size);
     row->owner[owner_size] = 0;
     p += owner_size;
+    memcpy(row->item, p, item_size);
+    row->item[item_size] = 0;
+    p += item_size;
     for (uint32_t i = 0; i < row->n_seen; i++)
         p = seen_decode(p, &row->seen[i]);
     return 0;
@@ -319,7 +358,7 @@ int record_row_decode(struct bytes value, struct record_row *row, struct casebus
 size_t record_row_encode(uint8_t *out, const struct record_row *row)
 {
     const struct case_record *counting = &row->counting;
-    size_t owner_size = strlen(row->owner);
+    size_t owner_size = strlen(row->owner), item_size = strlen(row->item);
     out[0] = ROW_FORMAT;
     out[1] = (uint8_t)owner_size;
     out[2] = (uint8_t)row->n_seen;
@@ -331,10 +370,15 @@ size_t record_row_encode(uint8_t *out, const struct record_row *row)
     out[48] = counting->kind;
     out[49] = counting->precision;
     out[50] = counting->flags;
-    out[51] = 0;
+    out[51] = (uint8_t)row->answered;
     uint8_t *p = seen_encode(out + 52, &row->newest);
+    *p = (uint8_t)item_size;
+    put_u32le(p + 1, area_number(row->area));
+    p += RECORD_FIXED_SIZE - 85;
     memcpy(p, row->owner, owner_size);
     p += owner_size;
+    memcpy(p, row->item, item_size);
+    p += item_size;
     for (uint32_t i = 0; i < row->n_seen; i++)
         p = seen_encode(p, &row->seen[i]);
     return (size_t)(p - out);

@@ -14,7 +14,7 @@ extern const char *const exchange_table_names[TABLE_COUNT];
 #define NODE_TEXT_MAX    64 /* a node's name with its NUL */
 #define CASE_NUMBER_MAX  64
 #define CASE_ALIASES_MAX 16 /* that are remembered: the first ones in the order of their keys */
-#define CASE_ROW_MAX     (104 + CASE_ALIASES_MAX * 24 + CASE_RECORDS_MAX * 64)
+#define CASE_ROW_MAX     (104 + CASE_ALIASES_MAX * 24 + CASE_RECORDS_MAX * 72)
 
 /* The state holds no text that came from a department. A record or a number stands in it as a key that only
  * this hub can make: HMAC under the hub's own key. What is shown to people is opened from a sealed header. */
@@ -40,6 +40,9 @@ struct case_row {
 int case_row_decode(struct bytes value, struct case_row *row, struct case_record *records, uint32_t capacity,
                     struct casebus_error *err);
 
+/* How many of the records in @value, which is @row, @publisher has published. */
+uint32_t case_row_published(struct bytes value, const struct case_row *row, uint32_t publisher);
+
 /* Writes a row into @out (CASE_ROW_MAX); returns its size. */
 size_t case_row_encode(uint8_t *out, const struct case_row *row, const struct case_record *records);
 
@@ -53,6 +56,8 @@ struct record_statement {
 
 #define RECORD_STATEMENTS_MAX 8 /* in the record's row; older ones have rows of their own */
 #define RECORD_ROW_MAX        512
+#define RECORD_ITEM_SIZE      65 /* with its NUL */
+#define AREA_DIGITS           6
 
 /* A record as TABLE_RECORDS holds it: whose it is, which statement counts, and which ones would be repeats.
  */
@@ -60,7 +65,10 @@ struct record_row {
     char owner[NODE_TEXT_MAX];
     uint8_t case_id[16];         /* of the statement that counts */
     struct case_record counting; /* what else ranks it; key and position are not in the row */
-    bool erased;                 /* some of its content was destroyed: it takes nothing new */
+    char item[RECORD_ITEM_SIZE]; /* of the statement that counts, when it is a code; else empty */
+    char area[AREA_DIGITS + 1];
+    uint32_t answered; /* questions that this statement answers yes */
+    bool erased;       /* some of its content was destroyed: it takes nothing new, and says no item */
     struct record_statement newest;
     struct record_statement seen[RECORD_STATEMENTS_MAX]; /* the greatest ones, falling */
     uint32_t n_seen;

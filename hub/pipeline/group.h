@@ -22,6 +22,7 @@ struct group_event {
     uint8_t case_id[CASE_ID_SIZE];
     const struct exchange_receiver *receivers; /* index = ordinal */
     size_t n_receivers;
+    uint64_t replaces; /* position + 1, as the entry says */
 };
 
 struct group {

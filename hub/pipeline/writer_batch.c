@@ -177,6 +177,7 @@ int writer_accept_member(struct pipeline *pipeline, struct group *group, struct 
         receivers[i].part_mask = decision->receivers[i].part_mask;
         receivers[i].rule = decision->receivers[i].rule;
         receivers[i].questions = decision->receivers[i].questions;
+        receivers[i].retracts = decision->receivers[i].retracts;
         list[i] = &receivers[i];
     }
 
@@ -189,6 +190,7 @@ int writer_accept_member(struct pipeline *pipeline, struct group *group, struct 
     event.n_receiver = decision->n_receivers;
     event.receiver = list;
     event.rule = decision->rule;
+    event.replaces = decision->replaces;
     event.released_from = job->released_from;
     Casebus__V1__LedgerEntry entry = CASEBUS__V1__LEDGER_ENTRY__INIT;
     entry.content_case = CASEBUS__V1__LEDGER_ENTRY__CONTENT_EVENT;
@@ -202,8 +204,8 @@ int writer_accept_member(struct pipeline *pipeline, struct group *group, struct 
                              slot.slot, err))
         return -1;
 
-    *delivery = (struct group_event){position, member, job->node->info.node, event.stream, event.number,
-                                     {0},      kept,   decision->n_receivers};
+    *delivery = (struct group_event){position, member, job->node->info.node,  event.stream,      event.number,
+                                     {0},      kept,   decision->n_receivers, decision->replaces};
     memcpy(delivery->case_id, decision->case_id, CASE_ID_SIZE);
     return 0;
 }

@@ -84,6 +84,14 @@ struct casebus_answers {
     size_t n_items;
 };
 
+/* A record that this node was delivered was corrected or deleted, and it may not see what stands there now:
+ * what the event of that delivery said holds no more. */
+struct casebus_retraction {
+    const char *case_number, *record_namespace, *record_id; /* as that event said */
+    uint64_t position;                                      /* of that delivery */
+    char event_id[65];                                      /* as that delivery had it */
+};
+
 struct casebus_delivery {
     struct casebus_delivery_id id;
     int64_t hub_time_us;
@@ -96,6 +104,7 @@ struct casebus_delivery {
                                               of the order's entry, node is empty */
     int erased; /* non-zero: the event's content was destroyed before it was delivered */
     const struct casebus_answers *answers; /* yes or no in the place of an event; valid during the call */
+    const struct casebus_retraction *retraction; /* in the place of an event; valid during the call */
 };
 
 /* All are optional and are called from inside casebus_node_run (or the loop), never from another thread. They

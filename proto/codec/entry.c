@@ -39,6 +39,9 @@ static int event_entry_check(const Casebus__V1__EventEntry *event, struct casebu
     for (size_t i = 0; i < event->n_receiver; i++)
         if (check_node("Receiver.node", event->receiver[i]->node, err))
             return -1;
+    for (size_t i = 0; i < event->n_receiver; i++)
+        if (event->receiver[i]->retracts && event->replaces == 0)
+            return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "EventEntry.replaces");
     return 0;
 }
 

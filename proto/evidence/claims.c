@@ -243,6 +243,7 @@ static int event_fact(struct verification *v, const struct proven_leaf *leaf, co
         fact->ordinal = (uint32_t)i;
         fact->mask = event->receiver[i]->part_mask;
         fact->questions = event->receiver[i]->questions;
+        fact->retracts = event->receiver[i]->retracts;
     }
     return 0;
 }

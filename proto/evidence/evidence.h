@@ -66,6 +66,7 @@ struct evidence_fact {
     uint64_t stream;
     uint32_t ordinal;
     uint32_t questions; /* RECEIVER: it was told yes or no to these (bit: Question) and shown nothing */
+    bool retracts;      /* RECEIVER: it was told that what the record said before holds no more */
     uint32_t mask;      /* RECEIVER: parts granted; PASSED: 1 when RECEIVED says more */
     int64_t time_us;
     struct bytes

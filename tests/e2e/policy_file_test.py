@@ -15,6 +15,16 @@ grants:
 """
 
 
+CHANGING = (harness.MAPPING
+            .replace("{{case}}#{{seq}}\"", "{{record}}\"\n  revision: \"{{revision}}\"\n  operation: {{column: operation}}")
+            .replace("form: [note]", "item: \"{{item}}\""))
+WHO_KNOWS = """\
+grants:
+  - {to: {department: insurance}, items: [company], purpose: a test, basis: a law, until: 2099-12-31}
+  - {to: {department: told}, items: [company], answers: [finished], purpose: a test, basis: a law, until: 2099-12-31}
+"""
+
+
 class Policy(unittest.TestCase):
     def setUp(self):
         self.world = harness.World(self)
@@ -90,6 +100,93 @@ class Policy(unittest.TestCase):
         self.hub.casebus("erase", "--case", "case-1", "--order", "by decision 7", "--yes")
         order = self.received()[-1]["erasure"]["destroy"]
         self.assertEqual([(line["position"], line["all"]) for line in order], [(lines[0]["position"], True)])
+        self.hub.verify()
+
+    def changes(self, office):
+        """A source whose rows may change: record, revision, operation, case, kind, item."""
+        office.config.write_text(CHANGING.format(node=office.dir, file=office.rows_path, namespace=office.name))
+
+        def publish(*rows, expect=0):
+            with open(office.rows_path, "w", encoding="utf-8") as file:
+                file.write("record,revision,operation,case,kind,item,time\n")
+                for i, row in enumerate(rows):
+                    file.write(",".join(map(str, row)) + f",2026-03-02T09:{i + 10}:00+08:00\n")
+            result = office.publish("--from-start", expect=expect)
+            self.hub.settle()
+            return result
+        return publish
+
+    def test_who_was_told_or_shown_something_hears_that_it_holds_no_more(self):
+        told = harness.Office(self.world, self.hub, "told").enrol()
+        told.config.write_text(harness.SINK.format(node=told.dir, file=told.received_path))
+        path = self.world.path / "policy.yaml"
+        path.write_text(WHO_KNOWS)
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes").code, 0)
+        publish = self.changes(self.desk)
+        publish(("r1", 1, "put", "case-1", "finish", "company"), ("r2", 1, "put", "case-2", "finish", "company"))
+        publish(("r1", 2, "correct", "case-9", "finish", "company"), ("r2", 2, "delete", "case-2", "step", "seal"))
+        self.hub.stop().start()  # from the disk, and then from memory
+        self.insurance.launch()
+        told.launch()
+        self.insurance.wait_received(4)
+        told.wait_received(5)
+        publish(("r3", 1, "put", "case-3", "finish", "company"), ("r3", 2, "delete", "case-3", "finish", "seal"))
+        self.insurance.wait_received(6)
+        told.wait_received(7)
+        told.process.stop()
+        lines = self.insurance.received()
+        self.assertEqual(lines[5]["retraction"]["event_id"], lines[4]["event_id"])
+        self.assertEqual([(line["case_number"], line.get("kind")) for line in lines],
+                         [("case-1", "finish"), ("case-2", "finish"), ("case-9", "finish"), ("case-2", None),
+                          ("case-3", "finish"), ("case-3", None)])
+        self.assertEqual(lines[3]["retraction"], {"record_namespace": "e2e/desk", "record_id": "r2", "position": lines[1]["position"],
+                                                  "event_id": lines[1]["event_id"]})
+        self.assertNotIn("item", lines[3])  # what it is now is not for this office
+        self.assertEqual(sorted((line["case_number"], line["answers"]["finished"]) for line in told.received()[2:]),
+                         [("case-1", False), ("case-2", False), ("case-3", False), ("case-3", True), ("case-9", True)])
+        shares = self.hub.ask("sharing", "list", "--of", "desk")["sharing"]
+        self.assertEqual(sorted((share["reader"], share.get("answers", [])) for share in shares if share.get("retracts")),
+                         2 * [("insurance", [])] + 3 * [("told", ["finished"])])
+        words = self.hub.casebus("sharing", "list", "--of", "desk").out
+        self.assertIn("no more: finished", words)
+        self.hub.casebus("erase", "--case", "case-2", "--order", "by decision 7", "--yes")
+        told.launch()
+        told.wait_received(8)
+        self.assertEqual(len(told.received()[7]["erasure"]["destroy"]), 2)
+        self.hub.stop()
+        before = self.hub.dump("--all")
+        self.hub.rebuild()
+        self.assertEqual(self.hub.dump("--all"), before)
+        self.hub.verify()
+
+    def test_nobody_corrects_under_an_item_that_it_has_what_stands_under_one_that_it_lost(self):
+        path = self.world.path / "policy.yaml"
+        path.write_text("publish:\n  - {by: {department: desk}, items: [company, seal], basis: a test}\n")
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes").code, 0)
+        publish = self.changes(self.desk)
+        publish(("r1", 1, "put", "case-1", "accept", "company"))
+        path.write_text("publish:\n  - {by: {department: desk}, items: [seal], basis: a test}\n")
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes").code, 0)
+        result = publish(("r1", 2, "delete", "case-1", "accept", "seal"), ("r1", 3, "correct", "case-2", "step", "seal"), expect=1)
+        self.assertEqual((result["accepted"], result["refused"]), (0, 2))
+        self.assertIn("about what the record was about so far: item 'company'", self.desk.process.log())
+        self.assertEqual(self.hub.ask("case", "show", "case-1")["status"], "accepted")
+        self.hub.verify()
+
+    def test_who_knows_the_number_of_anothers_case_does_not_end_it(self):
+        thief = harness.Office(self.world, self.hub, "thief").enrol(publish=True)
+        path = self.world.path / "policy.yaml"
+        path.write_text("publish:\n  - {by: {department: desk}, items: [company], basis: a test}\n"
+                        "  - {by: {department: thief}, items: [seal], basis: a test}\n")
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "a test", "--yes").code, 0)
+        self.changes(self.desk)(("r1", 1, "put", "case-1", "accept", "company"))
+        self.changes(thief)(("x1", 1, "put", "case-1", "step", "seal"), ("x2", 1, "put", "case-1", "finish", "seal"),
+                            ("x3", 1, "put", "case-1", "annul", "seal"))
+        case = self.hub.ask("case", "show", "case-1")
+        self.assertEqual((case["status"], case["records"], case["findings"]), ("accepted", 4, ["other_item"]))
+        self.assertEqual(sorted((record["node"], record["beside"]) for record in case["timeline"]),
+                         [("desk", False)] + 3 * [("thief", True)])
+        self.assertIn("beside", self.hub.casebus("case", "show", "case-1").out)
         self.hub.verify()
 
     def test_a_department_publishes_about_its_items_and_the_rest_waits_for_a_row(self):

@@ -70,9 +70,11 @@ class Message:
 
 
 R = True
-RECEIVER = Message("Receiver", [(1, "node", "text"), (2, "part_mask", "u32"), (3, "rule", "u32"), (4, "questions", "u32")])
+RECEIVER = Message("Receiver", [(1, "node", "text"), (2, "part_mask", "u32"), (3, "rule", "u32"), (4, "questions", "u32"),
+                                (5, "retracts", "bool")])
 EVENT_ENTRY = Message("EventEntry", [(1, "node", "text"), (2, "stream", "fixed64"), (3, "number", "u64"), (4, "event_hash", "bytes"),
-                                     (5, "case_id", "bytes"), (6, "receiver", RECEIVER, R), (7, "released_from", "u64"), (8, "rule", "u32")])
+                                     (5, "case_id", "bytes"), (6, "receiver", RECEIVER, R), (7, "released_from", "u64"), (8, "rule", "u32"),
+                                     (9, "replaces", "u64")])
 SEAL_OUTCOME = Message("SealOutcome", [(1, "index", "u32"), (2, "event_hash", "bytes"), (3, "duplicate_of", "u64"), (4, "code", "text")])
 SEAL_ENTRY = Message("SealEntry", [(1, "statement", "bytes"), (2, "signature", "bytes"), (3, "outcome", SEAL_OUTCOME, R)])
 LEDGER_OPENED = Message("LedgerOpened", [(1, "origin", "text"), (2, "log_key", "text"), (3, "authority", "bytes"), (4, "software", "text"),
@@ -949,7 +951,9 @@ class Verification:
             self.fact("event", position=position, hub_time_us=entry.hub_time_us, node=event.node, stream=f"{event.stream:016x}",
                       number=event.number, event_hash=event.event_hash.hex(), case_id=event.case_id.hex(), seal=seal_position)
             for ordinal, receiver in enumerate(event.receiver):
-                self.fact("receiver", node=receiver.node, position=position, ordinal=ordinal, parts=receiver.part_mask, questions=receiver.questions)
+                need(not receiver.retracts or event.replaces > 0, "EventEntry.replaces is missing", "CB-MISSING-FIELD")
+                self.fact("receiver", node=receiver.node, position=position, ordinal=ordinal, parts=receiver.part_mask,
+                          questions=receiver.questions, retracts=receiver.retracts)
             if claim.header:
                 self.header(position, event, claim)
             else:

@@ -1,7 +1,8 @@
 /* Promise P4 on real logs: whatever order, however often, however late the statements come, the cases are the
  * same, byte for byte. Around each record of a log a world of trouble is made up from a seed: corrections,
- * deletions, moves to another case, clashes in the header, in a part or in the case number. Then the same set
- * is told in several ways. CASEBUS_SEED=n tries another seed. */
+ * deletions, moves to another case or item, clashes in the header, in a part or in the case number, strangers
+ * who know its number. Then the same set is told in several ways. CASEBUS_SEED=n tries another seed. */
+#include "hub/exchange/answers.h"
 #include "hub/exchange/exchange_fixture.h"
 #include "tests/property/log_fixture.h"
 
@@ -44,13 +45,20 @@ static uint64_t test_seed(uint64_t usual)
 struct world {
     struct fixture maker; /* only makes events */
     struct exchange_event *events;
+    bool *strange; /* for each: it is not the desk's */
     size_t n, capacity;
 };
 
 static void say(struct world *world, const struct statement *statement)
 {
     assert_true(world->n < world->capacity);
+    world->strange[world->n] = statement->record[0] == 'x';
     fixture_event(&world->maker, statement, &world->events[world->n++]);
+}
+
+static const char *teller(const struct world *world, uint32_t index)
+{
+    return world->strange[index] ? "bureau" : "desk";
 }
 
 /* What else is said about the record of @first. */
@@ -58,6 +66,7 @@ static void make_trouble(struct world *world, const struct log_fixture *log, con
                          struct dice *dice)
 {
     struct statement other = *first;
+    char record[128];
     switch (roll(dice, 24)) {
     case 0:
     case 1: /* corrected */
@@ -99,6 +108,24 @@ static void make_trouble(struct world *world, const struct log_fixture *log, con
             return;
         other.revision = 9;
         break;
+    case 9: /* it was about another item */
+        other.revision = 2;
+        other.operation = roll(dice, 2) ? OPERATION(CORRECT) : OPERATION(DELETE);
+        other.item = "seal";
+        break;
+    case 10: /* a stranger adds to it, and would end it */
+        snprintf(record, sizeof record, "x/%s", first->record);
+        other.record = record;
+        other.item = "stamp";
+        other.kind = roll(dice, 2) ? CASEBUS__V1__KIND__KIND_FINISH : CASEBUS__V1__KIND__KIND_ANNUL;
+        other.at_us += (int64_t)roll(dice, 100) * HOUR_US - 50 * HOUR_US;
+        break;
+    case 11: /* it was of another kind */
+        other.revision = 2;
+        other.operation = OPERATION(CORRECT);
+        other.kind = CASEBUS__V1__KIND__KIND_STEP;
+        other.finish_kind_plus1 = 0;
+        break;
     case 8: /* clash among corrections */
         other.revision = 4;
         other.operation = OPERATION(CORRECT);
@@ -116,7 +143,8 @@ static void world_init(struct world *world, const struct log_fixture *log, struc
     *world = (struct world){.capacity = 3 * log->n_rows};
     fixture_init(&world->maker);
     world->events = malloc(world->capacity * sizeof *world->events);
-    assert_non_null(world->events);
+    world->strange = calloc(world->capacity, sizeof *world->strange);
+    assert_true(world->events && world->strange);
     for (size_t i = 0; i < log->n_rows; i++) {
         const struct log_row *row = &log->rows[i];
         struct statement statement = {.record = row->record,
@@ -126,7 +154,8 @@ static void world_init(struct world *world, const struct log_fixture *log, struc
                                       .revision = 1,
                                       .is_date = row->is_date,
                                       .backfill = true,
-                                      .finish_kind_plus1 = row->finish_kind_plus1};
+                                      .finish_kind_plus1 = row->finish_kind_plus1,
+                                      .item = "company"};
         if (dice && roll(dice, 50) == 0)
             statement.alias = log->rows[roll(dice, log->n_rows)].number;
         say(world, &statement);
@@ -139,6 +168,7 @@ static void world_deinit(struct world *world)
 {
     fixture_deinit(&world->maker);
     free(world->events);
+    free(world->strange);
 }
 
 /* ---- telling it ---- */
@@ -169,7 +199,7 @@ static void tell(const struct world *world, const uint32_t *order, size_t n, str
     size_t n_accepted = 0, n_duplicate = 0;
     fixture_init(&hub);
     for (size_t i = 0; i < n; i++) {
-        enum exchange_verdict verdict = fixture_give(&hub, "desk", &world->events[order[i]]);
+        enum exchange_verdict verdict = fixture_give(&hub, teller(world, order[i]), &world->events[order[i]]);
         if (verdict == VERDICT_REFUSED)
             fail_msg("refused: %s", hub.decision.refusal.text);
         n_accepted += verdict == VERDICT_ACCEPTED;
@@ -285,6 +315,149 @@ static void test_road_fines_are_the_same_in_any_order(void **unused)
     check_log("road_fines_tenth", NULL, 3, 2);
 }
 
+/* ---- what readers know in the end ---- */
+
+/* "quiet" sees acceptances and ends of companies, "told" asks whether they are accepted and finished. */
+static const char *const companies[] = {"company"};
+#define ENDS                                                                                                 \
+    (UINT64_C(1) << CASEBUS__V1__KIND__KIND_ACCEPT | UINT64_C(1) << CASEBUS__V1__KIND__KIND_FINISH |         \
+     UINT64_C(1) << CASEBUS__V1__KIND__KIND_REFUSE_ACCEPT)
+#define ASKED                                                                                                \
+    (UINT32_C(1) << CASEBUS__V1__QUESTION__QUESTION_ACCEPTED |                                               \
+     UINT32_C(1) << CASEBUS__V1__QUESTION__QUESTION_FINISHED)
+static const struct rights_row reading_rows[] = {
+    {.number = 1, .relation = RIGHTS_GRANT, .to = {.node = "quiet"}, .items = {companies, 1}, .kinds = ENDS},
+    {.number = 2,
+     .relation = RIGHTS_GRANT,
+     .to = {.node = "told"},
+     .items = {companies, 1},
+     .kinds = RIGHTS_ALL_KINDS,
+     .questions = ASKED},
+};
+static const struct rights reading_policy = {.version = 1, .rows = reading_rows, .n_rows = 2};
+
+/* What the two know of each record, in the order in which the world said it first. */
+struct known {
+    const struct exchange_event *seen; /* by "quiet"; NULL: nothing that holds */
+    uint8_t case_key[TEXT_KEY_SIZE];   /* of the case for which "told" was answered yes, to ... */
+    uint32_t yes;                      /* ... these */
+};
+
+static size_t record_index(const struct world *world, const struct exchange_event *event)
+{
+    for (size_t i = (size_t)(event - world->events) + 1;
+         i-- > 0;) /* what is said of a record stands together */
+        if (memcmp(world->events[i].record_key, event->record_key, TEXT_KEY_SIZE) == 0 &&
+            (i == 0 || memcmp(world->events[i - 1].record_key, event->record_key, TEXT_KEY_SIZE) != 0))
+            return i;
+    return 0;
+}
+
+static bool newer(const struct exchange_event *a, const struct exchange_event *b)
+{
+    struct case_record x = {.revision = a->revision, .operation = a->operation},
+                       y = {.revision = b->revision, .operation = b->operation};
+    return record_wins(&x, &y);
+}
+
+/* @former: what @event replaces. */
+static void learn(struct known *known, const struct fixture *hub, const struct exchange_event *event,
+                  const struct exchange_event *former)
+{
+    for (size_t i = 0; i < hub->decision.n_receivers; i++) {
+        const struct exchange_receiver *receiver = &hub->decision.receivers[i];
+        bool told = strcmp(receiver->node, "told") == 0;
+        if (!told && receiver->retracts)
+            known->seen = NULL;
+        else if (!told && (!known->seen || newer(event, known->seen)))
+            known->seen = event;
+        else if (told && receiver->retracts)
+            known->yes &= former && memcmp(known->case_key, former->case_number_key, TEXT_KEY_SIZE) == 0
+                              ? ~receiver->questions
+                              : UINT32_MAX;
+        else if (told) {
+            assert_true(receiver->questions & answers_known(event->header));
+            known->yes &= ~(answers_known(event->header) & ASKED);
+            known->yes |= event->answered & ASKED;
+            memcpy(known->case_key, event->case_number_key, TEXT_KEY_SIZE);
+        }
+    }
+}
+
+static void know(const struct world *world, const uint32_t *order, struct known *known)
+{
+    struct fixture hub;
+    fixture_init(&hub);
+    hub.nodes[2] = (struct exchange_node){.name = "quiet", .department = "rsj", .area = ""};
+    hub.nodes[3] = (struct exchange_node){.name = "told", .department = "gjj", .area = ""};
+    hub.rights = &reading_policy;
+    memset(known, 0, world->n * sizeof *known);
+    for (size_t i = 0; i < world->n; i++) {
+        const struct exchange_event *event = &world->events[order[i]];
+        assert_int_equal(fixture_give(&hub, teller(world, order[i]), event), VERDICT_ACCEPTED);
+        const struct exchange_event *former = /* positions begin with 1 */
+            hub.decision.replaces ? &world->events[order[hub.decision.replaces - 2]] : NULL;
+        learn(&known[record_index(world, event)], &hub, event, former);
+    }
+    fixture_deinit(&hub);
+}
+
+/* What holds of the record that @first begins: its greatest revision and operation; NULL when it clashes. */
+static const struct exchange_event *holds(const struct world *world, size_t first)
+{
+    const struct exchange_event *found = NULL;
+    bool clash = false;
+    for (size_t i = first; i < world->n && memcmp(world->events[i].record_key,
+                                                  world->events[first].record_key, TEXT_KEY_SIZE) == 0;
+         i++) {
+        if (!found || newer(&world->events[i], found)) {
+            found = &world->events[i];
+            clash = false;
+        } else {
+            clash = clash || !newer(found, &world->events[i]);
+        }
+    }
+    return clash ? NULL : found;
+}
+
+/* Nobody is left with what does not hold, and nobody misses what does. */
+static void check_known(const struct world *world, const struct known *known)
+{
+    for (size_t i = 0; i < world->n; i++) {
+        const struct exchange_event *event = &world->events[i];
+        if (record_index(world, event) != i || !(event = holds(world, i)))
+            continue;
+        bool company = strcmp(event->item, "company") == 0;
+        bool ends = (rights_kind_bit(event->header->kind) & ENDS) != 0;
+        assert_ptr_equal(known[i].seen, company && ends ? event : NULL);
+        assert_int_equal(known[i].yes, company ? event->answered & ASKED : 0);
+        if (known[i].yes)
+            assert_memory_equal(known[i].case_key, event->case_number_key, TEXT_KEY_SIZE);
+    }
+}
+
+static void test_readers_know_the_same_in_the_end_in_any_order(void **unused)
+{
+    (void)unused;
+    struct log_fixture log;
+    struct world world;
+    struct dice dice = {test_seed(5)};
+    log_fixture_open(&log, "receipt", "receipt_activity_map.csv");
+    world_init(&world, &log, &dice);
+    uint32_t *order = order_as_said(&world, 0);
+    struct known *known = malloc(world.n * sizeof *known);
+    assert_non_null(known);
+    for (unsigned round = 0; round < 6; round++) {
+        know(&world, order, known);
+        check_known(&world, known);
+        shuffle(order, world.n, &dice);
+    }
+    free(known);
+    free(order);
+    world_deinit(&world);
+    log_fixture_close(&log);
+}
+
 /* ---- nothing is lost, nothing is added ---- */
 
 struct counted {
@@ -340,7 +513,7 @@ static void destroy_header(const struct exchange_event *event, struct exchange_e
 }
 
 /* Promise P10: what was decided once is applied again to an empty store, and gives the same rows, whatever
- * headers were destroyed since. */
+ * headers were destroyed since: the order to destroy them closed their records. */
 static void test_replay_gives_the_same_rows(void **unused)
 {
     (void)unused;
@@ -352,14 +525,24 @@ static void test_replay_gives_the_same_rows(void **unused)
     world_init(&world, &log, &dice);
     fixture_init(&hub);
     fixture_init(&replay);
+    bool *destroyed = calloc(world.n, sizeof *destroyed);
+    assert_non_null(destroyed);
     for (size_t i = 0; i < world.n; i++) {
-        assert_int_equal(fixture_give(&hub, "desk", &world.events[i]), VERDICT_ACCEPTED);
+        const char *node = teller(&world, (uint32_t)i);
+        assert_int_equal(fixture_give(&hub, node, &world.events[i]), VERDICT_ACCEPTED);
         replay.decision = hub.decision; /* as the entry keeps it */
         struct exchange_event left = world.events[i];
-        if (roll(&dice, 2) == 0)
+        destroyed[i] = roll(&dice, 2) == 0;
+        if (destroyed[i])
             destroy_header(&world.events[i], &left, &replay.arena);
-        fixture_apply(&replay, "desk", &left);
+        fixture_apply(&replay, node, &left);
     }
+    for (size_t i = 0; i < world.n; i++)
+        if (destroyed[i]) {
+            assert_int_equal(exchange_close_record(&hub.store, world.events[i].record_key, NULL), 0);
+            assert_int_equal(exchange_close_record(&replay.store, world.events[i].record_key, NULL), 0);
+        }
+    free(destroyed);
     for (int table = 0; table < TABLE_COUNT; table++) {
         struct buffer a, b;
         buffer_init(&a, DUMP_MAX);
@@ -386,6 +569,7 @@ int main(void)
         cmocka_unit_test(test_building_permits_are_the_same_in_any_order),
         cmocka_unit_test(test_road_fines_are_the_same_in_any_order),
         cmocka_unit_test(test_replay_gives_the_same_rows),
+        cmocka_unit_test(test_readers_know_the_same_in_the_end_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
