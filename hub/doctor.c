@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define DISK_LEAST    (1ull << 30)
@@ -160,14 +159,15 @@ static void look_authority(struct doctor *doctor)
 
 static void look_disk(struct doctor *doctor)
 {
-    struct statvfs disk;
-    if (statvfs(doctor->dir, &disk))
+    uint64_t left = disk_free(doctor->dir);
+    uint64_t reserve = doctor->has_settings ? (uint64_t)doctor->settings.keep_free_mb << 20 : 0;
+    enum verdict verdict = left < DISK_LEAST || left < reserve ? VERDICT_LOOK : VERDICT_FINE;
+    if (left == UINT64_MAX)
         return;
-    uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
-    enum verdict verdict = left < DISK_LEAST ? VERDICT_LOOK : VERDICT_FINE;
     doctor_say(doctor, verdict, "disk", _("%llu MiB are free"), (unsigned long long)(left >> 20));
     if (verdict == VERDICT_LOOK)
-        doctor_hint(_("make room: a hub whose disk is full takes nothing until there is some"));
+        doctor_hint(_("make room: with less than %llu MiB (keep_free_mb) a hub takes nothing from nodes"),
+                    (unsigned long long)(reserve >> 20));
 }
 
 /* What is quick of it: the ledger's copy is read by backup --verify. */

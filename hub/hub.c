@@ -363,6 +363,7 @@ static void hub_status_fill(void *self, struct hub_status *status)
     status->state_memory = state_overlay_bytes(hub->stores.state);
     status->vault_ready = vault_ready(hub->stores.vault);
     status->secured_size = hub->stores.secured.size;
+    status->disk_low = counters.disk_low;
     status->checkpoint_size = counters.committed_size;
     memcpy(status->checkpoint_root, counters.root, DIGEST_SIZE);
     status_peers(hub, status);
@@ -397,6 +398,8 @@ static int start_pipeline(struct hub *hub, const struct replay_result *replayed,
         .ledger = stores->ledger,
         .state = stores->state,
         .vault = stores->vault,
+        .dir = hub->dir,
+        .keep_free_bytes = (uint64_t)stores->settings.keep_free_mb << 20,
         .log = hub->log,
         .on_group = hub_on_group,
         .on_persisted = hub_on_persisted,

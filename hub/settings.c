@@ -124,6 +124,12 @@ static const char *check_days(const char *value)
     return digits && strtoul(value, NULL, 10) > 0 ? NULL : N_("a number of days, from 1 to 9999");
 }
 
+static const char *check_reserve(const char *value)
+{
+    size_t size = strlen(value);
+    return size > 0 && size <= 8 && strspn(value, "0123456789") == size ? NULL : N_("a number of MiB, or 0");
+}
+
 static const struct setting table[] = {
     {"origin", SETTING_TEXT, NULL, offsetof(struct settings, origin), 256, check_origin,
      "Name of the exchange with its generation. Fixed: it is part of every signature."},
@@ -159,6 +165,10 @@ static const struct setting table[] = {
      "Days within which a receiver has to confirm that it destroyed what it was ordered to; then status "
      "calls it "
      "overdue."},
+    {"keep_free_mb", SETTING_COUNT, "256", offsetof(struct settings, keep_free_mb), sizeof(unsigned),
+     check_reserve,
+     "MiB of the disk that nodes do not get: when less is free, they are asked to wait, and operators can "
+     "still act. 0: none."},
 };
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
 

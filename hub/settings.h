@@ -27,6 +27,7 @@ struct settings {
     char timestamp_ca[256];
     unsigned timestamp_minutes;
     unsigned erasure_days;
+    unsigned keep_free_mb;
 };
 
 /* What a setting's value should have been (in the language of the process), or NULL when it is fine. */

@@ -113,6 +113,11 @@ static void stores_print(const struct cli *cli, const json_t *status)
                _("%llu ordered, %llu under way; receivers have not confirmed %llu, overdue %llu"),
                n(erasures, "ordered"), n(erasures, "pending"), n(erasures, "unconfirmed"),
                n(erasures, "overdue"));
+    const json_t *disk = json_object_get(status, "disk");
+    fieldf(cli, _("disk"),
+           get_bool(disk, "low") ? _("LOOK: %llu MiB are free, and nothing is taken from nodes: make room")
+                                 : _("%llu MiB are free"),
+           n(disk, "free_bytes") >> 20);
     backup_print(cli, json_object_get(status, "backup"));
     const json_t *waiting = json_object_get(status, "waiting_in_quarantine");
     char since[PEOPLE_TEXT];

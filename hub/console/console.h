@@ -61,6 +61,7 @@ struct hub_status {
     uint64_t state_memory;   /* bytes of state not yet written */
     uint64_t vault_ready;    /* slots made ahead */
     uint64_t secured_size;   /* entries of which a backup has a second copy; 0: none is known */
+    bool disk_low;           /* the reserve is touched: nothing is taken from nodes */
     uint64_t checkpoint_size;
     uint8_t checkpoint_root[DIGEST_SIZE]; /* of the last published checkpoint */
     int64_t checkpoint_at_us;

@@ -33,6 +33,15 @@ static json_t *peer_json(const struct hub_peer *peer)
     return json;
 }
 
+static void disk_json(const struct console_hub *hub, const struct hub_status *status, json_t *json)
+{
+    json_t *part = json_object();
+    set_number(part, "free_bytes", disk_free(hub->dir));
+    if (status)
+        set_bool(part, "low", status->disk_low);
+    json_object_set_new(json, "disk", part);
+}
+
 static void running_json(json_t *json, const struct hub_status *status)
 {
     set_time(json, "started_at_us", status->started_at_us);
@@ -182,6 +191,7 @@ int handle_status(struct call *call, struct casebus_error *err)
     set_bool(call->answer, "running", status);
     if (status)
         running_json(call->answer, status);
+    disk_json(call->hub, status, call->answer);
     free(status);
     certificates_json(call->hub, call->answer);
     witnesses_json(call->hub, call->answer);

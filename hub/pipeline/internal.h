@@ -4,6 +4,7 @@
 
 #include "hub/pipeline/act_note.h"
 #include "hub/pipeline/queue.h"
+#include "hub/pipeline/reserve.h"
 #include "hub/rights/rights_book.h"
 #include "proto/merkle/note.h"
 #include "proto/merkle/tree.h"
@@ -105,6 +106,7 @@ struct pipeline {
     struct queue queue;
     pthread_t workers[WORKERS_MAX];
     unsigned n_workers;
+    struct reserve reserve; /* the writer's */
     struct writer writer;
     struct keeper keeper;
     struct eraser *eraser;

@@ -217,6 +217,7 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     memcpy(pipeline->authority, options->authority.data, options->authority.size);
     pipeline->options.authority.data = pipeline->authority;
     pipeline->options.content_key = pipeline->content_key;
+    reserve_init(&pipeline->reserve, options->dir ? options->dir : "", options->keep_free_bytes);
     pthread_mutex_init(&pipeline->lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -434,4 +435,5 @@ void pipeline_get_counters(struct pipeline *pipeline, struct pipeline_counters *
     *counters = pipeline->counters;
     pthread_mutex_unlock(&pipeline->lock);
     counters->queued = queue_length(&pipeline->queue);
+    counters->disk_low = pipeline->reserve.touched;
 }

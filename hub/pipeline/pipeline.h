@@ -34,6 +34,8 @@ struct pipeline_options {
     struct ledger *ledger;
     struct state *state;
     struct vault *vault;
+    const char *dir;          /* of the hub; copied; NULL: no reserve is kept */
+    uint64_t keep_free_bytes; /* on its disk: when less is left, nothing is taken from nodes */
     const struct log *log;
     /* Writer's thread: @group is durable. Takes no reference by itself. */
     void (*on_group)(void *self, struct group *group);
@@ -51,6 +53,7 @@ struct pipeline_counters {
     uint64_t persisted_size; /* entries that are in ledger and state */
     uint64_t queued;         /* jobs under way */
     uint64_t pending_bytes;  /* durable, not yet in the ledger */
+    bool disk_low;           /* nothing is taken from nodes */
     uint8_t root[DIGEST_SIZE];
 };
 

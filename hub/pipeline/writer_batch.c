@@ -6,6 +6,8 @@
 #include "hub/pipeline/slots.h"
 #include "proto/base/texts.h"
 
+#define ROOM_RETRY_MS 5000
+
 /* The seal's place is taken before the members are decided; its outcomes are known only after. */
 struct sealing {
     uint64_t position;
@@ -378,9 +380,22 @@ static void refuse_gap(struct job *job, const struct exchange_stream *stream)
     job->expected = stream->last + 1;
 }
 
+/* Not even what would be refused: that is kept, too. */
+static void refuse_for_room(struct job *job)
+{
+    struct casebus_error refusal;
+    error_set(&refusal, CASEBUS_BUSY, "the hub's disk is nearly full; nothing is taken until there is room");
+    answer_refused(job, &refusal, false);
+    job->retry_after_ms = ROOM_RETRY_MS;
+}
+
 int writer_decide_batch(struct pipeline *pipeline, struct group *group, struct job *job,
                         struct casebus_error *err)
 {
+    if (reserve_look(&pipeline->reserve, pipeline->options.log)) {
+        refuse_for_room(job);
+        return 0;
+    }
     if (job->batch.refusal.code)
         return refuse_batch(pipeline, group, job, &job->batch.refusal, err);
     struct casebus_error refusal;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Fills @out from @fd until the end or until @max + 1 bytes have come, which tells that there are too many.
@@ -92,6 +93,12 @@ int file_sync_name(const char *path, struct casebus_error *err)
     if (path_parent(parent, sizeof parent, path) != 0)
         return error_set_errno(err, errno, _("cannot use the path '%s'"), path);
     return dir_sync(parent, err);
+}
+
+uint64_t disk_free(const char *path)
+{
+    struct statvfs disk;
+    return statvfs(path, &disk) == 0 ? (uint64_t)disk.f_bavail * disk.f_frsize : UINT64_MAX;
 }
 
 bool file_is_unfinished(const char *name)

@@ -13,6 +13,9 @@ int file_read(const char *path, size_t max, struct buffer *out, struct casebus_e
 #define FILE_UNFINISHED ".unfinished-XXXXXX"
 bool file_is_unfinished(const char *name);
 
+/* Bytes that this user may still write in the directory @path; UINT64_MAX when that cannot be known. */
+uint64_t disk_free(const char *path);
+
 /* Writes @path whole or not at all: name of an unfinished one, fsync, rename, fsync of the directory. @mode
  * such as 0600. */
 int file_write(const char *path, struct bytes content, unsigned mode, struct casebus_error *err);

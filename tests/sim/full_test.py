@@ -47,6 +47,23 @@ class Full(unittest.TestCase):
         self.hub.start()
         self.hub.verify()
 
+    def test_what_is_left_of_the_disk_is_for_operators(self):
+        self.hub.init().set("keep_free_mb", 99999999).start()
+        other = self.world.office(self.hub, "other", publish=True)
+        office = self.office_of(20)
+        office.launch("--once")
+        self.hub.process.wait_for(" DISK-LOW ")
+        self.assertTrue(self.hub.get("/v1/status")["disk"]["low"])
+        self.assertIn("nothing is taken from nodes", self.hub.casebus("status").out)
+        done = self.hub.casebus("node", "suspend", other.name, "--why", "it fills the disk")
+        self.assertEqual(done.code, 0, done.said)
+        self.assertEqual(self.hub.nodes()[other.name]["status"], "suspended")
+        self.assertEqual(list(self.events()), [])
+        self.hub.stop().set("keep_free_mb", 0).start()
+        self.assertEqual(office.finish(3 * harness.PATIENCE_S)["code"], 0)
+        self.assertNotIn(" refused ", office.process.log())
+        self.all_there(20)
+
     def hub_waits_for(self, folder, word, n, note="note", cases=7, room=0):
         self.hub.init()
         self.hub.start(environment=self.watching(self.hub.dir / folder))
