@@ -192,8 +192,8 @@ static void look_copy(struct doctor *doctor, const char *dest)
     else
         doctor_say(
             doctor, VERDICT_FINE, "backup",
-            _("settings, certificates and evidence in '%s' are whole (files: %zu); backup --verify reads "
-              "all"),
+            _("vault, settings, certificates and evidence in '%s' are whole (files: %zu); backup --verify "
+              "reads all"),
             dest, manifest.papers.n);
     manifest_deinit(&manifest);
 }

@@ -484,6 +484,8 @@ void doctor_nodes(struct doctor *doctor)
     state_view_walk(view, TABLE_NODES, bytes_of("", 0), node_visit, &endings, NULL);
     state_view_close(view);
     if (!endings.ending)
-        doctor_say(doctor, VERDICT_FINE, "nodes", _("%u are enrolled; no certificate ends within %d days"),
+        doctor_say(doctor, VERDICT_FINE, "nodes",
+                   _n("%u node is enrolled; no certificate ends within %d days",
+                      "%u nodes are enrolled; no certificate ends within %d days", endings.n),
                    endings.n, CERTIFICATE_WARN_DAYS);
 }

@@ -5,6 +5,7 @@
 #include "hub/backup/backup.h"
 
 #include "hub/backup/changes.h"
+#include "hub/backup/wrapped.h"
 #include "hub/ledger/outside.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
@@ -28,12 +29,17 @@ struct run {
     struct changes changes;
 };
 
-int backup_lock(const char *dest, struct casebus_error *err)
+static int dest_lock(const char *dest, bool shared, struct casebus_error *err)
 {
     char path[PATH_MAX];
     if (path_join(path, sizeof(path), dest, "lock"))
         return error_set(err, CASEBUS_ARGUMENT, _("the path '%s' is too long"), dest);
-    return file_lock(path, err);
+    return shared ? file_lock_shared(path, err) : file_lock(path, err);
+}
+
+int backup_lock_shared(const char *dest, struct casebus_error *err)
+{
+    return dest_lock(dest, true, err);
 }
 
 /* The newest checkpoint that the hub has published. */
@@ -105,9 +111,11 @@ static int vault_copy(struct run *run, struct casebus_error *err)
     if (vault_open_readonly(&vault, run->options->dir, run->options->suite, run->options->kek, err))
         return -1;
     manifest->slots = vault_made(vault);
-    int r = vault_export(vault, path, &counts, err);
+    manifest->has_vault_digest = true;
+    int r = vault_export(vault, path, &counts, err) ||
+            wrapped_digest(run->options->suite, path, manifest->vault_digest, err);
     vault_close(vault);
-    return r;
+    return r ? -1 : 0;
 }
 
 /* Vaults but for @kept go: of former runs, and of one that was cut short. */
@@ -196,7 +204,7 @@ int backup_run(const struct backup_options *options, struct backup_result *resul
     *result = (struct backup_result){.entries = 0};
     if (outside_hub(options->dest, err) || dir_make(options->dest, err))
         return -1;
-    int lock = backup_lock(options->dest, err);
+    int lock = dest_lock(options->dest, false, err);
     if (lock < 0)
         return -1;
     int r = run_all(&run, err);

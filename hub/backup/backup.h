@@ -42,7 +42,7 @@ int backup_check(const char *dest, struct manifest *manifest, rows_progress_fn *
 /* Only what is quick, the manifest and the papers, and writes nothing. 1: fine; 0: a run has DEST just now.
  */
 int backup_glance(const char *dest, struct manifest *manifest, struct casebus_error *err);
-/* Locks DEST against another run. Returns the descriptor. */
-int backup_lock(const char *dest, struct casebus_error *err);
+/* Locks DEST against a run, and writes nothing. Returns the descriptor. */
+int backup_lock_shared(const char *dest, struct casebus_error *err);
 
 #endif

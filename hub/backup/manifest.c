@@ -13,6 +13,7 @@
 
 #define MANIFEST_MAX (16 * 1024 * 1024)
 #define FORMAT_SUMS  3 /* from this one on there are digests */
+#define FORMAT_VAULT 4 /* and one of the vault */
 
 static const char current[] = "backup.json", proposed[] = "backup.next.json";
 
@@ -115,6 +116,13 @@ static int sums_parse(struct manifest *manifest, json_t *json, const char *path,
                : 0;
 }
 
+static bool vault_digest_take(struct manifest *manifest, const json_t *json)
+{
+    const char *hex = json_string_value(json_object_get(json, "vault_digest"));
+    manifest->has_vault_digest = true;
+    return hex && hex_decode(manifest->vault_digest, DIGEST_SIZE, hex);
+}
+
 /* One of a former format has none of what came later: a digit that was damaged does not make an older one. */
 static bool format_fits(const json_t *json, json_int_t format)
 {
@@ -140,7 +148,8 @@ static int manifest_parse(struct manifest *manifest, json_t *json, const char *d
                 text_take(json, "checkpoint", manifest->note, sizeof(manifest->note)) &&
                 text_take(json, "vault", manifest->vault, sizeof(manifest->vault)) &&
                 text_take(json, "made_at", manifest->made_at, sizeof(manifest->made_at)) &&
-                number_take(json, "size", &manifest->size) && number_take(json, "slots", &manifest->slots);
+                number_take(json, "size", &manifest->size) && number_take(json, "slots", &manifest->slots) &&
+                (format < FORMAT_VAULT || vault_digest_take(manifest, json));
     number_take(json, "orders_from", &manifest->orders_from); /* missing in format 1: 0 */
     if (!good || manifest->orders_from > manifest->size || strchr(manifest->vault, '/'))
         return error_set(err, CASEBUS_DAMAGED, _("'%s' does not describe a backup"), path);
@@ -175,7 +184,7 @@ static int mark_read(char mark[LEDGER_MARK_MAX], const char *dest, struct casebu
     struct ledger *ledger = NULL;
     struct ledger_view *view = NULL;
     mark[0] = '\0';
-    if (ledger_open_readonly(&ledger, dest, err))
+    if (ledger_open_still(&ledger, dest, err))
         return err->code == CASEBUS_NOT_FOUND ? 0 : -1;
     int r = ledger_view_open(&view, ledger, err) || ledger_view_mark(view, mark, err) ? -1 : 0;
     ledger_view_close(view);
@@ -236,13 +245,15 @@ void manifest_deinit(struct manifest *manifest)
 
 static json_t *manifest_json(const struct manifest *manifest)
 {
-    char hex[2 * DIGEST_SIZE + 1];
-    json_t *json = json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s, s:s, s:o}", "format",
-                             BACKUP_FORMAT, "origin", manifest->origin, "log_key", manifest->log_key, "size",
-                             (json_int_t)manifest->size, "checkpoint", manifest->note, "vault",
-                             manifest->vault, "slots", (json_int_t)manifest->slots, "orders_from",
-                             (json_int_t)manifest->orders_from, "made_at", manifest->made_at, "suite",
-                             suite_name(manifest->papers.suite), "files", papers_json(&manifest->papers));
+    char hex[2 * DIGEST_SIZE + 1], vault_hex[2 * DIGEST_SIZE + 1];
+    hex_encode(vault_hex, manifest->vault_digest, DIGEST_SIZE);
+    json_t *json =
+        json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:o}", "format", BACKUP_FORMAT,
+                  "origin", manifest->origin, "log_key", manifest->log_key, "size",
+                  (json_int_t)manifest->size, "checkpoint", manifest->note, "vault", manifest->vault,
+                  "vault_digest", vault_hex, "slots", (json_int_t)manifest->slots, "orders_from",
+                  (json_int_t)manifest->orders_from, "made_at", manifest->made_at, "suite",
+                  suite_name(manifest->papers.suite), "files", papers_json(&manifest->papers));
     if (json && own_digest(hex, json, manifest->papers.suite) &&
         json_object_set_new(json, "digest", json_string(hex)) == 0)
         return json;

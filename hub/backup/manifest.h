@@ -5,7 +5,8 @@
  * a new manifest is written beside the former one before (backup.next.json), counts from that transaction on,
  * and takes the former one's place after it. A backup that is cut short leaves the former one or the new one.
  *
- * It lists the papers (papers.h) with their digests, and ends in a digest of itself. */
+ * It lists the papers (papers.h) with their digests, has the vault's (wrapped.h), and ends in a digest of
+ * itself. */
 #ifndef BACKUP_MANIFEST_H
 #define BACKUP_MANIFEST_H
 
@@ -13,9 +14,10 @@
 #include "proto/base/error.h"
 #include "proto/merkle/note.h"
 
-/* 1: without orders_from, its ledger without a mark. 2: without digests, its papers in DEST/files. Both are
- * still read, for a copy may be all that is left of a hub; the next run goes on from them in this format. */
-#define BACKUP_FORMAT 3
+/* 1: without orders_from, its ledger without a mark. 2: without digests, its papers in DEST/files. 3: without
+ * a digest of the vault. All are still read, for a copy may be all that is left of a hub; the next run goes
+ * on from them in this format. */
+#define BACKUP_FORMAT 4
 
 struct manifest {
     char origin[KEY_NAME_MAX];
@@ -24,8 +26,10 @@ struct manifest {
     char note[NOTE_MAX];    /* the checkpoint of that size, as the hub signed it */
     char vault[64];         /* name of the copy of the vault */
     uint64_t slots;         /* in it */
-    uint64_t orders_from;   /* every order to erase before it is done in this copy */
-    char made_at[32];       /* for people: UTC */
+    bool has_vault_digest;  /* from format 4 on */
+    uint8_t vault_digest[DIGEST_SIZE];
+    uint64_t orders_from; /* every order to erase before it is done in this copy */
+    char made_at[32];     /* for people: UTC */
     struct papers papers;
 };
 

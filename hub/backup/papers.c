@@ -130,12 +130,25 @@ static void papers_sort(struct papers *papers)
 
 /* --- folders -------------------------------------------------------------------------------------------- */
 
-/* Calls @visit with the name (as papers have it) and the path of every ordinary file; with those only that
- * @fits, when it is given. A folder that is missing has none. */
+/* Calls @visit with the name (as papers have it) and the path of each of @which. A folder that is missing has
+ * none. */
 typedef int visit_fn(void *self, const char *name, const char *path, struct casebus_error *err);
 
-static int folder_each(const char *top, const struct folder *folder, bool fits, visit_fn *visit, void *self,
-                       struct casebus_error *err)
+enum which {
+    ORDINARY, /* every ordinary file */
+    PAPERS,   /* those that are a paper by name and size */
+    NO_PAPERS /* papers by name that are links, or larger; sockets and folders are nobody's papers */
+};
+
+static bool is_one(enum which which, const struct stat *status)
+{
+    bool ordinary = S_ISREG(status->st_mode), small = status->st_size <= PAPER_MAX;
+    return which == NO_PAPERS ? S_ISLNK(status->st_mode) || (ordinary && !small)
+                              : ordinary && (small || which == ORDINARY);
+}
+
+static int folder_each(const char *top, const struct folder *folder, enum which which, visit_fn *visit,
+                       void *self, struct casebus_error *err)
 {
     char from[PATH_MAX];
     if (place(from, top, folder->name, err))
@@ -148,21 +161,20 @@ static int folder_each(const char *top, const struct folder *folder, bool fits, 
         char name[FILE_MAX], path[PATH_MAX];
         struct stat status;
         snprintf(name, sizeof(name), "%s%s", folder->name, entry->d_name);
-        if (fits && !name_fits(folder, entry->d_name))
+        if (which != ORDINARY && !name_fits(folder, entry->d_name))
             continue;
         r = place(path, top, name, err);
-        if (!r && lstat(path, &status) == 0 && S_ISREG(status.st_mode) &&
-            (!fits || status.st_size <= PAPER_MAX))
+        if (!r && lstat(path, &status) == 0 && is_one(which, &status))
             r = visit(self, name, path, err);
     }
     closedir(list);
     return r ? -1 : 0;
 }
 
-static int all_each(const char *top, bool fits, visit_fn *visit, void *self, struct casebus_error *err)
+static int all_each(const char *top, enum which which, visit_fn *visit, void *self, struct casebus_error *err)
 {
     for (size_t i = 0; i < N_FOLDERS; i++)
-        if (folder_each(top, &folders[i], fits, visit, self, err))
+        if (folder_each(top, &folders[i], which, visit, self, err))
             return -1;
     return 0;
 }
@@ -216,7 +228,7 @@ static int folder_copy(struct copying *copying, const struct folder *folder, con
         return -1;
     if (access(from, F_OK) && errno == ENOENT)
         return 0;
-    if (dir_make(to, err) || folder_each(dir, folder, true, paper_copy, copying, err))
+    if (dir_make(to, err) || folder_each(dir, folder, PAPERS, paper_copy, copying, err))
         return -1;
     return dir_sync(to, err);
 }
@@ -233,6 +245,25 @@ int papers_copy(struct papers *papers, const struct suite *suite, const char *di
     return 0;
 }
 
+struct telling {
+    papers_stray_fn *tell;
+    void *self;
+};
+
+static int one_tell(void *self, const char *name, const char *path, struct casebus_error *err)
+{
+    const struct telling *telling = self;
+    (void)name, (void)err;
+    telling->tell(telling->self, path);
+    return 0;
+}
+
+int papers_not_copied(const char *dir, papers_stray_fn *tell, void *self, struct casebus_error *err)
+{
+    struct telling telling = {tell, self};
+    return all_each(dir, NO_PAPERS, one_tell, &telling, err);
+}
+
 static int paper_found(void *self, const char *name, const char *path, struct casebus_error *err)
 {
     static const uint8_t unknown[DIGEST_SIZE];
@@ -243,7 +274,7 @@ static int paper_found(void *self, const char *name, const char *path, struct ca
 int papers_find(struct papers *papers, const char *dest, struct casebus_error *err)
 {
     char files[PATH_MAX];
-    if (place(files, dest, PLACE_THEN, err) || all_each(files, true, paper_found, papers, err))
+    if (place(files, dest, PLACE_THEN, err) || all_each(files, PAPERS, paper_found, papers, err))
         return -1;
     papers_sort(papers);
     return 0;
@@ -349,7 +380,7 @@ int papers_strays(const struct papers *papers, const char *dest, papers_stray_fn
     char top[PATH_MAX];
     if (!papers->suite)
         return 0;
-    return place(top, dest, PLACE, err) || all_each(top, false, stray_look, &straying, err) ? -1 : 0;
+    return place(top, dest, PLACE, err) || all_each(top, ORDINARY, stray_look, &straying, err) ? -1 : 0;
 }
 
 static int file_remove(void *self, const char *name, const char *path, struct casebus_error *err)
@@ -364,7 +395,7 @@ int papers_sweep(const struct papers *papers, const char *dest, struct casebus_e
                                        PLACE_THEN "/witness", PLACE_THEN "/keys", PLACE_THEN};
     char files[PATH_MAX];
     if (papers_strays(papers, dest, NULL, NULL, err) || place(files, dest, PLACE_THEN, err) ||
-        all_each(files, false, file_remove, NULL, err))
+        all_each(files, ORDINARY, file_remove, NULL, err))
         return -1;
     for (size_t i = 0; i < sizeof(then) / sizeof(then[0]); i++)
         if (path_join(files, sizeof(files), dest, then[i]) == 0)

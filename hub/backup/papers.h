@@ -37,10 +37,14 @@ int papers_add(struct papers *papers, const char *name, uint64_t size, const uin
                struct casebus_error *err);
 void papers_deinit(struct papers *papers); /* fine on zeroed ones */
 
+/* Tells each file of the hub's that is a paper by its name and is not copied: a link, or larger than 1 MiB.
+ */
+typedef void papers_stray_fn(void *self, const char *path);
+int papers_not_copied(const char *dir, papers_stray_fn *tell, void *self, struct casebus_error *err);
+
 /* CASEBUS_DAMAGED names the first that is missing or is not what was copied. */
 int papers_check(const struct papers *papers, const char *dest, struct casebus_error *err);
 /* Tells each file in DEST/papers that is none of them: of a run that was cut short, or put there. */
-typedef void papers_stray_fn(void *self, const char *path);
 int papers_strays(const struct papers *papers, const char *dest, papers_stray_fn *stray, void *self,
                   struct casebus_error *err);
 /* Removes those, and what former versions left in DEST/files. */

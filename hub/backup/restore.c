@@ -1,6 +1,7 @@
 #include "hub/backup/restore.h"
 
 #include "hub/backup/shown.h"
+#include "hub/backup/wrapped.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
@@ -9,6 +10,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ struct restore {
     struct shown others;      /* the newest that was given */
     struct shown newest;      /* of that and the backup's own */
     struct ledger *from, *to;
+    struct wrapped wrapped;
 };
 
 /* --- what others hold ----------------------------------------------------------------------------------- */
@@ -63,7 +66,7 @@ static int ledger_back(struct restore *restore, struct casebus_error *err)
     const struct restore_options *options = restore->options;
     const struct checkpoint *target = &restore->target;
     size_t n;
-    if (ledger_open_readonly(&restore->from, options->dest, err) ||
+    if (ledger_open_still(&restore->from, options->dest, err) ||
         ledger_open(&restore->to, options->dir, ledger_generations(restore->from, &n)->origin, err) ||
         rows_copy(restore->to, restore->from, target->size, target->root, options->progress, options->self,
                   err))
@@ -87,6 +90,55 @@ static int vault_back(struct restore *restore, struct casebus_error *err)
         error_hint(err, _("give the copy of keys/ that was made after the last rotate-kek, and a backup made "
                           "after it"));
     return r;
+}
+
+/* The vault of the backup, before it is used. What is damaged may be left as it is, if it is all that there
+ * is. */
+static int vault_read(struct restore *restore, struct casebus_error *err)
+{
+    const struct restore_options *options = restore->options;
+    if (wrapped_read(&restore->wrapped, options->dest, &restore->result->manifest, err) == 0)
+        return 0;
+    if (err->code != CASEBUS_DAMAGED || !options->left_out)
+        return -1;
+    options->left_out(options->self, err);
+    return 0;
+}
+
+/* With --leave-damaged: an older copy of the vault is better than none, without what was destroyed since. */
+static int vault_destroy(struct restore *restore, struct casebus_error *err)
+{
+    const struct restore_options *options = restore->options;
+    const struct wrapped *wrapped = &restore->wrapped;
+    struct vault *vault = NULL;
+    uint64_t *slots = calloc(wrapped->n_ordered, sizeof(*slots));
+    if (!slots)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory to follow what was erased"));
+    for (size_t i = 0; i < wrapped->n_ordered; i++)
+        slots[i] = wrapped->ordered[i].slot;
+    int r = vault_open(&vault, options->dir, suite_get(signing_key_public(options->log_key)->suite),
+                       options->kek, 1, NULL, err);
+    if (!r) {
+        vault_set_taken(vault, vault_made(vault)); /* which are is known when the hub starts */
+        r = vault_erase_slots(vault, slots, wrapped->n_ordered, err);
+    }
+    vault_close(vault);
+    free(slots);
+    return r;
+}
+
+/* The ledger's word on the vault that is put back. */
+static int vault_judge(struct restore *restore, struct casebus_error *err)
+{
+    struct wrapped *wrapped = &restore->wrapped;
+    if (wrapped_hear_all(wrapped, restore->to, err))
+        return -1;
+    if (wrapped_judge(wrapped, err) == 0)
+        return 0;
+    if (!restore->options->left_out)
+        return -1;
+    restore->options->left_out(restore->options->self, err);
+    return vault_destroy(restore, err);
 }
 
 /* --- the next generation -------------------------------------------------------------------------------- */
@@ -178,9 +230,10 @@ static int restore_all(struct restore *restore, struct arena *arena, struct case
     const struct restore_options *options = restore->options;
     const struct papers *papers = &restore->result->manifest.papers;
     if (manifest_checkpoint(&restore->result->manifest, &restore->target, err) ||
-        (!options->left_out && papers_check(papers, options->dest, err)) || checkpoints_read(restore, err) ||
-        (options->same_generation && generation_keep(restore, err)) || ledger_back(restore, err) ||
-        checkpoints_compare(restore, err) || vault_back(restore, err) ||
+        (!options->left_out && papers_check(papers, options->dest, err)) || vault_read(restore, err) ||
+        checkpoints_read(restore, err) || (options->same_generation && generation_keep(restore, err)) ||
+        ledger_back(restore, err) || checkpoints_compare(restore, err) || vault_back(restore, err) ||
+        vault_judge(restore, err) ||
         papers_restore(papers, options->dest, options->dir, options->left_out, options->self, err))
         return -1;
     if (!options->same_generation && generation_open(restore, arena, err))
@@ -203,12 +256,13 @@ int restore_run(const struct restore_options *options, struct restore_result *re
         return -1;
     if (!there)
         return error_set(err, CASEBUS_NOT_FOUND, _("'%s' holds no backup that was completed"), options->dest);
-    int lock = backup_lock(options->dest, err);
+    int lock = backup_lock_shared(options->dest, err);
     if (lock < 0)
         return -1;
     arena_init(&arena, 16 * 1024, 256 * 1024);
     int r = restore_all(&restore, &arena, err);
     arena_deinit(&arena);
+    wrapped_deinit(&restore.wrapped);
     ledger_close(restore.to);
     ledger_close(restore.from);
     close(lock);

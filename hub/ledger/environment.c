@@ -140,7 +140,7 @@ static int close_on_exec(MDB_env *mdb)
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : errno;
 }
 
-static int folder_open(MDB_env **mdbp, const char *path, bool readonly)
+static int folder_open(MDB_env **mdbp, const char *path, unsigned flags)
 {
     MDB_env *mdb;
     int stale;
@@ -150,7 +150,7 @@ static int folder_open(MDB_env **mdbp, const char *path, bool readonly)
     if ((rc = mdb_env_set_maxdbs(mdb, ENVIRONMENT_TABLES_MAX)) ||
         (rc = mdb_env_set_maxreaders(mdb, READERS_MAX)) ||
         (rc = mdb_env_set_mapsize(mdb, ENVIRONMENT_MAP_SIZE)) ||
-        (rc = mdb_env_open(mdb, path, MDB_NORDAHEAD | MDB_NOTLS | (readonly ? MDB_RDONLY : 0), 0600)) ||
+        (rc = mdb_env_open(mdb, path, MDB_NORDAHEAD | MDB_NOTLS | flags, 0600)) ||
         (rc = close_on_exec(mdb)) || (rc = mdb_reader_check(mdb, &stale))) {
         mdb_env_close(mdb);
         return rc;
@@ -198,7 +198,7 @@ static int environment_make_in(struct environment *env, const char *folder,
     }
     if (dir_make(folder, err) != 0)
         return -1;
-    int rc = folder_open(&mdb, folder, false);
+    int rc = folder_open(&mdb, folder, 0);
     if (rc)
         return environment_error(env, rc, err);
     rc = tables_make(mdb, options);
@@ -306,7 +306,11 @@ static int environment_attach(struct environment *env, const struct environment_
 {
     MDB_txn *txn;
     last_words(env, env, 1); /* opening reads the file's first pages before we can know where they are */
-    int rc = folder_open(&env->mdb, env->path, options->readonly);
+    unsigned flags = options->readonly ? MDB_RDONLY : 0;
+    int rc = folder_open(&env->mdb, env->path, flags);
+    if (rc == EACCES &&
+        options->still) /* it cannot note that it reads; nobody writes who would have to know */
+        rc = folder_open(&env->mdb, env->path, flags | MDB_NOLOCK);
     crash_forget(env);
     if (rc)
         return environment_error(env, rc, err);

@@ -52,6 +52,7 @@ struct environment_options {
     environment_fill_fn *fill;
     void *self;
     bool readonly; /* beside a process that writes; a missing one is CASEBUS_NOT_FOUND */
+    bool still; /* with readonly: the caller keeps writers away, so it may lie where nothing can be written */
 };
 
 /* Opens DIR/NAME, or makes it. On failure nothing is left open. */

@@ -250,7 +250,9 @@ static int ledger_check(struct ledger *ledger, const char *origin, struct casebu
     return r;
 }
 
-static int open_mode(struct ledger **ledgerp, const char *dir, const char *origin, bool readonly,
+enum mode { MODE_WRITE, MODE_READ, MODE_STILL };
+
+static int open_mode(struct ledger **ledgerp, const char *dir, const char *origin, enum mode mode,
                      struct casebus_error *err)
 {
     struct environment_options options = {.name = "ledger",
@@ -258,7 +260,8 @@ static int open_mode(struct ledger **ledgerp, const char *dir, const char *origi
                                           .n_tables = N_TABLES,
                                           .fill = ledger_fill,
                                           .self = (void *)(uintptr_t)origin,
-                                          .readonly = readonly};
+                                          .readonly = mode != MODE_WRITE,
+                                          .still = mode == MODE_STILL};
     struct ledger *ledger = calloc(1, sizeof *ledger);
     if (!ledger)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open the ledger in '%s'"), dir);
@@ -276,12 +279,17 @@ int ledger_open(struct ledger **ledgerp, const char *dir, const char *origin, st
     if (origin[0] == '\0' || strlen(origin) >= ORIGIN_MAX)
         return error_set(err, CASEBUS_ARGUMENT, _("the origin '%s' must have 1 to %d bytes"), origin,
                          ORIGIN_MAX - 1);
-    return open_mode(ledgerp, dir, origin, false, err);
+    return open_mode(ledgerp, dir, origin, MODE_WRITE, err);
 }
 
 int ledger_open_readonly(struct ledger **ledgerp, const char *dir, struct casebus_error *err)
 {
-    return open_mode(ledgerp, dir, NULL, true, err);
+    return open_mode(ledgerp, dir, NULL, MODE_READ, err);
+}
+
+int ledger_open_still(struct ledger **ledgerp, const char *dir, struct casebus_error *err)
+{
+    return open_mode(ledgerp, dir, NULL, MODE_STILL, err);
 }
 
 int ledger_open_any(struct ledger **ledgerp, const char *dir, struct casebus_error *err)

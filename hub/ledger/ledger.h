@@ -35,6 +35,9 @@ int ledger_open_any(struct ledger **ledgerp, const char *dir, struct casebus_err
 /* Opens DIR/ledger to look at it, also while a hub is writing it: views see what was synced when they were
  * opened or renewed; ledger_size stays what it was here. CASEBUS_NOT_FOUND when there is none. */
 int ledger_open_readonly(struct ledger **ledgerp, const char *dir, struct casebus_error *err);
+/* The same of a copy that nobody writes meanwhile, the caller sees to that: DIR may be where nothing can be
+ * written. */
+int ledger_open_still(struct ledger **ledgerp, const char *dir, struct casebus_error *err);
 struct ledger *ledger_close(struct ledger *ledger);
 /* Entries that are in the ledger and synced. Any thread. */
 uint64_t ledger_size(const struct ledger *ledger);

@@ -210,6 +210,20 @@ int file_lock(const char *path, struct casebus_error *err)
     return -1;
 }
 
+int file_lock_shared(const char *path, struct casebus_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* something that can be closed */
+    else if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        int r = errno == EWOULDBLOCK ? lock_refused(fd, path, err)
+                                     : error_set_errno(err, errno, _("cannot lock '%s'"), path);
+        close(fd);
+        return r;
+    }
+    return fd >= 0 ? fd : error_set_errno(err, errno, _("cannot open '%s'"), path);
+}
+
 int path_join(char *out, size_t size, const char *dir, const char *name)
 {
     size_t length = strlen(dir);

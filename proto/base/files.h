@@ -27,6 +27,9 @@ int file_sync_name(const char *path, struct casebus_error *err);
 /* Takes an exclusive flock on PATH (made when missing), close-on-exec. Returns the descriptor, or -1 with
  * CASEBUS_LOCKED when another process holds it: the sentence names its process id. */
 int file_lock(const char *path, struct casebus_error *err);
+/* A shared one, for reading, without writing anything: on a medium that cannot be written, and when PATH is
+ * missing, for then nobody ever locked it. */
+int file_lock_shared(const char *path, struct casebus_error *err);
 /* "DIR/NAME" into @out; -1 when it does not fit. */
 int path_join(char *out, size_t size, const char *dir, const char *name);
 

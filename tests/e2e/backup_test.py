@@ -1,6 +1,8 @@
 """A second copy of the hub, made while it runs; what a loss takes, and what comes back."""
+import hashlib
 import json
 import shutil
+import subprocess
 import time
 import unittest
 
@@ -194,6 +196,20 @@ class Restores(Base):
         self.keys = self.world.path / "keys"
         harness.copy(self.hub.dir / "keys", self.keys)
 
+    def forge(self, vault):
+        """The vault, and a manifest that fits it: all that somebody can do who can write to the backup."""
+        manifest = {**self.manifest(), "slots": len(vault) // 64 - 1}
+        (self.dest / manifest["vault"]).write_bytes(vault)
+        digest = bytes(32)
+        new = {"intl": hashlib.sha256, "gm": lambda data: hashlib.new("sm3", data)}[manifest["suite"]]
+        for at in range(0, len(vault), 1 << 20):
+            digest = new(digest + vault[at:at + (1 << 20)]).digest()
+        manifest["vault_digest"] = digest.hex()
+        del manifest["digest"]
+        text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        manifest["digest"] = new(text.encode()).hexdigest()
+        (self.dest / "backup.json").write_text(json.dumps(manifest))
+
     def size(self):
         return self.hub.settle().ask("status")["ledger_size"]
 
@@ -292,6 +308,57 @@ class Papers(Restores):
         self.assertFalse((self.dest / "files").exists())
         self.assertNotIn("no check sums", self.check().out)
         self.restore()
+
+    def test_what_is_not_copied_is_said(self):
+        (self.hub.dir / "notes.txt").write_bytes(bytes(1024 * 1024 + 1))
+        (self.hub.dir / "witness.policy").symlink_to(self.world.path / "elsewhere")
+        (self.hub.dir / "subfolder").mkdir()
+        said = self.backup().err
+        self.assertIn("notes.txt' is not in the backup", said)
+        self.assertIn("witness.policy' is not in the backup", said)
+        self.assertEqual(said.count("is not in the backup"), 2, said)
+        (self.hub.dir / "notes.txt").write_bytes(bytes(1024 * 1024))
+        (self.hub.dir / "witness.policy").unlink()
+        self.assertEqual(self.backup().err, "")
+        self.assertEqual((self.restore().dir / "notes.txt").stat().st_size, 1024 * 1024)
+
+    def test_a_backup_is_read_where_nothing_can_be_written(self):
+        theirs = self.world.path / "theirs"
+        theirs.mkdir()
+        for path in (theirs, self.keys, *self.keys.rglob("*")):
+            shutil.chown(path, "nobody")
+        for path in (self.dest, *self.dest.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        self.world.path.chmod(0o711)
+        shutil.copy(harness.BIN / "casebus-hub", self.world.path)
+
+        def as_nobody(*words):
+            return subprocess.run([self.world.path / "casebus-hub", *words], user="nobody", capture_output=True, text=True,
+                                  env=harness.ENVIRONMENT, timeout=harness.PATIENCE_S)
+        before = {path: path.stat().st_mtime_ns for path in self.dest.rglob("*")}
+        for lock in (True, False):
+            if not lock:
+                (self.dest / "lock").unlink()
+                (self.dest / "ledger" / "lock.mdb").unlink()
+                before = {path: path.stat().st_mtime_ns for path in self.dest.rglob("*")}
+            done = as_nobody("backup", "--verify", self.dest)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            done = as_nobody("restore", self.dest, theirs / f"hub-{lock}", "--keys", self.keys)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual({path: path.stat().st_mtime_ns for path in self.dest.rglob("*")}, before)
+
+    def test_a_backup_is_read_from_a_read_only_medium(self):
+        mount = f"mount --bind {self.dest} {self.dest} && mount -o remount,ro,bind {self.dest}"
+        if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
+            self.skipTest("nothing can be mounted here")
+        (self.dest / "lock").unlink()
+        (self.dest / "ledger" / "lock.mdb").unlink()
+        for words in (("backup", "--verify", self.dest),
+                      ("restore", self.dest, self.world.path / "restored", "--keys", self.keys)):
+            done = self.world.run("/usr/bin/unshare", "-m", "sh", "-c", f'{mount} && exec "$0" "$@"',
+                                  harness.BIN / "casebus-hub", *words)
+            self.assertEqual(done.code, 0, done.said)
+        self.assertFalse((self.dest / "lock").exists())
 
     def test_a_copy_that_is_not_here_is_a_note(self):
         self.dest.rename(self.world.path / "unmounted")
@@ -540,12 +607,17 @@ class Erased(Restores):
         self.assertEqual(done.code, 0, done.said)
         return list(done.json()["markers"].values())
 
-    def test_erase_then_rotate_then_backup(self):
+    def secrets(self):
+        """Ten of each of four cases, and a backup of them."""
         office = self.office("office")
         office.rows = 40
         office.write_rows([(f"case-{i % 4}", i, "step", f"MARK-{i % 4}-secret") for i in range(40)])
         office.publish()
         self.backup()
+        return office
+
+    def test_erase_then_rotate_then_backup(self):
+        office = self.secrets()
         harness.copy(self.dest, self.world.path / "old")
         self.assertTrue(all(count > 0 for count in self.attack("MARK-1-secret", "MARK-2-secret")))
         done = self.hub.casebus("erase", "--case", "case-1", "--order", "by decision 7", "--yes")
@@ -572,6 +644,42 @@ class Erased(Restores):
         self.assertNotIn("MARK-1-secret".encode().hex(), text)
         self.assertNotIn("case-1", text)
         self.assertIn("case-2", text)
+
+
+    def test_an_older_vault_in_a_backup_is_named_and_brings_no_key_back(self):
+        self.secrets()
+        old = next(self.dest.glob("vault-*")).read_bytes()
+        done = self.hub.casebus("erase", "--case", "case-1", "--order", "by decision 7", "--yes")
+        self.assertEqual(done.code, 0, done.said)
+        self.backup()
+        self.check()
+        doctor = self.world.run("casebus-hub", "doctor", self.hub.dir)
+        self.assertEqual(doctor.code, 0, doctor.said)
+
+        vault = self.dest / self.manifest()["vault"]
+        good = vault.read_bytes()
+        self.assertEqual(len(old), len(good))  # nothing but the slot differs
+        vault.write_bytes(old)
+        self.assertIn("is not the copy of the vault that was made", self.check(expect=1).err)
+        doctor = self.world.run("casebus-hub", "doctor", self.hub.dir)
+        self.assertEqual(doctor.code, 1, doctor.said)
+        self.assertIn("is not the copy of the vault that was made", doctor.out)
+        self.restore(expect=1)
+        self.assertIn("is not the copy of the vault that was made", self.said)
+        vault.write_bytes(good)
+        self.check()
+
+        self.forge(old)
+        self.assertRegex(self.check(expect=1).err, "is an older copy of the vault: it still has the key in slot [0-9]+")
+        new = self.restore(expect=1)
+        self.assertIn("is an older copy of the vault", self.said)
+        self.assertFalse(new.dir.exists())
+        self.hub.stop()
+        self.hub = self.restore("--leave-damaged").start()
+        self.assertIn("is an older copy of the vault", self.said)
+        self.assertEqual(self.hub.verify()["erased"], 10)
+        self.backup()
+        self.check()
 
 
 class Following(Restores):

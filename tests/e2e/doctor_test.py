@@ -58,6 +58,9 @@ class Doctor(unittest.TestCase):
         self.assertEqual(done.code, 0, done.out)
         self.assertIn("a hub runs on it", done.out)
 
+    def test_1a_one_node_is_one(self):
+        self.assertIn("1 node is enrolled", self.look().out)
+
     def test_2_a_sound_hub_needs_nobody_and_is_not_changed(self):
         before = self.prints()
         done = self.look("--full")
