@@ -461,7 +461,8 @@ static void test_emptied_body_keeps_a_skeleton_and_no_key(void **state)
     body->content_digest.len = DIGEST_SIZE;
     body->skeleton = NULL; /* something in quarantine */
     assert_non_null(DECODE());
-    ProtobufCBinaryData members[BATCH_MAX_EVENTS + 1] = {{31, key}};
+    uint8_t digest[31] = {0};
+    ProtobufCBinaryData members[BATCH_MAX_EVENTS + 1] = {{sizeof digest, digest}};
     body->member_digest = members;
     body->n_member_digest = 1;
     assert_refused(DECODE(), f->err, CASEBUS_BAD_FIELD, "SealedBody.member_digest");
