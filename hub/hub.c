@@ -275,11 +275,11 @@ static struct rights_book *hub_policy(void *self)
 }
 
 static int hub_apply_policy(void *self, struct bytes text, uint32_t base, const char *by, const char *words,
-                            uint32_t *version, struct casebus_error *err)
+                            const char *second, uint32_t *version, struct casebus_error *err)
 {
     struct hub *hub = self;
     struct buffer faults;
-    const struct act_note note = {by, words, ""};
+    const struct act_note note = {by, words, second};
     if (may_sign(hub, err))
         return -1;
     buffer_init(&faults, 64 * 1024);
@@ -460,6 +460,9 @@ static void fill_console(struct hub *hub)
         .release = hub_release,
         .policy = hub_policy,
         .apply_policy = hub_apply_policy,
+        .four_eyes = strcmp(hub->stores.settings.four_eyes, FOUR_EYES_ON) == 0,
+        .operators =
+            strcmp(hub->stores.settings.operators, OPERATORS_NONE) ? hub->stores.settings.operators : NULL,
         .erase = hub_erase,
         .erasure = hub_erasure,
         .erasure_days = hub->stores.settings.erasure_days,

@@ -130,6 +130,16 @@ static const char *check_reserve(const char *value)
     return size > 0 && size <= 8 && strspn(value, "0123456789") == size ? NULL : N_("a number of MiB, or 0");
 }
 
+static const char *check_four_eyes(const char *value)
+{
+    return strcmp(value, FOUR_EYES_ON) == 0 || strcmp(value, "off") == 0 ? NULL : N_("on or off");
+}
+
+static const char *check_operators(const char *value)
+{
+    return value[0] && !strpbrk(value, " \t:/") ? NULL : N_("none, or the name of a group of this machine");
+}
+
 static const struct setting table[] = {
     {"origin", SETTING_TEXT, NULL, offsetof(struct settings, origin), 256, check_origin,
      "Name of the exchange with its generation. Fixed: it is part of every signature."},
@@ -169,6 +179,12 @@ static const struct setting table[] = {
      check_reserve,
      "MiB of the disk that nodes do not get: when less is free, they are asked to wait, and operators can "
      "still act. 0: none."},
+    {"four_eyes", SETTING_TEXT, "off", offsetof(struct settings, four_eyes), 8, check_four_eyes,
+     "on: a policy is proposed by one account and approved by another before it is in force. off: whoever "
+     "applies it does so alone."},
+    {"operators", SETTING_TEXT, OPERATORS_NONE, offsetof(struct settings, operators), 64, check_operators,
+     "Group of this machine whose members may use the hub's socket, each under the name of the own account: "
+     "none, or GROUP."},
 };
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
 

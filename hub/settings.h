@@ -10,6 +10,8 @@
 
 #define WITNESSES_PRESET "witness.policy"
 #define TIMESTAMP_NONE   "none"
+#define FOUR_EYES_ON     "on"
+#define OPERATORS_NONE   "none"
 #define DOOR_NEXT        "next"
 #define DOOR_OFF         "off"
 
@@ -22,6 +24,8 @@ struct settings {
     unsigned workers;
     unsigned silence_seconds;
     char log_level[16];
+    char four_eyes[8];  /* FOUR_EYES_ON, or off */
+    char operators[64]; /* OPERATORS_NONE, or a group of the machine */
     char witnesses[256];
     char timestamp[256]; /* TIMESTAMP_NONE, or the authority's URL */
     char timestamp_ca[256];

@@ -86,7 +86,7 @@ _casebus() {
     "ledger ") options="export verify watch timestamps dump" ;;
     "erasure ") options="list show" ;;
     "quarantine ") options="list show release discard" ;;
-    "policy ") options="check show diff apply why" ;;
+    "policy ") options="check show diff apply approve refuse why" ;;
     "sharing ") options="list" ;;
     "auditor ") options="add list remove" ;;
     "state ") options="dump" ;;
@@ -126,6 +126,10 @@ _casebus() {
     "policy check" | "policy diff" | "policy apply")
         [[ $cur != -* ]] && mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return
         [[ ${words[1]} == apply ]] && options="--why --yes"
+        ;;
+    "policy approve" | "policy refuse")
+        [[ ${words[1]} == approve ]] && options="--yes"
+        [[ $cur != -* ]] && options=$(_casebus_ask status | grep -o '"policy_proposed":[0-9]*' | cut -d : -f 2)
         ;;
     "sharing list") options="--of --reader --from --limit" ;;
     "policy why")

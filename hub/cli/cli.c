@@ -52,6 +52,8 @@ const struct cli_command cli_commands[] = {
     {"policy", "show", policy_show_main, N_("Print the policy in force: who sees what")},
     {"policy", "diff", policy_diff_main, N_("Show what a file would change in the policy")},
     {"policy", "apply", policy_apply_main, N_("Make a file the policy in force")},
+    {"policy", "approve", policy_approve_main, N_("Agree to the policy that another operator proposed")},
+    {"policy", "refuse", policy_refuse_main, N_("Refuse the policy that is proposed")},
     {"policy", "why", policy_why_main, N_("Tell which row lets a node see a case, or what forbids it")},
     {"auditor", "add", auditor_add_main, N_("Make a token for one who audits the ledger")},
     {"auditor", "list", auditor_list_main, N_("List those who audit the ledger")},
@@ -129,6 +131,15 @@ void cli_parse(struct cli *cli, struct argp *argp, int argc, char **argv, void *
 }
 
 /* ---- what commands share ---- */
+
+uint64_t cli_number(const char *text, const struct argp_state *state)
+{
+    char *end;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end)
+        argp_error(state, _("'%s' is not a number"), text);
+    return number;
+}
 
 void cli_words_wrong(struct argp_state *state, const char *arg)
 {

@@ -40,6 +40,8 @@ extern const struct argp cli_argp;
 /* Parses a command's own arguments: @argp's input is @input, the common options' is @cli. Ends the process
  * with CLI_USAGE when they make no sense, with CLI_OK after --help. */
 void cli_parse(struct cli *cli, struct argp *argp, int argc, char **argv, void *input);
+/* A word that has to be a number in decimal; else argp says so and ends. */
+uint64_t cli_number(const char *text, const struct argp_state *state);
 /* Ends the process: @arg is one word too many, or one is missing (NULL). */
 void cli_words_wrong(struct argp_state *state, const char *arg);
 /* Connects; 0, or the exit code after the error was printed. */
@@ -111,6 +113,8 @@ int policy_check_main(struct cli *cli, int argc, char **argv);
 int policy_show_main(struct cli *cli, int argc, char **argv);
 int policy_diff_main(struct cli *cli, int argc, char **argv);
 int policy_apply_main(struct cli *cli, int argc, char **argv);
+int policy_approve_main(struct cli *cli, int argc, char **argv);
+int policy_refuse_main(struct cli *cli, int argc, char **argv);
 int policy_why_main(struct cli *cli, int argc, char **argv);
 int state_dump_main(struct cli *cli, int argc, char **argv);
 int ledger_watch_main(struct cli *cli, int argc, char **argv);

@@ -19,7 +19,9 @@ struct policy_command {
     const char *file;
     const char *why;
     bool yes;
-    bool takes_file, takes_why;
+    bool takes_file, takes_why, takes_version;
+    bool file_optional;
+    uint64_t version;
 };
 
 enum { OPT_WHY = 256, OPT_YES };
@@ -40,13 +42,19 @@ static error_t command_parse(int key, char *arg, struct argp_state *state)
         command->yes = true;
         return 0;
     case ARGP_KEY_ARG:
+        if (command->takes_version && command->version == 0) {
+            command->version = cli_number(arg, state);
+            return 0;
+        }
         if (!command->takes_file || command->file)
             cli_words_wrong(state, arg);
         command->file = arg;
         return 0;
     case ARGP_KEY_END:
-        if (command->takes_file && !command->file)
+        if (command->takes_file && !command->file && !command->file_optional)
             argp_error(state, _("which FILE?"));
+        if (command->takes_version && command->version == 0)
+            argp_error(state, _("which VERSION?"));
         if (command->takes_why && (!command->why || !*command->why))
             argp_error(state, _("--%s is missing"), "why");
         return 0;
@@ -179,22 +187,61 @@ static int diff_run(const struct cli *cli, int before_fd, const char *after, con
     return WEXITSTATUS(status);
 }
 
-/* Prints what @file would change; *version is the one in force. */
-static int difference(struct cli *cli, const char *file, uint32_t *version, struct casebus_error *err)
+/* Prints what @file would change in @policy, the hub's answer. */
+static int difference_to(const struct cli *cli, const json_t *policy, const char *file,
+                         struct casebus_error *err)
 {
-    json_t *policy = NULL;
     char label[64];
-    if (policy_of_hub(cli, &policy, err))
-        return -1;
     const char *text = get_text(policy, "text");
-    *version = (uint32_t)get_number(policy, "version");
-    snprintf(label, sizeof label, _("in force: version %u"), (unsigned)*version);
+    snprintf(label, sizeof label, _("in force: version %u"), (unsigned)get_number(policy, "version"));
     int fd = text_as_file(text ? text : "", err);
     int r = fd < 0 ? -1 : diff_run(cli, fd, file, label, err);
     if (fd >= 0)
         close(fd);
+    return r;
+}
+
+/* Prints what @file would change; *version is the one in force. */
+static int difference(struct cli *cli, const char *file, uint32_t *version, struct casebus_error *err)
+{
+    json_t *policy = NULL;
+    if (policy_of_hub(cli, &policy, err))
+        return -1;
+    *version = (uint32_t)get_number(policy, "version");
+    int r = difference_to(cli, policy, file, err);
     json_decref(policy);
     return r;
+}
+
+/* Says what the proposal in @policy is, and prints what it would change. 0: the same; 1; -1 */
+static int proposal_print(const struct cli *cli, const json_t *policy, struct casebus_error *err)
+{
+    const json_t *proposal = json_object_get(policy, "proposal");
+    char file[32], when[PEOPLE_TEXT];
+    fprintf(cli->out, _("version %u is proposed by '%s', %s: %s\n"),
+            (unsigned)get_number(proposal, "version"), get_text(proposal, "by"),
+            time_zone_text(when, get_time(proposal, "proposed_at_us"), false), get_text(proposal, "why"));
+    int fd = text_as_file(get_text(proposal, "text"), err);
+    snprintf(file, sizeof file, "/dev/fd/%d", fd);
+    int r = fd < 0 ? -1 : difference_to(cli, policy, file, err);
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+static int diff_proposal(struct cli *cli)
+{
+    struct casebus_error err = {0};
+    json_t *policy = NULL;
+    if (policy_of_hub(cli, &policy, &err))
+        return cli_fail(cli, &err);
+    int r = 0;
+    if (json_is_object(json_object_get(policy, "proposal")))
+        r = proposal_print(cli, policy, &err);
+    else
+        fprintf(stderr, _("no policy is proposed\n"));
+    json_decref(policy);
+    return r < 0 ? cli_fail(cli, &err) : r == 0 ? CLI_OK : CLI_NEGATIVE;
 }
 
 static int diff(struct cli *cli, const char *file)
@@ -215,25 +262,42 @@ static int diff(struct cli *cli, const char *file)
 
 int policy_diff_main(struct cli *cli, int argc, char **argv)
 {
-    struct policy_command command = {.takes_file = true};
+    struct policy_command command = {.takes_file = true, .file_optional = true};
     struct argp argp = {
         .parser = command_parse,
-        .args_doc = N_("FILE"),
-        .doc = N_("Shows what FILE would change in the policy in force. Exit code 0: nothing, 1: "
-                  "something.")};
+        .args_doc = N_("[FILE]"),
+        .doc =
+            N_("Shows what FILE, or the policy that is proposed, would change in the policy in force. Exit "
+               "code 0: nothing, 1: something.")};
     cli_parse(cli, &argp, argc, argv, &command);
     int code = cli_connect(cli);
-    return code ? code : diff(cli, command.file);
+    if (code)
+        return code;
+    return command.file ? diff(cli, command.file) : diff_proposal(cli);
 }
 
 /* ---- apply ---- */
 
-static bool confirmed(void)
+static bool confirmed(const char *question)
 {
     char answer[16];
-    fprintf(stderr, _("Apply this? [y/N] "));
+    fputs(question, stderr);
     fflush(stderr);
     return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+/* CLI_OK: they want it. */
+static int agreed(const struct policy_command *command, const char *question)
+{
+    struct casebus_error err = {0};
+    if (command->yes)
+        return CLI_OK;
+    if (isatty(STDIN_FILENO))
+        return confirmed(question) ? CLI_OK : CLI_NEGATIVE;
+    error_set(&err, CASEBUS_ARGUMENT, _("there is nobody to ask"));
+    error_hint(&err, _("give --yes"));
+    error_print("casebus", &err);
+    return CLI_USAGE;
 }
 
 static int post(struct cli *cli, const struct policy_command *command, const struct rights_book *book,
@@ -250,6 +314,12 @@ static int post(struct cli *cli, const struct policy_command *command, const str
         backup_note_add(cli, answer);
     if (r == 0 && cli->json)
         cli_print_json(cli, answer);
+    else if (r == 0 && get_number(answer, "proposed"))
+        fprintf(
+            cli->out,
+            _("version %u of the policy is proposed. It is in force when another operator has approved it: "
+              "casebus policy approve %u\n"),
+            (unsigned)get_number(answer, "proposed"), (unsigned)get_number(answer, "proposed"));
     else if (r == 0)
         fprintf(cli->out, _("version %u of the policy is in force\n"),
                 (unsigned)get_number(answer, "version"));
@@ -270,14 +340,9 @@ static int apply_book(struct cli *cli, const struct policy_command *command, con
         fprintf(stderr, _("'%s' is what is in force: version %u\n"), command->file, (unsigned)base);
         return CLI_OK;
     }
-    if (!command->yes && !isatty(STDIN_FILENO)) {
-        error_set(&err, CASEBUS_ARGUMENT, _("there is nobody to ask"));
-        error_hint(&err, _("give --yes"));
-        error_print("casebus", &err);
-        return CLI_USAGE;
-    }
-    if (!command->yes && !confirmed())
-        return CLI_NEGATIVE;
+    int code = agreed(command, _("Apply this? [y/N] "));
+    if (code)
+        return code;
     return post(cli, command, book, base, &err) ? cli_fail(cli, &err) : CLI_OK;
 }
 
@@ -300,4 +365,82 @@ int policy_apply_main(struct cli *cli, int argc, char **argv)
         code = apply_book(cli, &command, book);
     rights_book_unref(book);
     return code;
+}
+
+/* ---- four eyes ---- */
+
+static int decision_post(struct cli *cli, const json_t *proposal, const char *decision,
+                         struct casebus_error *err)
+{
+    json_t *answer = NULL, *body = json_pack("{s:s, s:I, s:I}", "decision", decision, "version",
+                                             (json_int_t)get_number(proposal, "version"), "proposed_at_us",
+                                             (json_int_t)get_time(proposal, "proposed_at_us"));
+    int r = client_post(cli->client, "/v1/policy/proposal", body, &answer, err);
+    if (r == 0)
+        backup_note_add(cli, answer);
+    if (r == 0 && cli->json)
+        cli_print_json(cli, answer);
+    else if (r == 0 && get_number(answer, "refused"))
+        fprintf(cli->out, _("version %u, as it was proposed, is refused\n"),
+                (unsigned)get_number(answer, "refused"));
+    else if (r == 0)
+        fprintf(cli->out, _("version %u of the policy is in force\n"),
+                (unsigned)get_number(answer, "version"));
+    if (get_number(answer, "version"))
+        backup_note_print(cli, answer);
+    json_decref(answer);
+    json_decref(body);
+    return r;
+}
+
+/* The one that the operator looked at is the one that is decided about: its moment goes back to the hub. */
+static int decide(struct cli *cli, const struct policy_command *command, bool approve)
+{
+    struct casebus_error err = {0};
+    json_t *policy = NULL;
+    if (policy_of_hub(cli, &policy, &err))
+        return cli_fail(cli, &err);
+    const json_t *proposal = json_object_get(policy, "proposal");
+    int code = CLI_OK, r = 0;
+    if (!json_is_object(proposal) || get_number(proposal, "version") != command->version) {
+        r = error_set(&err, CASEBUS_NOT_FOUND, _("version %llu of the policy is not proposed"),
+                      (unsigned long long)command->version);
+        error_hint(&err, _("see what is: casebus policy diff"));
+    } else if (approve) {
+        r = proposal_print(cli, policy, &err) < 0 ? -1 : 0;
+        code = r == 0 ? agreed(command, _("Approve this? [y/N] ")) : CLI_OK;
+    }
+    if (r == 0 && code == CLI_OK)
+        r = decision_post(cli, proposal, approve ? "approve" : "refuse", &err);
+    json_decref(policy);
+    return r ? cli_fail(cli, &err) : code;
+}
+
+static int decide_main(struct cli *cli, int argc, char **argv, struct argp *argp, bool approve)
+{
+    struct policy_command command = {.takes_version = true};
+    cli_parse(cli, argp, argc, argv, &command);
+    int code = cli_connect(cli);
+    return code ? code : decide(cli, &command, approve);
+}
+
+int policy_approve_main(struct cli *cli, int argc, char **argv)
+{
+    struct argp argp = {
+        .options = &apply_options[1],
+        .parser = command_parse,
+        .args_doc = N_("VERSION"),
+        .doc =
+            N_("Shows what the proposed policy changes, asks, and puts it in force. Another account proposed "
+               "it: both names are kept beside the entry in the ledger.")};
+    return decide_main(cli, argc, argv, &argp, true);
+}
+
+int policy_refuse_main(struct cli *cli, int argc, char **argv)
+{
+    struct argp argp = {
+        .parser = command_parse,
+        .args_doc = N_("VERSION"),
+        .doc = N_("Takes the proposed policy away: as a second operator, or as the one who proposed it.")};
+    return decide_main(cli, argc, argv, &argp, false);
 }

@@ -14,15 +14,6 @@ struct sharing_command {
     uint64_t from, limit;
 };
 
-static uint64_t number_take(const char *text, const struct argp_state *state)
-{
-    char *end;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end)
-        argp_error(state, _("'%s' is not a number"), text);
-    return number;
-}
-
 static error_t sharing_parse(int key, char *arg, struct argp_state *state)
 {
     struct sharing_command *command = state->input;
@@ -34,10 +25,10 @@ static error_t sharing_parse(int key, char *arg, struct argp_state *state)
         command->reader = arg;
         return 0;
     case OPT_FROM:
-        command->from = number_take(arg, state);
+        command->from = cli_number(arg, state);
         return 0;
     case OPT_LIMIT:
-        command->limit = number_take(arg, state);
+        command->limit = cli_number(arg, state);
         return 0;
     case ARGP_KEY_ARG:
         argp_usage(state);

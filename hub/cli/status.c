@@ -124,6 +124,10 @@ static void stores_print(const struct cli *cli, const json_t *status)
     if (n(waiting, "undecided") > 0)
         fieldf(cli, _("quarantine"), _("%llu undecided, the oldest since %s: casebus quarantine list"),
                n(waiting, "undecided"), time_zone_text(since, get_time(waiting, "oldest_us"), false));
+    if (n(status, "policy_proposed") > 0)
+        fieldf(cli, _("policy"),
+               _("version %llu is proposed and waits for a second operator: casebus policy diff"),
+               n(status, "policy_proposed"));
     const json_t *witnessing = json_object_get(status, "witnessing");
     if (n(witnessing, "silent") > 0)
         fieldf(cli, _("witnesses"),

@@ -1,5 +1,5 @@
-/* The console's socket: one that only the hub's user can open. Whoever can is an operator, and may ask for
- * what stands in either table of routes. */
+/* The console's socket: one that only the hub's user can open, and the group of operators if one is named.
+ * Whoever can is an operator, and may ask for what stands in either table of routes. */
 #include "hub/console/console.h"
 
 #include "hub/console/answers.h"
@@ -28,16 +28,19 @@ struct console {
 };
 
 /* Between bind and listen nobody can connect: the mode is set before anyone could come in. */
-static int socket_listen(const struct socket_place *place, struct casebus_error *err)
+static int socket_listen(const struct socket_place *place, const char *operators, struct casebus_error *err)
 {
     const struct sockaddr_un *address = &place->address;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set_errno(err, errno, _("a socket for '%s'"), address->sun_path);
     unlink(address->sun_path);
-    if (bind(fd, (const struct sockaddr *)address, sizeof *address) || chmod(address->sun_path, 0600) ||
-        listen(fd, CONNECTIONS_MAX)) {
-        error_set_errno(err, errno, _("cannot listen on '%s'"), address->sun_path);
+    int r = bind(fd, (const struct sockaddr *)address, sizeof *address)
+                ? error_set_errno(err, errno, _("cannot listen on '%s'"), address->sun_path)
+                : socket_place_admit(place, operators, err);
+    if (r == 0 && listen(fd, CONNECTIONS_MAX))
+        r = error_set_errno(err, errno, _("cannot listen on '%s'"), address->sun_path);
+    if (r) {
         close(fd);
         return -1;
     }
@@ -122,7 +125,7 @@ static int listen_and_start(struct console *console, const char *socket_path, st
         return -1;
     if (socket_place_alive(&console->place))
         return error_set(err, CASEBUS_LOCKED, _("another process answers on '%s'"), socket_path);
-    const struct server_options options = {.fd = socket_listen(&console->place, err),
+    const struct server_options options = {.fd = socket_listen(&console->place, console->hub.operators, err),
                                            .where = console->place.address.sun_path,
                                            .n_places = CONNECTIONS_MAX,
                                            .body_max = CONSOLE_BODY_MAX,

@@ -111,9 +111,12 @@ struct console_hub {
     int (*secured)(void *self, uint64_t size, const char *dest, struct casebus_error *err);
     /* A new reference to the policy in force; NULL when none was ever applied. May be NULL. */
     struct rights_book *(*policy)(void *self);
-    /* Makes @text the policy; @base is the version that it was made from, @by who does it. May be NULL. */
+    /* Makes @text the policy; @base is the version that it was made from, @by who does it, @second who agreed
+     * ("": nobody had to). May be NULL. */
     int (*apply_policy)(void *self, struct bytes text, uint32_t base, const char *by, const char *words,
-                        uint32_t *version, struct casebus_error *err);
+                        const char *second, uint32_t *version, struct casebus_error *err);
+    bool four_eyes;        /* a policy is proposed, and a second operator agrees */
+    const char *operators; /* the group whose members may use the socket, too; NULL: nobody */
     /* Suspends, resumes or revokes a node; @by does it. May be NULL. */
     int (*change_standing)(void *self, const struct standing_change *change, const char *by,
                            const char *words, struct casebus_error *err);

@@ -27,7 +27,7 @@ handler_fn handle_events, handle_event;
 handler_fn handle_sharing;
 handler_fn handle_checkpoint, handle_entries;
 handler_fn handle_witness;
-handler_fn handle_policy, handle_policy_apply, handle_policy_why;
+handler_fn handle_policy, handle_policy_apply, handle_policy_decide, handle_policy_why;
 handler_fn handle_evidence;
 handler_fn handle_incident;
 handler_fn handle_quarantine, handle_quarantined, handle_release;

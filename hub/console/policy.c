@@ -1,5 +1,6 @@
 /* GET and POST /v1/policy, GET /v1/policy/why/NODE?case=NUMBER: who sees what, by which row, and why not. */
 #include "hub/console/answers.h"
+#include "hub/console/proposal.h"
 #include "hub/exchange/answers.h"
 #include "hub/rights/rights_ledger.h"
 #include "proto/base/clock.h"
@@ -46,6 +47,9 @@ int handle_policy(struct call *call, struct casebus_error *err)
         r = policy_get(call->hub, &reader, &book, err);
     if (r >= 0)
         policy_json(call->answer, book);
+    if (r >= 0 && proposal_show(call->hub, rights_book_version(book), call->answer, err))
+        r = -1;
+    set_bool(call->answer, "four_eyes", call->hub->four_eyes);
     rights_book_unref(book);
     reader_deinit(&reader);
     return r < 0 ? -1 : 0;
@@ -59,29 +63,135 @@ static const char *text_of(const json_t *body, const char *name)
     return text ? text : "";
 }
 
+static int policy_running(const struct call *call, struct casebus_error *err)
+{
+    if (call->hub->apply_policy)
+        return 0;
+    error_set(err, CASEBUS_CLOSED, _("a policy can only be applied while the hub runs"));
+    return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
+}
+
+static int policy_apply(struct call *call, struct bytes text, uint32_t base, const char *by, const char *why,
+                        const char *second, struct casebus_error *err)
+{
+    uint32_t version = 0;
+    if (call->hub->apply_policy(call->hub->self, text, base, by, why, second, &version, err))
+        return -1;
+    log_notice(call->log, "POLICY-APPLIED", _("version %u of the policy is in force"), (unsigned)version);
+    set_number(call->answer, "version", version);
+    call->status = 201;
+    return 0;
+}
+
+/* Checked as if it were applied, and kept until a second operator has looked at it. */
+static int policy_propose(struct call *call, struct bytes text, uint32_t base, const char *why,
+                          struct casebus_error *err)
+{
+    struct rights_book *book = NULL, *now = call->hub->policy(call->hub->self);
+    struct buffer faults;
+    uint32_t version = rights_book_version(now);
+    buffer_init(&faults, 64 * 1024);
+    int r = rights_book_new(&book, text, "policy", base + 1, &faults, err);
+    if (r == 0 && version != base) {
+        r = error_set(err, CASEBUS_EXISTS, _("version %u of the policy is in force by now"),
+                      (unsigned)version);
+        error_hint(err, _("look at the difference again: casebus policy diff FILE"));
+    }
+    if (r == 0)
+        r = proposal_make(call, text, base, why, err);
+    rights_book_unref(book);
+    rights_book_unref(now);
+    buffer_deinit(&faults);
+    if (r)
+        return -1;
+    log_notice(call->log, "POLICY-PROPOSED", _("version %u of the policy is proposed by '%s'"),
+               (unsigned)base + 1, call->by);
+    set_number(call->answer, "proposed", (uint64_t)base + 1);
+    call->status = 202;
+    return 0;
+}
+
 int handle_policy_apply(struct call *call, struct casebus_error *err)
 {
     const json_t *body = call->request->body;
     const json_t *text = json_object_get(body, "text"), *base = json_object_get(body, "base");
-    uint32_t version = 0;
     if (!json_is_string(text))
         return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "text");
     if (!json_is_integer(base) || json_integer_value(base) < 0 || json_integer_value(base) >= UINT32_MAX)
         return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "base");
     if (!*text_of(body, "why"))
         return error_set(err, CASEBUS_MISSING_FIELD, _("'%s' is missing"), "why");
-    if (!call->hub->apply_policy) {
-        error_set(err, CASEBUS_CLOSED, _("a policy can only be applied while the hub runs"));
-        return error_hint(err, _("start it: casebus-hub run %s"), call->hub->dir);
-    }
-    if (call->hub->apply_policy(call->hub->self, bytes_of(json_string_value(text), json_string_length(text)),
-                                (uint32_t)json_integer_value(base), call->by, text_of(body, "why"), &version,
-                                err))
+    if (policy_running(call, err))
         return -1;
-    log_notice(call->log, "POLICY-APPLIED", _("version %u of the policy is in force"), (unsigned)version);
-    set_number(call->answer, "version", version);
-    call->status = 201;
+    struct bytes bytes = bytes_of(json_string_value(text), json_string_length(text));
+    uint32_t from = (uint32_t)json_integer_value(base);
+    return call->hub->four_eyes ? policy_propose(call, bytes, from, text_of(body, "why"), err)
+                                : policy_apply(call, bytes, from, call->by, text_of(body, "why"), "", err);
+}
+
+/* ---- a second operator ---- */
+
+/* It is the one that the second operator looked at: of this version, and proposed at that moment. */
+static int proposal_is(const struct call *call, const json_t *proposal, uint32_t version,
+                       struct casebus_error *err)
+{
+    const json_t *body = call->request->body;
+    if (json_integer_value(json_object_get(body, "version")) == (json_int_t)version + 1 &&
+        json_integer_value(json_object_get(body, "proposed_at_us")) ==
+            json_integer_value(json_object_get(proposal, "proposed_at_us")))
+        return 0;
+    error_set(err, CASEBUS_EXISTS, _("another version of the policy is proposed by now"));
+    return error_hint(err, _("look at it: casebus policy diff"));
+}
+
+static int proposal_approve(struct call *call, const json_t *proposal, uint32_t version,
+                            struct casebus_error *err)
+{
+    const char *by = json_string_value(json_object_get(proposal, "by"));
+    const json_t *text = json_object_get(proposal, "text");
+    if (strcmp(by, call->by) == 0) {
+        error_set(err, CASEBUS_NOT_ALLOWED, _("'%s' proposed this policy: another account has to approve it"),
+                  by);
+        return error_hint(err, _("docs/sharing.md tells how a second operator comes to the hub"));
+    }
+    if (policy_apply(call, bytes_of(json_string_value(text), json_string_length(text)), version, by,
+                     json_string_value(json_object_get(proposal, "why")), call->by, err))
+        return -1;
+    return proposal_drop(call->hub, err);
+}
+
+static int proposal_refuse(struct call *call, uint32_t version, struct casebus_error *err)
+{
+    if (proposal_drop(call->hub, err))
+        return -1;
+    log_notice(call->log, "POLICY-REFUSED", _("version %u of the policy, as proposed, was refused by '%s'"),
+               (unsigned)version + 1, call->by);
+    set_number(call->answer, "refused", (uint64_t)version + 1);
     return 0;
+}
+
+int handle_policy_decide(struct call *call, struct casebus_error *err)
+{
+    const char *decision = text_of(call->request->body, "decision");
+    bool approve = strcmp(decision, "approve") == 0;
+    if (!approve && strcmp(decision, "refuse") != 0)
+        return error_set(err, CASEBUS_BAD_FIELD, _("'%s' is neither %s nor %s"), decision, "approve",
+                         "refuse");
+    if (policy_running(call, err))
+        return -1;
+    struct rights_book *book = call->hub->policy(call->hub->self);
+    uint32_t version = rights_book_version(book);
+    json_t *proposal;
+    rights_book_unref(book);
+    int r = proposal_load(&proposal, call->hub, version, err);
+    if (r == 0)
+        r = error_set(err, CASEBUS_NOT_FOUND, _("no policy is proposed"));
+    if (r > 0)
+        r = proposal_is(call, proposal, version, err);
+    if (r == 0)
+        r = approve ? proposal_approve(call, proposal, version, err) : proposal_refuse(call, version, err);
+    json_decref(proposal);
+    return r;
 }
 
 /* ---- why ---- */

@@ -31,6 +31,7 @@ static const struct route routes[] = {
     {"GET", "/v1/cases/*", "", handle_case},
     {"GET", "/v1/policy", "", handle_policy},
     {"POST", "/v1/policy", "", handle_policy_apply},
+    {"POST", "/v1/policy/proposal", "", handle_policy_decide},
     {"GET", "/v1/policy/why/*", " case ", handle_policy_why},
     {"POST", "/v1/erasures", "", handle_erase},
     {"GET", "/v1/erasures/tickets/*", "", handle_erasure_ticket},

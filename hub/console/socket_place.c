@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int through_directory(struct socket_place *place, const char *path, struct casebus_error *err)
@@ -51,4 +53,16 @@ bool socket_place_alive(const struct socket_place *place)
     if (fd >= 0)
         close(fd);
     return alive;
+}
+
+int socket_place_admit(const struct socket_place *place, const char *group, struct casebus_error *err)
+{
+    struct group entry, *found = NULL;
+    char memory[4096];
+    const char *path = place->address.sun_path;
+    if (group && (getgrnam_r(group, &entry, memory, sizeof memory, &found) != 0 || !found))
+        return error_set(err, CASEBUS_CONFIG, _("there is no group '%s' on this machine (operators)"), group);
+    if ((found && chown(path, (uid_t)-1, found->gr_gid)) || chmod(path, found ? 0660 : 0600))
+        return error_set_errno(err, errno, _("cannot open '%s' to its operators"), path);
+    return 0;
 }

@@ -18,4 +18,8 @@ void socket_place_close(struct socket_place *place);
 /* Whether somebody listens there. */
 bool socket_place_alive(const struct socket_place *place);
 
+/* Opens the socket that was bound there to the hub's user and, unless it is NULL, to the members of @group.
+ */
+int socket_place_admit(const struct socket_place *place, const char *group, struct casebus_error *err);
+
 #endif

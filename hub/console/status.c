@@ -1,6 +1,7 @@
 /* GET /v1/status, POST /v1/barrier, POST /v1/secured. Without a running hub, status tells what the stores
  * hold. */
 #include "hub/console/answers.h"
+#include "hub/console/proposal.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
@@ -106,6 +107,8 @@ static int stores_json(const struct console_hub *hub, json_t *json, struct caseb
             r = quarantine_status(&reader, json, err);
         if (r == 0)
             r = backup_status(&reader, json, err);
+        if (r == 0)
+            r = proposal_status(hub, json, err);
     }
     reader_deinit(&reader);
     return r;

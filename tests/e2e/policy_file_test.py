@@ -1,4 +1,7 @@
 """P8: who sees what is what the policy lets, from the moment when it is applied; and the hub can say why."""
+import grp
+import os
+import pwd
 import unittest
 
 import harness
@@ -262,6 +265,60 @@ class Policy(unittest.TestCase):
         before = self.hub.dump("--all")
         self.hub.rebuild()
         self.assertEqual(self.hub.dump("--all"), before)
+
+    def test_a_policy_needs_two_operators_where_the_hub_says_so(self):
+        if os.geteuid() != 0:
+            self.skipTest("it takes root to be two accounts")
+        nobody = pwd.getpwnam("nobody")
+        self.hub.stop()
+        with open(self.hub.dir / "hub.yaml", "r+", encoding="utf-8") as file:
+            text = file.read().replace("four_eyes: off", "four_eyes: on").replace(
+                "operators: none", f"operators: {grp.getgrgid(nobody.pw_gid).gr_name}")
+            file.seek(0)
+            file.write(text)
+            file.truncate()
+        for place in (self.world.path, self.hub.dir):
+            place.chmod(0o711)
+        self.hub.start()
+
+        def become_nobody():
+            os.setgroups([])
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+
+        def second(*words):
+            return self.world.run("casebus", *words, "--hub", f"http+unix://{self.hub.dir}/hub.sock", before=become_nobody)
+
+        path = self.world.path / "policy.yaml"
+        path.write_text(POLICY.format(kinds="accept", parts="form"))
+        done = self.hub.casebus("policy", "apply", path, "--why", "the new law", "--yes")
+        self.assertEqual(done.code, 0, done.said)
+        self.assertIn("version 1 of the policy is proposed", done.out)
+        self.assertEqual(self.hub.ask("policy", "show")["version"], 0)
+        self.assertEqual(self.hub.ask("status")["policy_proposed"], 1)
+        self.assertIn("waits for a second operator", self.hub.casebus("status").out)
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "again", "--yes").code, 1)  # one at a time
+        done = self.hub.casebus("policy", "approve", "1", "--yes")
+        self.assertEqual(done.code, 1)
+        self.assertIn("another account has to approve it", done.said)
+        self.hub.stop().start()  # it waits
+        done = second("policy", "diff")
+        self.assertEqual(done.code, 1)
+        self.assertIn("version 1 is proposed by 'root'", done.out)
+        self.assertIn("+grants:", done.out)
+        self.assertEqual(second("policy", "approve", "2", "--yes").code, 1)
+        self.assertEqual(second("policy", "refuse", "1").code, 0)
+        self.assertEqual(self.hub.ask("status")["policy_proposed"], None)
+        self.assertEqual(self.hub.casebus("policy", "apply", path, "--why", "the new law", "--yes").code, 0)
+        done = second("policy", "approve", "1", "--yes")
+        self.assertEqual(done.code, 0, done.said)
+        self.assertEqual(self.hub.ask("policy", "show")["version"], 1)
+        self.assertEqual(self.hub.ask("status")["policy_proposed"], None)
+        self.assertEqual(self.hub.casebus("policy", "approve", "1", "--yes").code, 1)
+        self.hub.settle()
+        acts = {entry["type"]: entry for entry in self.hub.ask("ledger", "dump", "--notes")}
+        self.assertEqual(acts["policy_applied"]["note"], {"operator": "root", "words": "the new law", "second": "nobody"})
+        self.hub.verify()
 
     def test_nobody_applies_without_a_reason_or_without_being_asked(self):
         path = self.apply()
