@@ -129,6 +129,11 @@ static json_t *fact_json(const struct evidence_fact *fact)
         entry_json(json, fact);
         set_text(json, "origin", fact->name);
         break;
+    case FACT_TAKEN_OVER:
+        set_number(json, "position", fact->position);
+        set_text(json, "origin", fact->name);
+        set_text(json, "former", fact->former);
+        break;
     case FACT_ENROLLED:
         entry_json(json, fact);
         set_text(json, "node", fact->name);

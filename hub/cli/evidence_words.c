@@ -83,6 +83,15 @@ static void opened_say(const struct cli *cli, const struct evidence_fact *fact)
             (llu)fact->position, when, fact->name);
 }
 
+static void taken_over_say(const struct cli *cli, const struct evidence_fact *fact)
+{
+    say(cli,
+        _("The log key that you trust for '%s' is taken over for '%s': entry %llu names the same key for it. "
+          "Whoever holds that key says so, the hub; the authority that you trust is the same, and did not "
+          "sign for this."),
+        fact->former, fact->name, (llu)fact->position);
+}
+
 static void enrolled_say(const struct cli *cli, const struct evidence_fact *fact)
 {
     char when[PEOPLE_TEXT], id[2 * KEY_ID_SIZE + 1];
@@ -328,6 +337,9 @@ static void fact_say(const struct cli *cli, const struct evidence_fact *fact)
         break;
     case FACT_OPENED:
         opened_say(cli, fact);
+        break;
+    case FACT_TAKEN_OVER:
+        taken_over_say(cli, fact);
         break;
     case FACT_ENROLLED:
         enrolled_say(cli, fact);

@@ -644,7 +644,6 @@ static void evidence_get(struct hub_fixture *fixture, const char *target, struct
         .authorities = {bytes_of(fixture->keys.authority, fixture->keys.authority_size)},
         .n_authorities = 1,
         .logs = {&log},
-        .log_vkeys = {fixture->keys.log_vkey},
         .n_logs = 1};
     must(evidence_verify(bytes_of(file, (size_t)number_at(answer, "size")), &trust, report, &err), &err);
     note_verifier_deinit(&log);

@@ -392,6 +392,7 @@ static int self_trust(struct proof *proof, struct evidence_trust *trust, struct 
                       struct casebus_error *err)
 {
     size_t n;
+    const char *vkey = "";
     const struct ledger_generation *generations = ledger_generations(proof->reader->hub->ledger, &n);
     for (size_t i = 0; i < n && generations[i].position < proof->checkpoint.size; i++) {
         struct bytes leaf;
@@ -407,9 +408,9 @@ static int self_trust(struct proof *proof, struct evidence_trust *trust, struct 
         const Casebus__V1__LedgerOpened *opened = entry->act->ledger_opened;
         trust->authorities[i % EVIDENCE_TRUST_MAX] = bytes_of(opened->authority.data, opened->authority.len);
         trust->n_authorities = i < EVIDENCE_TRUST_MAX ? i + 1 : EVIDENCE_TRUST_MAX;
-        trust->log_vkeys[0] = opened->log_key;
+        vkey = opened->log_key;
     }
-    if (note_verifier_init(log, trust->log_vkeys[0] ? trust->log_vkeys[0] : "", err))
+    if (note_verifier_init(log, vkey, err))
         return -1;
     trust->logs[0] = log;
     trust->n_logs = 1;

@@ -25,12 +25,12 @@
 #define EVIDENCE_TRUST_MAX       8
 #define EVIDENCE_WITNESSES_MAX   32
 
-/* What the stranger knows from elsewhere. More than one authority or log: of a hub's generations. */
+/* What the stranger knows from elsewhere. More than one authority or log: of a hub's generations. A log's key
+ * counts for the generation in its name, and is taken over into later ones that no other key is given for. */
 struct evidence_trust {
     struct bytes authorities[EVIDENCE_TRUST_MAX]; /* DER */
     size_t n_authorities;
     const struct note_verifier *logs[EVIDENCE_TRUST_MAX];
-    const char *log_vkeys[EVIDENCE_TRUST_MAX]; /* the same as texts */
     size_t n_logs;
     const struct note_verifier *witnesses[EVIDENCE_WITNESSES_MAX];
     size_t n_witnesses;
@@ -41,12 +41,13 @@ enum evidence_fact_kind {
     FACT_CHECKPOINT = 1, /* the log signed a tree of `size` entries with the root `hash` */
     FACT_COSIGNED,       /* the witness `name` had seen it at time_us */
     FACT_OPENED,         /* entry `position` opens the ledger as `name` */
-    FACT_ENROLLED,       /* entry `position` enrols node `name`, who signed it, under key `hash` (its id) */
-    FACT_SEALED,   /* entry `position` holds a batch that `name` signed under the key of entry `other` */
-    FACT_EVENT,    /* entry `position` is event `number` of `stream` of `name`; entry `other` is its seal */
-    FACT_RECEIVER, /* the hub decided that event `position` goes to `name` as delivery `ordinal` */
-    FACT_HEADER,   /* the header of event `position` */
-    FACT_PART,     /* part `ordinal` of event `position` */
+    FACT_TAKEN_OVER, /* the log key trusted for `former` counts for `name` too: entry `position` names it */
+    FACT_ENROLLED,   /* entry `position` enrols node `name`, who signed it, under key `hash` (its id) */
+    FACT_SEALED,     /* entry `position` holds a batch that `name` signed under the key of entry `other` */
+    FACT_EVENT,      /* entry `position` is event `number` of `stream` of `name`; entry `other` is its seal */
+    FACT_RECEIVER,   /* the hub decided that event `position` goes to `name` as delivery `ordinal` */
+    FACT_HEADER,     /* the header of event `position` */
+    FACT_PART,       /* part `ordinal` of event `position` */
     FACT_OUTCOME,
     /* member `number` of `stream` of `name`, sealed by `position`, became no entry */
     FACT_ACT,       /* entry `position` is an act of the hub */
@@ -60,6 +61,7 @@ enum evidence_fact_kind {
 struct evidence_fact {
     enum evidence_fact_kind kind;
     const char *name;
+    const char *former; /* TAKEN_OVER */
     uint64_t position;
     uint64_t other;
     uint64_t number;

@@ -3,8 +3,6 @@
 
 #include "proto/base/texts.h"
 
-#include <stdio.h>
-
 int evidence_keys_add_hub(struct evidence_keys *keys, struct bytes authority, const char *vkey,
                           struct casebus_error *err)
 {
@@ -19,10 +17,8 @@ int evidence_keys_add_hub(struct evidence_keys *keys, struct bytes authority, co
     if (note_verifier_init(&keys->logs[i], vkey, err))
         return -1;
     memcpy(keys->authorities[i], authority.data, authority.size);
-    snprintf(keys->vkeys[i], VKEY_MAX, "%s", vkey); /* fits, since it was read */
     trust->authorities[trust->n_authorities++] = bytes_of(keys->authorities[i], authority.size);
     trust->logs[i] = &keys->logs[i];
-    trust->log_vkeys[i] = keys->vkeys[i];
     trust->n_logs++;
     return 0;
 }

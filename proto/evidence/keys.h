@@ -8,7 +8,6 @@ struct evidence_keys {
     struct evidence_trust trust; /* points into what follows; @quorum is the caller's */
     uint8_t authorities[EVIDENCE_TRUST_MAX][CERTIFICATE_MAX];
     struct note_verifier logs[EVIDENCE_TRUST_MAX];
-    char vkeys[EVIDENCE_TRUST_MAX][VKEY_MAX];
     struct note_verifier witnesses[EVIDENCE_WITNESSES_MAX];
 };
 

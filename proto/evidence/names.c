@@ -6,6 +6,7 @@ const char *evidence_fact_name(enum evidence_fact_kind kind)
     static const char *const names[] = {[FACT_CHECKPOINT] = "checkpoint",
                                         [FACT_COSIGNED] = "cosigned",
                                         [FACT_OPENED] = "opened",
+                                        [FACT_TAKEN_OVER] = "taken_over",
                                         [FACT_ENROLLED] = "enrolled",
                                         [FACT_SEALED] = "sealed",
                                         [FACT_EVENT] = "event",

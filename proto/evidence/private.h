@@ -33,6 +33,13 @@ struct enrolment {
     struct verifier *verifier;
 };
 
+/* The key that signed the checkpoint, under the name of the checkpoint's origin. */
+struct log_key {
+    struct note_verifier verifier;
+    char vkey[VKEY_MAX];
+    const char *former; /* the origin for which it is trusted, when that is an earlier generation; or NULL */
+};
+
 struct verification {
     const struct evidence_trust *trust;
     struct evidence_report *report;
@@ -40,7 +47,7 @@ struct verification {
     struct crypter *crypter;
     const Casebus__V1__Evidence *evidence;
     struct checkpoint checkpoint;
-    const char *log_vkey; /* of the key that signed it */
+    struct log_key log;
     struct proven_leaf *leaves;
     size_t n_leaves;
     struct generation generations[EVIDENCE_GENERATIONS_MAX];
@@ -66,6 +73,9 @@ struct evidence_fact *fact_add(struct verification *v, enum evidence_fact_kind k
                                struct casebus_error *err);
 struct evidence_gap *gap_add(struct verification *v, enum evidence_gap_kind kind, struct casebus_error *err);
 
+/* Writes @vkey, the text of the log key @key under the name @name, and makes it ready. */
+int log_key_name(struct note_verifier *verifier, char vkey[VKEY_MAX], const struct public_key *key,
+                 const char *name, struct casebus_error *err);
 /* The leaf at @position; NULL when the file does not hold it. */
 const struct proven_leaf *leaf_find(const struct verification *v, uint64_t position);
 /* That @origin was opened before entry @position. */

@@ -21,6 +21,65 @@ static bool authority_trusted(const struct evidence_trust *trust, struct bytes a
     return false;
 }
 
+/* A note of the generation before @opened, or of one between that was lost altogether, by the key that is
+ * taken over. */
+static int before_check(const struct verification *v, const Casebus__V1__LedgerOpened *opened,
+                        struct casebus_error *err)
+{
+    struct bytes note = bytes_of_data(opened->previous_checkpoint);
+    struct note_verifier verifier = {0};
+    struct checkpoint shown;
+    char vkey[VKEY_MAX];
+    if (checkpoint_parse(&shown, note, err))
+        return -1;
+    if (!origin_follows(shown.origin, opened->previous_origin) ||
+        origin_follows(shown.origin, opened->origin))
+        return error_set(err, CASEBUS_HUB_IDENTITY, _("it is of '%s'"), shown.origin);
+    int r = log_key_name(&verifier, vkey, &v->log.verifier.key, shown.origin, err);
+    if (r == 0)
+        r = checkpoint_check(&shown, note, &verifier, err);
+    note_verifier_deinit(&verifier);
+    return r;
+}
+
+/* From the generation for which it is trusted on, each opening has to name the key that is taken over, and to
+ * show that it had signed for the one before: with another key in between it is a key that was given up. */
+static int taken_over_check(const struct verification *v, const Casebus__V1__LedgerOpened *opened,
+                            struct casebus_error *err)
+{
+    struct note_verifier verifier = {0};
+    char vkey[VKEY_MAX];
+    if (!v->log.former || !origin_follows(opened->origin, v->log.former))
+        return 0;
+    int r = log_key_name(&verifier, vkey, &v->log.verifier.key, opened->origin, err);
+    note_verifier_deinit(&verifier);
+    if (r)
+        return -1;
+    if (strcmp(vkey, opened->log_key) != 0) {
+        error_set(err, CASEBUS_HUB_IDENTITY,
+                  _("the log of '%s' has another key than the one trusted for '%s'"), opened->origin,
+                  v->log.former);
+        return error_hint(
+            err, _("if the hub was restored with another log key, give that key with a further --trust"));
+    }
+    if (strcmp(opened->origin, v->log.former) == 0 || before_check(v, opened, err) == 0)
+        return 0;
+    return error_context(err, _("the checkpoint of the generation before"));
+}
+
+static int taken_over_fact(struct verification *v, uint64_t position, struct casebus_error *err)
+{
+    struct evidence_fact *fact = v->log.former ? fact_add(v, FACT_TAKEN_OVER, err) : NULL;
+    if (!v->log.former)
+        return 0;
+    if (!fact)
+        return -1;
+    fact->name = v->report->origin;
+    fact->former = v->log.former;
+    fact->position = position;
+    return 0;
+}
+
 static int generation_check(struct verification *v, const struct proven_leaf *leaf, struct casebus_error *err)
 {
     const Casebus__V1__LedgerOpened *opened = leaf->entry->act->ledger_opened;
@@ -43,6 +102,8 @@ static int generation_check(struct verification *v, const struct proven_leaf *le
                   (unsigned long long)leaf->position);
         return error_hint(err, _("is --trust given the authority of this hub, of each of its generations?"));
     }
+    if (taken_over_check(v, opened, err))
+        return error_context(err, _("entry %llu"), (unsigned long long)leaf->position);
     v->generations[v->n_generations++] =
         (struct generation){leaf->position, opened->origin, bytes_of_data(opened->authority)};
     struct evidence_fact *fact = fact_add(v, FACT_OPENED, err);
@@ -68,11 +129,11 @@ int verify_generations(struct verification *v, struct casebus_error *err)
     if (!newest)
         return error_set(err, CASEBUS_HUB_IDENTITY,
                          _("the evidence does not show how its ledger was opened"));
-    if (strcmp(newest->origin, v->checkpoint.origin) != 0 || strcmp(newest->log_key, v->log_vkey) != 0)
+    if (strcmp(newest->origin, v->checkpoint.origin) != 0 || strcmp(newest->log_key, v->log.vkey) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY,
                          _("the ledger was opened as '%s', and its checkpoint is by another key or origin"),
                          newest->origin);
-    return 0;
+    return taken_over_fact(v, v->generations[v->n_generations - 1].position, err);
 }
 
 int origin_check(const struct verification *v, const char *origin, uint64_t position,

@@ -58,15 +58,28 @@ struct evidence_gap *gap_add(struct verification *v, enum evidence_gap_kind kind
 
 /* ---- the checkpoint ---- */
 
-/* The trusted log whose name is the note's origin. */
-static const struct note_verifier *log_find(struct verification *v, const char *origin)
+/* The trusted key for what @origin signed: the one of that name; or of the newest generation before it, since
+ * a hub that was restored goes on under the next name with the key that it had. NULL: none. */
+static const struct note_verifier *log_find(const struct evidence_trust *trust, const char *origin)
 {
-    for (size_t i = 0; i < v->trust->n_logs; i++)
-        if (strcmp(v->trust->logs[i]->name, origin) == 0) {
-            v->log_vkey = v->trust->log_vkeys[i];
-            return v->trust->logs[i];
-        }
-    return NULL;
+    const struct note_verifier *found = NULL;
+    for (size_t i = 0; i < trust->n_logs; i++) {
+        const struct note_verifier *log = trust->logs[i];
+        if (strcmp(log->name, origin) == 0)
+            return log;
+        if (origin_follows(origin, log->name) &&
+            (!found || (origin_follows(log->name, found->name) && strcmp(log->name, found->name) != 0)))
+            found = log;
+    }
+    return found;
+}
+
+int log_key_name(struct note_verifier *verifier, char vkey[VKEY_MAX], const struct public_key *key,
+                 const char *name, struct casebus_error *err)
+{
+    if (note_vkey_format(vkey, VKEY_MAX, name, key) < 0)
+        return error_set(err, CASEBUS_KEY, _("the log's key cannot stand under the name '%s'"), name);
+    return note_verifier_init(verifier, vkey, err);
 }
 
 static int witnesses_check(struct verification *v, struct bytes note, struct casebus_error *err)
@@ -98,15 +111,25 @@ int verify_checkpoint(struct verification *v, struct casebus_error *err)
     struct checkpoint said;
     if (checkpoint_parse(&said, note, err))
         return error_context(err, "%s", _("the evidence's checkpoint"));
-    const struct note_verifier *log = log_find(v, said.origin);
+    const struct note_verifier *log = log_find(v->trust, said.origin);
     if (!log) {
         error_set(err, CASEBUS_HUB_IDENTITY,
                   _("the evidence is of the hub '%s', whose log's key is not trusted"), said.origin);
         return error_hint(err,
                           _("give its authority and its log's verifier key with --trust, if you know them"));
     }
-    if (checkpoint_check(&v->checkpoint, note, log, err))
-        return error_context(err, "%s", _("the evidence's checkpoint"));
+    bool taken = strcmp(log->name, said.origin) != 0;
+    if (log_key_name(&v->log.verifier, v->log.vkey, &log->key, said.origin, err))
+        return -1;
+    if (checkpoint_check(&v->checkpoint, note, &v->log.verifier, err)) {
+        error_context(err, "%s", _("the evidence's checkpoint"));
+        return taken ? error_hint(err, _("if the hub was restored with another log key, give that key with a "
+                                         "further --trust"))
+                     : -1;
+    }
+    v->log.former = taken ? arena_printf(v->arena, "%s", log->name) : NULL;
+    if (taken && !v->log.former)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
     if (log->key.suite != suite_id(crypter_suite(v->crypter)))
         return error_set(err, CASEBUS_KEY, _("the key of '%s' is of another suite than the evidence"),
                          said.origin);
@@ -209,6 +232,7 @@ int evidence_verify(struct bytes file, const struct evidence_trust *trust, struc
         v.crypter ? verify_all(&v, err) : error_set(err, CASEBUS_NO_MEMORY, _("no memory for the evidence"));
     for (size_t i = 0; i < v.n_enrolments; i++)
         verifier_free(v.enrolments[i].verifier);
+    note_verifier_deinit(&v.log.verifier);
     crypter_free(v.crypter);
     if (r)
         report->n_facts = report->n_gaps = 0;

@@ -53,11 +53,15 @@ size_t evidence_fixture_open(struct hub_fixture *hub, const char *origin, const 
 {
     Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
     Casebus__V1__LedgerOpened opened = *hub_fixture_edit(hub, 0)->act->ledger_opened;
-    char vkey[VKEY_MAX];
+    char vkey[VKEY_MAX], note[NOTE_MAX];
     assert_true(note_vkey_format(vkey, sizeof vkey, origin, signing_key_public(hub->keys.log)) > 0);
     opened.origin = (char *)origin;
     opened.log_key = vkey;
     opened.previous_origin = (char *)previous;
+    if (*previous) {
+        evidence_fixture_checkpoint(hub, previous, hub->keys.log, note);
+        opened.previous_checkpoint = data_of(bytes_of_text(note));
+    }
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;
     act.ledger_opened = &opened;
     return hub_fixture_act(hub, &act, bytes_of(NULL, 0));

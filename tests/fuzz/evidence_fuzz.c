@@ -18,7 +18,6 @@ static void believe(struct believer *believer, const Casebus__V1__LedgerOpened *
         note_verifier_init(&believer->logs[trust->n_logs], opened->log_key, &err))
         return;
     trust->authorities[trust->n_authorities++] = bytes_of(opened->authority.data, opened->authority.len);
-    trust->log_vkeys[trust->n_logs] = opened->log_key;
     trust->logs[trust->n_logs] = &believer->logs[trust->n_logs];
     trust->n_logs++;
 }

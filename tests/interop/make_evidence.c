@@ -731,6 +731,103 @@ static void generation_is_signed_for_early(struct hub_fixture *fixture)
     evidence_fixture_reseal(fixture, 14, to_next_generation, "bureau");
 }
 
+/* ---- a log key that is taken over ---- */
+
+#define THIRD_ORIGIN "js.example/exchange/3"
+
+static void generation_goes_on_twice(struct hub_fixture *fixture)
+{
+    generation_goes_on(fixture);
+    open_next(fixture, THIRD_ORIGIN, NEXT_ORIGIN);
+}
+
+static Casebus__V1__LedgerOpened *opened_at(struct hub_fixture *fixture, size_t position,
+                                            Casebus__V1__LedgerEntry **entry)
+{
+    *entry = hub_fixture_edit(fixture, position);
+    return (*entry)->act->ledger_opened;
+}
+
+/* What the next generation says of the one before, signed by @key. */
+static void shows_before(struct hub_fixture *fixture, size_t position, const char *origin,
+                         const struct signing_key *key)
+{
+    static char note[NOTE_MAX];
+    Casebus__V1__LedgerEntry *entry;
+    Casebus__V1__LedgerOpened *opened = opened_at(fixture, position, &entry);
+    evidence_fixture_checkpoint(fixture, origin, key, note);
+    opened->previous_checkpoint = data_of(bytes_of_text(note));
+    hub_fixture_put(fixture, position, entry);
+}
+
+static void a_generation_was_lost(struct hub_fixture *fixture)
+{
+    size_t position = open_next(fixture, THIRD_ORIGIN, FIXTURE_ORIGIN);
+    shows_before(fixture, position, NEXT_ORIGIN, fixture->keys.log);
+}
+
+static void names_a_strangers_key(struct hub_fixture *fixture, size_t position)
+{
+    Casebus__V1__LedgerEntry *entry;
+    Casebus__V1__LedgerOpened *opened = opened_at(fixture, position, &entry);
+    char vkey[VKEY_MAX];
+    assert_true(
+        note_vkey_format(vkey, sizeof vkey, opened->origin, signing_key_public(fixture->nodes[0].key)) > 0);
+    opened->log_key = vkey;
+    hub_fixture_put(fixture, position, entry);
+}
+
+static void next_key_is_a_strangers(struct hub_fixture *fixture)
+{
+    names_a_strangers_key(fixture, open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN));
+}
+
+static void first_key_is_a_strangers(struct hub_fixture *fixture)
+{
+    generation_goes_on(fixture);
+    names_a_strangers_key(fixture, 0);
+}
+
+static void key_was_another_in_between(struct hub_fixture *fixture)
+{
+    size_t position = open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
+    open_next(fixture, THIRD_ORIGIN, NEXT_ORIGIN);
+    names_a_strangers_key(fixture, position);
+}
+
+static void nothing_is_shown_of_before(struct hub_fixture *fixture)
+{
+    Casebus__V1__LedgerEntry *entry;
+    size_t position = open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
+    opened_at(fixture, position, &entry)->previous_checkpoint = data_of(bytes_of(NULL, 0));
+    hub_fixture_put(fixture, position, entry);
+}
+
+static void a_stranger_signed_what_was_before(struct hub_fixture *fixture)
+{
+    size_t position = open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
+    shows_before(fixture, position, FIXTURE_ORIGIN, fixture->nodes[0].key);
+}
+
+static void before_is_itself(struct hub_fixture *fixture)
+{
+    size_t position = open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
+    shows_before(fixture, position, NEXT_ORIGIN, fixture->keys.log);
+}
+
+static void before_is_older(struct hub_fixture *fixture)
+{
+    generation_goes_on(fixture);
+    size_t position = open_next(fixture, THIRD_ORIGIN, NEXT_ORIGIN);
+    shows_before(fixture, position, FIXTURE_ORIGIN, fixture->keys.log);
+}
+
+static void before_is_of_another_hub(struct hub_fixture *fixture)
+{
+    size_t position = open_next(fixture, NEXT_ORIGIN, FIXTURE_ORIGIN);
+    shows_before(fixture, position, "zj.example/exchange/1", fixture->keys.log);
+}
+
 /* What the office signed for the generation before, entered by the next one. */
 static void confirmation_is_of_the_generation_before(struct hub_fixture *fixture)
 {
@@ -821,6 +918,46 @@ static const struct lie lies[] = {
     {"entry-is-two-things", entry_is_two_things, false, NULL, "CB-MALFORMED", true},
 };
 
+/* Told to somebody who trusts the log's key for another generation than that of the checkpoint. */
+struct taking_over {
+    struct lie lie;
+    const char *trusted;
+};
+
+static const struct taking_over taking_over[] = {
+    {{"key-is-taken-over", generation_goes_on, true, NEXT_ORIGIN, NULL, true}, FIXTURE_ORIGIN},
+    {{"key-is-taken-over-twice", generation_goes_on_twice, true, THIRD_ORIGIN, NULL, false}, FIXTURE_ORIGIN},
+    {{"key-is-taken-over-from-the-second", generation_goes_on_twice, true, THIRD_ORIGIN, NULL, false},
+     NEXT_ORIGIN},
+    {{"key-is-taken-over-a-lost-generation", a_generation_was_lost, true, THIRD_ORIGIN, NULL, false},
+     FIXTURE_ORIGIN},
+    {{"key-is-taken-over-from-a-lost-generation", a_generation_was_lost, true, THIRD_ORIGIN, NULL, false},
+     NEXT_ORIGIN},
+    {{"key-is-not-taken-back", truth, false, NULL, "CB-HUB-IDENTITY", true}, NEXT_ORIGIN},
+    {{"key-is-of-another-hub", generation_goes_on, false, NEXT_ORIGIN, "CB-HUB-IDENTITY", false},
+     "zj.example/exchange/1"},
+    {{"key-is-of-no-origin", generation_goes_on, false, NEXT_ORIGIN, "CB-HUB-IDENTITY", false},
+     "js.example/exchange"},
+    {{"next-key-is-a-strangers", next_key_is_a_strangers, false, NEXT_ORIGIN, "CB-HUB-IDENTITY", true},
+     FIXTURE_ORIGIN},
+    {{"first-key-is-a-strangers", first_key_is_a_strangers, false, NEXT_ORIGIN, "CB-HUB-IDENTITY", false},
+     FIXTURE_ORIGIN},
+    {{"key-was-another-in-between", key_was_another_in_between, false, THIRD_ORIGIN, "CB-HUB-IDENTITY", true},
+     FIXTURE_ORIGIN},
+    {{"nothing-is-shown-of-before", nothing_is_shown_of_before, false, NEXT_ORIGIN, NULL, false},
+     FIXTURE_ORIGIN},
+    {{"nothing-is-shown-of-before-a-key-that-is-given", nothing_is_shown_of_before, true, NEXT_ORIGIN, NULL,
+      false},
+     NULL},
+    {{"a-stranger-signed-what-was-before", a_stranger_signed_what_was_before, false, NEXT_ORIGIN,
+      "CB-SIGNATURE", true},
+     FIXTURE_ORIGIN},
+    {{"before-is-itself", before_is_itself, false, NEXT_ORIGIN, "CB-HUB-IDENTITY", false}, FIXTURE_ORIGIN},
+    {{"before-is-older", before_is_older, false, THIRD_ORIGIN, "CB-HUB-IDENTITY", false}, FIXTURE_ORIGIN},
+    {{"before-is-of-another-hub", before_is_of_another_hub, false, NEXT_ORIGIN, "CB-HUB-IDENTITY", false},
+     FIXTURE_ORIGIN},
+};
+
 /* Signed by @key as @origin, and everything put into one file. */
 static void put_all(struct maker *maker, const char *origin, const struct signing_key *key, bool proved)
 {
@@ -829,7 +966,8 @@ static void put_all(struct maker *maker, const char *origin, const struct signin
     put_under(maker, "all", note, proved, "", 0);
 }
 
-static void lie(struct maker *maker, const struct lie *lie, enum suite_id suite)
+/* @trusted: as whose the log's key is given. */
+static void lie(struct maker *maker, const struct lie *lie, const char *trusted, enum suite_id suite)
 {
     struct hub_fixture *fixture = &maker->fixture;
     const char *origin = lie->origin ? lie->origin : FIXTURE_ORIGIN;
@@ -838,12 +976,24 @@ static void lie(struct maker *maker, const struct lie *lie, enum suite_id suite)
     begin_suite(maker, name, suite);
     evidence_fixture_tell(fixture);
     lie->tell(fixture);
-    assert_true(note_vkey_format(vkey, sizeof vkey, origin, signing_key_public(fixture->keys.log)) > 0);
+    assert_true(note_vkey_format(vkey, sizeof vkey, trusted ? trusted : origin,
+                                 signing_key_public(fixture->keys.log)) > 0);
     put_key(maker, "log.vkey", vkey);
     maker->code = lie->code;
     put_all(maker, origin, fixture->keys.log, lie->proved);
     maker->code = NULL;
     hub_fixture_deinit(fixture);
+}
+
+/* In gm those that are told in both. */
+static void all_told(struct maker *maker, enum suite_id suite)
+{
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
+        if (suite == SUITE_INTL || lies[i].suites)
+            lie(maker, &lies[i], NULL, suite);
+    for (size_t i = 0; i < sizeof taking_over / sizeof taking_over[0]; i++)
+        if (suite == SUITE_INTL || taking_over[i].lie.suites)
+            lie(maker, &taking_over[i].lie, taking_over[i].trusted, suite);
 }
 
 /* What departments wrote to turn a reader's terminal around, to break its lines, or to hide. */
@@ -869,6 +1019,16 @@ static void words_steer_a_terminal(struct maker *maker)
     hub_fixture_deinit(&maker->fixture);
 }
 
+/* Whoever has only the key that he gave to the next generation. */
+static void next_log_is_a_strangers(struct maker *maker)
+{
+    begin(maker, "next-log-is-a-strangers");
+    evidence_fixture_tell(&maker->fixture);
+    next_key_is_a_strangers(&maker->fixture);
+    put_all(maker, NEXT_ORIGIN, maker->fixture.nodes[0].key, false);
+    hub_fixture_deinit(&maker->fixture);
+}
+
 static void log_key_is_a_strangers(struct maker *maker)
 {
     begin(maker, "log-key-is-a-strangers");
@@ -890,13 +1050,12 @@ int main(int argc, char **argv)
     honest(&maker);
     witnessed(&maker);
     strangely_witnessed(&maker);
-    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
-        lie(&maker, &lies[i], SUITE_INTL);
-    for (size_t i = 0; suite_get(SUITE_GM) && i < sizeof lies / sizeof lies[0]; i++)
-        if (lies[i].suites)
-            lie(&maker, &lies[i], SUITE_GM);
+    all_told(&maker, SUITE_INTL);
+    if (suite_get(SUITE_GM))
+        all_told(&maker, SUITE_GM);
     words_steer_a_terminal(&maker);
     log_key_is_a_strangers(&maker);
+    next_log_is_a_strangers(&maker);
     snprintf(path, sizeof path, "%s/index.json", maker.dir);
     int r = json_dump_file(maker.index, path, JSON_INDENT(1));
     json_decref(maker.index);

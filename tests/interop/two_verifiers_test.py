@@ -476,7 +476,7 @@ class FilesOfManyShapes(unittest.TestCase):
                 gaps |= {gap["gap"] for gap in self.answers(shape)[0][1]["not_proved"]}
         self.assertEqual(gaps, {"unwitnessed", "complete", "true", "key_before", "vouched", "key_period", "header", "part", "receipt",
                                 "exact_receipt"})
-        self.assertEqual(found, {"checkpoint", "cosigned", "opened", "enrolled", "sealed", "event", "receiver", "header", "part", "outcome",
+        self.assertEqual(found, {"checkpoint", "cosigned", "opened", "taken_over", "enrolled", "sealed", "event", "receiver", "header", "part", "outcome",
                                  "act", "erasure", "confirmed", "received", "confirmed_at_or_behind"})
 
     def words(self, shape, language):
@@ -589,10 +589,33 @@ class FilesOfManyShapes(unittest.TestCase):
                       other.trust.split(",")[0] + "," + honest.trust.split(",")[1]):
             self.assertEqual((self.first(honest.path, trust)[0], second_here(honest.path, trust)[0]), (1, 1))
 
+    def test_a_key_that_is_given_for_a_later_generation_counts_from_there(self):
+        shape = next(shape for shape in self.shapes if shape.ledger == "key-is-taken-over-twice")
+        stranger = next(shape for shape in self.shapes if shape.ledger == "truth")
+        authority, key = (pathlib.Path(word) for word in shape.trust.split(","))
+        ours, theirs = (second.NoteKey(pathlib.Path(path).read_text().strip(), second.LOG_TYPES)
+                        for path in (key, stranger.trust.split(",")[1]))
+
+        def named(log, number):
+            return second.renamed(log, f"js.example/exchange/{number}").text
+
+        for keys, expected in (([named(ours, 1), named(theirs, 2)], 1), ([named(theirs, 2), named(ours, 1)], 1),
+                               ([named(theirs, 1), named(ours, 2)], 0), ([named(theirs, 1), named(ours, 3)], 0),
+                               ([named(theirs, 4), named(ours, 1)], 0), ([named(ours, 1), named(theirs, 1)], 0),
+                               ([named(theirs, 1), named(ours, 1)], 1), ([named(ours, 1), named(theirs, 3)], 1)):
+            with self.subTest(keys):
+                words = [str(shape.path), *(word for vkey in keys for word in ("--trust", f"{authority},{vkey}"))]
+                code, said = self.many["en"].run("verify", "--json", *words)
+                out = io.StringIO()
+                with contextlib.redirect_stdout(out):
+                    other_code = second.main(words)
+                self.assertEqual((code, other_code), (expected, expected), said)
+                self.assertEqual(json.loads(said)["facts"], json.loads(out.getvalue())["facts"])
+
     def test_both_agree_on_every_forgery_and_none_proves_what_is_not_so(self):
         chance = random.Random(harness.SEED)
         forger = Forger(chance)
-        good = [shape for shape in self.shapes if shape.proved and shape.ledger in ("honest", "truth", "witnessed", "generation-goes-on",
+        good = [shape for shape in self.shapes if shape.proved and shape.ledger in ("honest", "truth", "witnessed", "generation-goes-on", "key-is-taken-over",
                                                                                     "key-changes-with-its-word", "content-is-destroyed")]
         rich = [shape for shape in good if shape.path.name in ("case-open.evidence", "other-case.evidence", "member-1.evidence")]
         true = {}
@@ -807,6 +830,12 @@ class FilesOfARestoredHub(RealHub):
         self.assertEqual(self.facts(answer, "checkpoint")[0]["origin"], "e2e.example/exchange/2")
         self.assertEqual({fact["node"] for fact in self.facts(answer, "event")}, {"office", "fresh"})
         self.assertEqual(len(self.facts(answer, "header")), 22)
+        for enrolment, former in ((office.dir / "enrolment.json", True), (fresh.dir / "enrolment.json", False)):
+            code, told = first_verify(world.path / "one.evidence", enrolment)
+            self.assertEqual((code, told), second_verify(world.path / "one.evidence", enrolment))
+            taken = [{"fact": "taken_over", "position": self.facts(answer, "opened")[1]["position"], "origin": "e2e.example/exchange/2",
+                      "former": "e2e.example/exchange/1"}] if former else []
+            self.assertEqual((code, self.facts(told, "taken_over")), (0, taken), told)
 
 
 class FilesOfAWitnessedHub(RealHub):

@@ -528,6 +528,12 @@ class NoteKey:
             raise ValueError(vkey)
 
 
+def renamed(log, name):
+    """The key of a log under another name."""
+    typed = base64.b64decode(log.text.split("+", 2)[2])
+    return NoteKey(f"{name}+{sha256(name.encode(), b'%c' % 10, typed)[:4].hex()}+{base64.b64encode(typed).decode()}", LOG_TYPES)
+
+
 def is_space(c):
     return c == "\x85" or c == " " or unicodedata.category(c) in ("Zs", "Zl", "Zp")
 
@@ -538,7 +544,7 @@ def name_valid(name):
 
 class Note:
     def __init__(self, data):
-        need(0 < len(data) <= 4096, "the note has the wrong size", "CB-TOO-LARGE")
+        need(len(data) <= 4096, "the note is too large", "CB-TOO-LARGE")
         whole = text(data)
         need(whole.endswith("\n") and not any(ord(c) < 0x20 and c != "\n" for c in whole), "the note is not made of lines", "CB-MALFORMED")
         split = data.rfind(b"\n\n")
@@ -664,6 +670,8 @@ class Authority:
 
 
 def later_generation(later, earlier):
+    if not is_origin(later) or not is_origin(earlier):
+        return False
     a, b = later.rsplit("/", 1), earlier.rsplit("/", 1)
     return a[0] == b[0] and int(a[1]) >= int(b[1])
 
@@ -764,8 +772,10 @@ class Verification:
 
     def checkpoint(self):
         note = self.note = Note(self.evidence.checkpoint)
-        self.log = next((log for log in self.logs if log.name == note.origin), None)
-        need(self.log, "the log's key is not trusted", "CB-HUB-IDENTITY")
+        trusted = self.trusted_log(note.origin)
+        need(trusted, "the log's key is not trusted", "CB-HUB-IDENTITY")
+        self.former = None if trusted.name == note.origin else trusted.name
+        self.log = renamed(trusted, note.origin)
         note.check_log(self.log)
         need(suite_of(self.log.key) == self.suite, "the log's key is of another suite", "CB-KEY")
         self.fact("checkpoint", origin=note.origin, size=note.size, root=note.root.hex())
@@ -778,6 +788,14 @@ class Verification:
         need(n >= self.quorum, "too few witnesses cosigned", "CB-SIGNATURE")
         if n == 0:
             self.gap("unwitnessed")
+
+    def trusted_log(self, origin):
+        """The one that is named so; else that of the newest generation before."""
+        found = next((log for log in self.logs if log.name == origin), None)
+        if found is None:
+            earlier = [log for log in self.logs if later_generation(origin, log.name)]
+            found = max(earlier, key=lambda log: int(log.name.rsplit("/", 1)[1]), default=None)  # the first of the greatest
+        return found
 
     def read_leaves(self):
         before = None
@@ -803,11 +821,26 @@ class Verification:
                 need(opened.previous_origin == newest.origin and opened.origin != newest.origin and
                      later_generation(opened.origin, newest.origin), "a generation does not follow", "CB-HUB-IDENTITY")
             need(opened.authority in self.authorities, "an authority is not trusted", "CB-HUB-IDENTITY")
+            self.takes_over(opened)
             self.generations.append((position, opened.origin, opened.authority))
             self.fact("opened", position=position, hub_time_us=entry.hub_time_us, origin=opened.origin)
             newest = opened
         need(newest is not None and newest.origin == self.note.origin and newest.log_key == self.log.text,
              "the checkpoint is not of the newest generation", "CB-HUB-IDENTITY")
+        if self.former:
+            self.fact("taken_over", position=self.generations[-1][0], origin=self.note.origin, former=self.former)
+
+    def takes_over(self, opened):
+        """An opening, when a key of an earlier generation is trusted for this one."""
+        if not self.former or not later_generation(opened.origin, self.former):
+            return
+        need(opened.log_key == renamed(self.log, opened.origin).text, "another key in between", "CB-HUB-IDENTITY")
+        if opened.origin == self.former:
+            return
+        shown = Note(opened.previous_checkpoint)
+        need(later_generation(shown.origin, opened.previous_origin) and not later_generation(shown.origin, opened.origin),
+             "the checkpoint before is of another generation", "CB-HUB-IDENTITY")
+        shown.check_log(renamed(self.log, shown.origin))
 
     def origin_open(self, origin, position):
         need(any(p < position and o == origin for p, o, _ in self.generations), "signed for another hub", "CB-HUB-IDENTITY")
