@@ -6,12 +6,12 @@ packages_build=(
     gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler gettext
     libzmq3-dev libprotobuf-c-dev liblmdb-dev libssl-dev libuv1-dev libmicrohttpd-dev
     libfyaml-dev libjansson-dev libexpat1-dev libcsv-dev libcurl4-openssl-dev zlib1g-dev
-    libbsd-dev
+    libbsd-dev libp11-kit-dev
 )
 # What quickstart itself uses.
 packages_run=(gzip jq)
 packages_test=(
-    libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy shellcheck curl procps util-linux openssl
+    libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy shellcheck curl procps util-linux openssl softhsm2
     golang-go golang-golang-x-mod-dev xxd
     python3 python3-cryptography python3-protobuf protobuf-compiler
 )

@@ -6,14 +6,14 @@ _casebus_hub() {
         case ${COMP_WORDS[i]} in init | run | rebuild | backup | restore | doctor | rotate-kek | passphrase) command=${COMP_WORDS[i]} ;; esac
     done
     case $previous in
-    -o | --origin) return ;;
+    -o | --origin | --log-key | --authority-key) return ;;
     --passphrase-file | --new-passphrase-file) COMPREPLY=($(compgen -f -- "$word")) && return ;;
     -l | --listen) COMPREPLY=($(compgen -W 'tcp://127.0.0.1:7400 tcp://0.0.0.0:7400' -- "$word")) && return ;;
     esac
     if [[ $word == -* ]]; then
         local options='--passphrase-file --help --usage --version'
         case $command in
-        init) options+=' --origin --suite --listen' ;;
+        init) options+=' --origin --suite --listen --log-key --authority-key' ;;
         backup) options+=' --verify' ;;
         restore) options+=' --keys --checkpoint --same-generation --leave-damaged' ;;
         doctor) options+=' --full' ;;

@@ -5,9 +5,13 @@
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 
-/* Makes DIR: settings, keys, empty stores. @suite, @listen: NULL for the preset. */
-int hub_init(const char *dir, const char *origin, const char *suite, const char *listen,
-             struct casebus_error *err);
+/* Makes DIR: settings, keys, empty stores. */
+struct hub_wish {
+    const char *origin;
+    const char *suite, *listen;          /* NULL for the preset */
+    const char *log_key, *authority_key; /* PKCS#11 URIs; NULL: in files */
+};
+int hub_init(const char *dir, const struct hub_wish *wish, struct casebus_error *err);
 /* Serves until SIGTERM or SIGINT. Returns 0 after a clean end. */
 int hub_run(const char *dir, struct log *log, struct casebus_error *err);
 /* Throws the derived state away and makes it again from the ledger. */

@@ -18,7 +18,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     folder_make(f->dir, "keys");
-    must(hub_keys_make(f->dir, suite_get(SUITE_INTL), ORIGIN, NOW, &f->err), &f->err);
+    must(hub_keys_make(f->dir, suite_get(SUITE_INTL), ORIGIN, NOW, NULL, &f->err), &f->err);
     *state = f;
     return 0;
 }
@@ -76,7 +76,7 @@ static void test_keys_are_never_replaced(void **state)
 {
     struct fixture *f = *state;
     must(load(f), &f->err);
-    assert_int_equal(hub_keys_make(f->dir, suite_get(SUITE_INTL), ORIGIN, NOW, &f->err), -1);
+    assert_int_equal(hub_keys_make(f->dir, suite_get(SUITE_INTL), ORIGIN, NOW, NULL, &f->err), -1);
     struct hub_keys still = {0};
     must(hub_keys_load(&still, f->dir, suite_get(SUITE_INTL), ORIGIN, &f->err), &f->err);
     assert_memory_equal(still.kek, f->keys.kek, KEY_SIZE);

@@ -1,5 +1,6 @@
 /* casebus-hub init, rebuild: what is done to a hub that does not run. */
 #include "hub/hub.h"
+#include "hub/keys.h"
 #include "hub/progress.h"
 #include "hub/stores.h"
 #include "proto/base/clock.h"
@@ -26,9 +27,10 @@ static int write_settings(const char *dir, const char *origin, const char *suite
     return r;
 }
 
-int hub_init(const char *dir, const char *origin, const char *suite, const char *listen,
-             struct casebus_error *err)
+int hub_init(const char *dir, const struct hub_wish *wish, struct casebus_error *err)
 {
+    const char *origin = wish->origin, *suite = wish->suite, *listen = wish->listen;
+    const struct hub_tokens tokens = {wish->log_key, wish->authority_key};
     char path[PATH_MAX];
     struct stores stores;
     const struct log silent = {.file = NULL};
@@ -51,7 +53,8 @@ int hub_init(const char *dir, const char *origin, const char *suite, const char 
     /* hub.yaml is written last but one, so that an init that was interrupted can be seen and the directory
      * removed. */
     if (dir_make(dir, err) ||
-        hub_keys_make(dir, suite_by_name(suite ? suite : "intl"), origin, clock_unix_us() / 1000000, err) ||
+        hub_keys_make(dir, suite_by_name(suite ? suite : "intl"), origin, clock_unix_us() / 1000000, &tokens,
+                      err) ||
         write_settings(dir, origin, suite, listen, err) || stores_open(&stores, dir, false, &silent, err))
         return -1;
     stores_close(&stores);

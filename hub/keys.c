@@ -55,12 +55,19 @@ static int make_curve(const char *dir, const char *name, char public_key[41], st
     return r;
 }
 
-static int make_signing_key(const char *dir, const char *name, const struct suite *suite,
+static int signing_key_get(struct signing_key **keyp, const struct suite *suite, const char *token,
+                           struct casebus_error *err)
+{
+    return token ? signing_key_of_token(keyp, suite, token, true, err)
+                 : signing_key_generate(keyp, suite, err);
+}
+
+static int make_signing_key(const char *dir, const char *name, const struct suite *suite, const char *token,
                             struct casebus_error *err)
 {
     char path[PATH_MAX];
     struct signing_key *key = NULL;
-    int r = key_path(path, dir, name, err) || signing_key_generate(&key, suite, err) ||
+    int r = key_path(path, dir, name, err) || signing_key_get(&key, suite, token, err) ||
             signing_key_save(key, path, err);
     signing_key_free(key);
     return r ? -1 : 0;
@@ -69,14 +76,15 @@ static int make_signing_key(const char *dir, const char *name, const struct suit
 /* Its time begins a day before, so that what it certifies on its first day is also valid for clocks that are
  * behind. */
 static int make_authority(const char *dir, const struct suite *suite, const char *origin, int64_t now,
-                          struct casebus_error *err)
+                          const char *token, struct casebus_error *err)
 {
     char key_file[PATH_MAX], certificate_file[PATH_MAX];
     uint8_t certificate[CERTIFICATE_MAX];
     size_t size = 0;
     struct signing_key *key = NULL;
     int r = key_path(key_file, dir, "authority.key", err) ||
-            key_path(certificate_file, dir, "authority.pem", err) || signing_key_generate(&key, suite, err) ||
+            key_path(certificate_file, dir, "authority.pem", err) ||
+            signing_key_get(&key, suite, token, err) ||
             authority_make(key, origin, AUTHORITY_DAYS, now - DAY_S, certificate, &size, err) ||
             signing_key_save(key, key_file, err) ||
             certificate_save(bytes_of(certificate, size), certificate_file, err);
@@ -85,13 +93,15 @@ static int make_authority(const char *dir, const struct suite *suite, const char
 }
 
 int hub_keys_make(const char *dir, const struct suite *suite, const char *origin, int64_t now,
-                  struct casebus_error *err)
+                  const struct hub_tokens *tokens, struct casebus_error *err)
 {
+    const struct hub_tokens none = {NULL, NULL}, *on = tokens ? tokens : &none;
     char keys[PATH_MAX], public_key[41];
     if (path_join(keys, sizeof(keys), dir, "keys"))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
-    if (dir_make(keys, err) || make_signing_key(dir, "log.key", suite, err) ||
-        make_signing_key(dir, "witness.key", suite, err) || make_authority(dir, suite, origin, now, err) ||
+    if (dir_make(keys, err) || make_signing_key(dir, "log.key", suite, on->log, err) ||
+        make_signing_key(dir, "witness.key", suite, NULL, err) ||
+        make_authority(dir, suite, origin, now, on->authority, err) ||
         make_curve(dir, "curve.key", public_key, err) || make_raw(dir, "kek.key", err) ||
         make_raw(dir, "content.key", err))
         return -1;
@@ -104,7 +114,7 @@ int hub_witness_key(struct signing_key **keyp, const char *dir, const struct sui
     char path[PATH_MAX];
     *keyp = NULL;
     if (key_path(path, dir, "witness.key", err) ||
-        (access(path, F_OK) && make_signing_key(dir, "witness.key", suite, err)))
+        (access(path, F_OK) && make_signing_key(dir, "witness.key", suite, NULL, err)))
         return -1;
     return signing_key_load(keyp, suite, path, err);
 }

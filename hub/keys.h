@@ -4,7 +4,8 @@
  *   curve.key       proves the hub to connecting nodes (Z85)
  *   kek.key         wraps the vault's slots (hex)
  *   content.key     keys the digests that tell a resent record (hex)
- *   witness.key     cosigns the checkpoints of other hubs */
+ *   witness.key     cosigns the checkpoints of other hubs
+ * log.key and authority.key may hold the URI of a key that a token holds instead. */
 #ifndef HUB_KEYS_H
 #define HUB_KEYS_H
 
@@ -22,9 +23,13 @@ struct hub_keys {
     uint8_t content[KEY_SIZE];
 };
 
-/* Makes all keys; @now: seconds since 1970. Refuses to replace any. */
+/* URIs of keys that a token holds (proto/crypto/token.h); NULL: in a file. */
+struct hub_tokens {
+    const char *log, *authority;
+};
+/* Makes all keys; @now: seconds since 1970; @tokens: NULL for none. Refuses to replace any. */
 int hub_keys_make(const char *dir, const struct suite *suite, const char *origin, int64_t now,
-                  struct casebus_error *err);
+                  const struct hub_tokens *tokens, struct casebus_error *err);
 /* The key with which the hub cosigns the checkpoints of others, keys/witness.key; made when there is none
  * yet, as in the directory of an older hub. */
 int hub_witness_key(struct signing_key **keyp, const char *dir, const struct suite *suite,

@@ -14,8 +14,9 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct arguments {
-    const char *command, *dir, *dest, *origin, *suite, *listen, *passphrase, *new_passphrase;
+    const char *command, *dir, *dest, *passphrase, *new_passphrase;
     bool verify, full, remove;
+    struct hub_wish wish;
     struct hub_restore restore;
 };
 
@@ -27,6 +28,11 @@ static const struct argp_option options[] = {
     {"suite", 's', "NAME", 0,
      N_("with init: intl (SHA-256, AES-256-GCM, Ed25519; the preset) or gm (SM3, SM4, SM2); for ever"), 0},
     {"listen", 'l', "URL", 0, N_("with init: where nodes connect (tcp://127.0.0.1:7400)"), 0},
+    {"log-key", 'T' + 256, "pkcs11:URI", 0,
+     N_("with init: the key that signs checkpoints is held by a token; one that is not there is made there"),
+     0},
+    {"authority-key", 'A' + 256, "pkcs11:URI", 0,
+     N_("with init: and the key that issues the nodes' certificates"), 0},
     {"verify", 'V' + 256, NULL, 0, N_("with backup: copy nothing, but read DEST and say whether it is whole"),
      0},
     {"keys", 'K' + 256, "DIR", 0, N_("with restore: the copy of the hub's keys, which was kept apart"), 0},
@@ -65,13 +71,19 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     struct arguments *arguments = state->input;
     switch (key) {
     case 'o':
-        arguments->origin = value;
+        arguments->wish.origin = value;
         return 0;
     case 's':
-        arguments->suite = value;
+        arguments->wish.suite = value;
         return 0;
     case 'l':
-        arguments->listen = value;
+        arguments->wish.listen = value;
+        return 0;
+    case 'T' + 256:
+        arguments->wish.log_key = value;
+        return 0;
+    case 'A' + 256:
+        arguments->wish.authority_key = value;
         return 0;
     case 'V' + 256:
         arguments->verify = true;
@@ -124,13 +136,13 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 static int command_init(const struct arguments *arguments, struct log *log, struct casebus_error *err)
 {
     (void)log;
-    if (!arguments->origin) {
+    if (!arguments->wish.origin) {
         error_set(err, CASEBUS_ARGUMENT, _("init needs --origin NAME"));
         return error_hint(err, _("such as --origin js.example/exchange/1"));
     }
-    if (hub_init(arguments->dir, arguments->origin, arguments->suite, arguments->listen, err))
+    if (hub_init(arguments->dir, &arguments->wish, err))
         return -1;
-    printf(_("The hub %s is made in %s.\nNext: casebus-hub run %s\n"), arguments->origin, arguments->dir,
+    printf(_("The hub %s is made in %s.\nNext: casebus-hub run %s\n"), arguments->wish.origin, arguments->dir,
            arguments->dir);
     return 0;
 }

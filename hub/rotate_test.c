@@ -85,7 +85,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     struct vault *vault = NULL;
     folder_make(f->dir, "rotate");
-    must(hub_keys_make(f->dir, suite_get(SUITE_INTL), ORIGIN, 1790000000, &f->err), &f->err);
+    must(hub_keys_make(f->dir, suite_get(SUITE_INTL), ORIGIN, 1790000000, NULL, &f->err), &f->err);
     must(hub_keys_load_kek(f->dir, f->first, &f->err), &f->err);
     must(open_vault(&vault, f->dir, &f->err), &f->err);
     must(vault_prepare(vault, &f->err), &f->err);

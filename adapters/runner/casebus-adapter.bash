@@ -28,6 +28,7 @@ _casebus_adapter() {
         mapfile -t COMPREPLY < <(compgen -d -- "$word")
         return
         ;;
+    --signing-key) return ;;
     --door)
         mapfile -t COMPREPLY < <(compgen -W "tcp://" -- "$word")
         return
@@ -43,7 +44,7 @@ _casebus_adapter() {
         case $command in
         run) options+=" --once --idle --from-start --passphrase-file" ;;
         check) options+=" --rows --codes" ;;
-        join) options+=" --dir --door --passphrase-file" ;;
+        join) options+=" --dir --door --signing-key --passphrase-file" ;;
         status) options+=" --json --passphrase-file" ;;
         passphrase) options+=" --passphrase-file --new-passphrase-file --remove" ;;
         esac

@@ -20,6 +20,7 @@ struct options {
     const char *code;        /* join */
     const char *dir;         /* join: where the node shall be */
     const char *door;        /* join; NULL: behind the hub's port */
+    const char *signing_key; /* join; PKCS#11 URI, NULL: in a file */
     const char *const *sets; /* ends with NULL */
     bool once;
     bool backfill;

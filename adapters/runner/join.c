@@ -23,6 +23,7 @@ enum { ANSWER_MS = 15000, REACH_MS = 10000, AGAIN_S = 1, ARENA_MOST = 256 * 1024
 struct join {
     const char *dir;
     const char *endpoint;
+    const char *token; /* URI of the signing key; NULL: in a file */
     char door[ENDPOINT_MAX];
     struct joiner joiner;
     struct node_keys keys;
@@ -90,7 +91,10 @@ static int state_node(void *self, const Casebus__V1__JoinOffer *offer, struct ar
     if (!suite)
         return error_set(err, CASEBUS_BAD_VERSION,
                          _("the hub is of a suite that this program or its OpenSSL does not have"));
-    if ((!join->keys.key && node_keys_open(&join->keys, join->dir, suite, false, err)) ||
+    if (join->keys.key && signing_key_public(join->keys.key)->suite != suite_id(suite))
+        return error_set(err, CASEBUS_KEY, _("the hub is of the suite '%s', and the key of this node is not"),
+                         suite_name(suite));
+    if ((!join->keys.key && node_keys_open(&join->keys, join->dir, suite, join->token, false, err)) ||
         node_keys_state(&join->keys, &claim, arena, &statement, join->signature, err) ||
         offer_keep(join, offer, suite, err))
         return -1;
@@ -256,6 +260,12 @@ static int folder_check(const struct join *join, struct casebus_error *err)
     return error_hint(err, _("give another directory: --dir; a node that is enrolled needs no code"));
 }
 
+/* Before the hub is asked, which does not wait for a PIN to be typed. */
+static int token_ready(struct join *join, struct casebus_error *err)
+{
+    return node_keys_open(&join->keys, join->dir, suite_get(SUITE_INTL), join->token, false, err);
+}
+
 static int begin(struct join *join, const struct options *options, struct casebus_error *err)
 {
     struct code code;
@@ -271,6 +281,9 @@ static int begin(struct join *join, const struct options *options, struct casebu
         return error_set(err, CASEBUS_ARGUMENT, _("'%s' is not an endpoint: tcp://HOST:PORT"),
                          options->door ? options->door : join->endpoint);
     if (code_parse(&code, options->code, err) || folder_check(join, err))
+        return -1;
+    join->token = options->signing_key;
+    if (join->token && token_ready(join, err))
         return -1;
     join->joiner.door = join->door;
     join->joiner.timeout_ms = ANSWER_MS;

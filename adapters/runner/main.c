@@ -21,6 +21,7 @@ enum {
     OPT_CODES,
     OPT_DIR,
     OPT_DOOR,
+    OPT_SIGNING_KEY,
     OPT_JSON,
     OPT_PASSPHRASE,
     OPT_NEW_PASSPHRASE,
@@ -79,6 +80,8 @@ static const struct argp_option argp_options[] = {
      N_("check: write the codes that no table knows as a table to fill in"), 0},
     {"dir", OPT_DIR, N_("DIR"), 0, N_("join: where keys and enrolment.json go (node)"), 0},
     {"door", OPT_DOOR, N_("tcp://HOST:PORT"), 0, N_("join: the hub's door, if not one port behind HUB"), 0},
+    {"signing-key", OPT_SIGNING_KEY, "pkcs11:URI", 0,
+     N_("join: the key that signs is held by a token; one that is not there is made there"), 0},
     {"json", OPT_JSON, NULL, 0, N_("status: for programs"), 0},
     {"passphrase-file", OPT_PASSPHRASE, N_("FILE"), 0,
      N_("run, join, status, passphrase: the passphrase of the node's keys, in a file of mode 0600 (else the "
@@ -155,6 +158,9 @@ static error_t option_parse(int key, char *value, struct argp_state *state)
         return 0;
     case OPT_DOOR:
         options->door = value;
+        return 0;
+    case OPT_SIGNING_KEY:
+        options->signing_key = value;
         return 0;
     case OPT_JSON:
         options->json = true;

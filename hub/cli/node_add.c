@@ -224,7 +224,7 @@ static int node_add(struct cli *cli, struct node_add *add)
     json_t *body = json_object(), *enrolment = NULL;
     arena_init(&add->arena, 4096, 64 * 1024);
     int r = hub_meet(cli, add, &err) ||
-                    node_keys_open(&add->keys, add->dir, add->suite, add->rejoin.before, &err) ||
+                    node_keys_open(&add->keys, add->dir, add->suite, NULL, add->rejoin.before, &err) ||
                     enrol(cli, add, body, &enrolment, &err)
                 ? cli_fail(cli, &err)
                 : CLI_OK;

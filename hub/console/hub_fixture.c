@@ -695,7 +695,7 @@ void hub_fixture_init_suite(struct hub_fixture *fixture, enum suite_id id)
     folder_make(fixture->dir, "hub");
     folder_path(keys, fixture->dir, "keys");
     must(dir_make(keys, &err), &err);
-    must(hub_keys_make(fixture->dir, suite, FIXTURE_ORIGIN, fixture_begin_s(), &err), &err);
+    must(hub_keys_make(fixture->dir, suite, FIXTURE_ORIGIN, fixture_begin_s(), NULL, &err), &err);
     must(hub_keys_load(&fixture->keys, fixture->dir, suite, FIXTURE_ORIGIN, &err), &err);
     fixture->crypter = crypter_new(suite);
     arena_init(&fixture->arena, 64 * 1024, 64 * 1024 * 1024);

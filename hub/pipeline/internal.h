@@ -151,6 +151,8 @@ bool pipeline_failed(struct pipeline *pipeline);
  * hub ends. @tries counts, from 0. Any thread. */
 bool pipeline_wait_for_room(struct pipeline *pipeline, unsigned *tries, const char *id,
                             const struct casebus_error *err);
+/* And until the token that holds the log's key signs again. */
+bool pipeline_wait_for_token(struct pipeline *pipeline, unsigned *tries, const struct casebus_error *err);
 
 /* writer_batch.c: decides one batch and adds its entries to @group. */
 int writer_decide_batch(struct pipeline *pipeline, struct group *group, struct job *job,

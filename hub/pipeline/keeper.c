@@ -40,14 +40,27 @@ static int state_write_out(struct pipeline *pipeline, struct casebus_error *err)
     return 0;
 }
 
+/* A token that was pulled out comes back: until then what waits is in the journal, and nobody has a receipt.
+ */
+static int sign(struct pipeline *pipeline, char note[NOTE_MAX], const struct checkpoint *checkpoint,
+                struct casebus_error *err)
+{
+    unsigned tries = 0;
+    for (;;) {
+        int size = checkpoint_sign(note, NOTE_MAX, checkpoint, pipeline->origin,
+                                   pipeline->options.log_signing_key, err);
+        if (size >= 0 || err->code != CASEBUS_TOKEN || !pipeline_wait_for_token(pipeline, &tries, err))
+            return size;
+    }
+}
+
 static int publish_checkpoint(struct pipeline *pipeline, const struct group *last, struct casebus_error *err)
 {
     char note[NOTE_MAX];
     struct checkpoint checkpoint = {.size = last->tree_size};
     snprintf(checkpoint.origin, sizeof(checkpoint.origin), "%s", pipeline->origin);
     memcpy(checkpoint.root, last->root, DIGEST_SIZE);
-    int size = checkpoint_sign(note, sizeof(note), &checkpoint, pipeline->origin,
-                               pipeline->options.log_signing_key, err);
+    int size = sign(pipeline, note, &checkpoint, err);
     if (size < 0)
         return -1;
     return ledger_publish(pipeline->options.ledger, last->tree_size, bytes_of(note, (size_t)size), err);

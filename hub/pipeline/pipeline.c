@@ -168,8 +168,8 @@ bool pipeline_failed(struct pipeline *pipeline)
     return failed;
 }
 
-bool pipeline_wait_for_room(struct pipeline *pipeline, unsigned *tries, const char *id,
-                            const struct casebus_error *err)
+static bool wait_a_second(struct pipeline *pipeline, unsigned *tries, const char *id, const char *words,
+                          const struct casebus_error *err)
 {
     pthread_mutex_lock(&pipeline->lock);
     bool hopeless = pipeline->failed || pipeline->stopping;
@@ -177,10 +177,22 @@ bool pipeline_wait_for_room(struct pipeline *pipeline, unsigned *tries, const ch
     if (hopeless)
         return false;
     if ((*tries)++ % ROOM_TOLD_EVERY == 0)
-        log_error(pipeline->options.log, id, "%s; %s", err->text,
-                  _("nothing is lost: senders wait until there is room again"));
+        log_error(pipeline->options.log, id, "%s; %s", err->text, words);
     sleep(1);
     return true;
+}
+
+bool pipeline_wait_for_room(struct pipeline *pipeline, unsigned *tries, const char *id,
+                            const struct casebus_error *err)
+{
+    return wait_a_second(pipeline, tries, id, _("nothing is lost: senders wait until there is room again"),
+                         err);
+}
+
+bool pipeline_wait_for_token(struct pipeline *pipeline, unsigned *tries, const struct casebus_error *err)
+{
+    return wait_a_second(pipeline, tries, "TOKEN-GONE",
+                         _("nothing is lost: senders wait until it signs again"), err);
 }
 
 /* ---- life ---- */

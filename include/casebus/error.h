@@ -67,6 +67,8 @@ extern "C" {
     X(CLOSED, 13, "CB-CLOSED", "it has been closed", NOBODY, LATER, "come back when it is open again")       \
     X(BUSY, 14, "CB-BUSY", "too much is under way; try again later", NOBODY, LATER,                          \
       "wait; what was not taken is sent again")                                                              \
+    X(TOKEN, 15, "CB-TOKEN", "a token that holds a key does not sign", MACHINE, LATER,                       \
+      "put the token back or start its service; nothing is lost meanwhile")                                  \
     X(KEY, 20, "CB-KEY", "a key is missing or unusable", MACHINE, MENDED,                                    \
       "put the right key file there, or enrol the node again")                                               \
     X(CERTIFICATE, 21, "CB-CERTIFICATE", "a certificate is not acceptable", OPERATOR, MENDED,                \

@@ -96,6 +96,7 @@ bool checking_begin(EVP_MD_CTX *ctx, const struct signing *signing, EVP_PKEY *ke
 
 /* The suite whose signature keys are of @key's type, or NULL. */
 const struct suite *suite_of_key(const EVP_PKEY *key);
+/* Of a token's key the public half alone. */
 EVP_PKEY *signing_key_pkey(const struct signing_key *key);
 /* Fills in @public; false when the key is of no suite or unusable. */
 bool public_key_from(struct public_key *public, const EVP_PKEY *key);

@@ -1,19 +1,22 @@
-/* Keys: a signing key is an OpenSSL key and its public half, kept side by side; a verifier is a public key
- * that OpenSSL has taken in and that was found to be usable. */
+/* Keys: a signing key is an OpenSSL key and its public half, kept side by side, or a token and the public
+ * half; a verifier is a public key that OpenSSL has taken in and that was found to be usable. */
 #include "proto/crypto/keys.h"
 
 #include "proto/base/texts.h"
 #include "proto/crypto/algorithms.h"
 #include "proto/crypto/secret_file.h"
+#include "proto/crypto/token.h"
 
 #include <assert.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct signing_key {
     const struct suite *suite;
     EVP_PKEY *pkey;
+    struct token *token; /* NULL: @pkey signs, which otherwise is the public half alone */
     struct public_key public;
 };
 
@@ -88,10 +91,39 @@ int signing_key_generate(struct signing_key **keyp, const struct suite *suite, s
     return signing_key_wrap(keyp, suite, pkey, err);
 }
 
+/* SM2 has no mechanism in PKCS#11: each maker has a number of its own. */
+static int only_intl(const struct suite *suite, struct casebus_error *err)
+{
+    if (!suite || suite->id == SUITE_INTL)
+        return 0;
+    error_set(err, CASEBUS_KEY, _("a token can hold keys of the suite 'intl' only, and this is '%s'"),
+              suite->name);
+    return error_hint(err, _("keep the key in a file, under a passphrase"));
+}
+
+int signing_key_of_token(struct signing_key **keyp, const struct suite *suite, const char *uri, bool make,
+                         struct casebus_error *err)
+{
+    struct token *token;
+
+    if (only_intl(suite, err) || token_open(&token, uri, make, err))
+        return -1;
+    const struct public_key *public = token_public(token);
+    const struct suite *found = suite_get(public->suite);
+    EVP_PKEY *pkey = found->signing->import(bytes_of(public->bytes, public->size));
+    if (!pkey || signing_key_wrap(keyp, found, pkey, err)) {
+        token_free(token);
+        return pkey ? -1 : error_set(err, CASEBUS_KEY, _("the public half of a signing key cannot be used"));
+    }
+    (*keyp)->token = token;
+    return 0;
+}
+
 struct signing_key *signing_key_free(struct signing_key *key)
 {
     if (!key)
         return NULL;
+    token_free(key->token);
     EVP_PKEY_free(key->pkey);
     free(key);
     return NULL;
@@ -110,6 +142,8 @@ EVP_PKEY *signing_key_pkey(const struct signing_key *key)
 int signing_key_sign(const struct signing_key *key, struct bytes message, uint8_t signature[SIGNATURE_SIZE],
                      struct casebus_error *err)
 {
+    if (key->token)
+        return token_sign(key->token, message, signature, err);
     if (key->suite->signing->sign(key->pkey, message, signature))
         return 0;
     ERR_clear_error();
@@ -135,14 +169,30 @@ static EVP_PKEY *pem_parse(const uint8_t *pem, size_t size)
     return pkey;
 }
 
+/* A line that names a key. */
+static bool uri_parse(char uri[TOKEN_URI_MAX], const uint8_t *text, size_t size)
+{
+    while (size && (text[size - 1] == '\n' || text[size - 1] == '\r'))
+        size--;
+    if (size >= TOKEN_URI_MAX || size < strlen(TOKEN_SCHEME) ||
+        memcmp(text, TOKEN_SCHEME, strlen(TOKEN_SCHEME)) != 0 || memchr(text, '\0', size))
+        return false;
+    memcpy(uri, text, size);
+    uri[size] = '\0';
+    return true;
+}
+
 int signing_key_load(struct signing_key **keyp, const struct suite *suite, const char *path,
                      struct casebus_error *err)
 {
     uint8_t pem[SECRET_FILE_MAX];
+    char uri[TOKEN_URI_MAX];
     size_t size;
 
     if (secret_file_load(path, pem, &size, err) != 0)
         return -1;
+    if (uri_parse(uri, pem, size))
+        return signing_key_of_token(keyp, suite, uri, false, err) ? error_context(err, "%s", path) : 0;
     EVP_PKEY *pkey = pem_parse(pem, size);
     secret_clear(pem, sizeof pem);
     if (!pkey)
@@ -160,8 +210,19 @@ int signing_key_load(struct signing_key **keyp, const struct suite *suite, const
     return 0;
 }
 
+static int uri_save(const struct token *token, const char *path, struct casebus_error *err)
+{
+    char line[TOKEN_URI_MAX + 1];
+
+    snprintf(line, sizeof line, "%s\n", token_uri(token));
+    return secret_file_save(path, bytes_of_text(line), err);
+}
+
 int signing_key_save(const struct signing_key *key, const char *path, struct casebus_error *err)
 {
+    if (key->token)
+        return uri_save(key->token, path, err);
+
     BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when it is freed */
     char *pem;
     int r;

@@ -1,4 +1,5 @@
-/* Keys: signing keys, their public halves and files (PKCS#8 and SubjectPublicKeyInfo in PEM, mode 0600). */
+/* Keys: signing keys, their public halves and files (mode 0600: PKCS#8 in PEM, or the PKCS#11 URI of a key
+ * that a token holds). */
 #ifndef CRYPTO_KEYS_H
 #define CRYPTO_KEYS_H
 
@@ -17,7 +18,12 @@ struct public_key {
 };
 
 int signing_key_generate(struct signing_key **keyp, const struct suite *suite, struct casebus_error *err);
-/* @suite: the one that the key has to be of; NULL: any. */
+/* The key of a token (proto/crypto/token.h) that @uri names; with @make a key that is not there is made
+ * there. From here on it is a signing key like any other; its file holds the URI. */
+int signing_key_of_token(struct signing_key **keyp, const struct suite *suite, const char *uri, bool make,
+                         struct casebus_error *err);
+/* From a file, which holds a key or the URI of one that a token holds. @suite: the one that the key has to be
+ * of; NULL: any. */
 int signing_key_load(struct signing_key **keyp, const struct suite *suite, const char *path,
                      struct casebus_error *err);
 /* Refuses to replace a file that is there (CASEBUS_EXISTS). */

@@ -23,6 +23,7 @@
 
 #define CREDENTIAL     "casebus.passphrase"
 #define CREDENTIAL_NEW "casebus.new-passphrase"
+#define CREDENTIAL_PIN "casebus.pin"
 #define TERMINAL       "/dev/tty"
 
 static const char *process_file;
@@ -204,4 +205,21 @@ int passphrase_new(struct passphrase *passphrase, const char *file, struct caseb
         return error_hint(err, _("name a file that holds it, or sit at a terminal"));
     }
     return ask_twice(passphrase, err);
+}
+
+int passphrase_pin(struct passphrase *pin, const char *file, const char *token, struct casebus_error *err)
+{
+    char prompt[256];
+    if (file)
+        return passphrase_read(pin, file, err);
+    int r = credential_get(pin, CREDENTIAL_PIN, err);
+    if (r)
+        return r < 0 ? -1 : 0;
+    if (!person_there()) {
+        error_set(err, CASEBUS_PASSPHRASE, _("the token '%s' wants its PIN, and none was given"), token);
+        return error_hint(err, _("put it into a file of mode 0600 and name that in the key's URI: "
+                                 "pin-source=file:/PATH; or give the credential casebus.pin"));
+    }
+    snprintf(prompt, sizeof prompt, _("PIN of the token %s: "), token);
+    return line_ask(pin, prompt, err);
 }

@@ -34,6 +34,9 @@ int passphrase_known(struct passphrase *passphrase, struct casebus_error *err);
 /* What a person typed was wrong. */
 void passphrase_forget(void);
 
+/* The PIN of @token: of @file (NULL: none is named), or the credential casebus.pin, or a person. */
+int passphrase_pin(struct passphrase *pin, const char *file, const char *token, struct casebus_error *err);
+
 /* The first line of a file that is its owner's alone. */
 int passphrase_read(struct passphrase *passphrase, const char *path, struct casebus_error *err);
 /* A new one: from @file, or the credential casebus.new-passphrase, or a person, who is asked twice. */

@@ -21,15 +21,17 @@ static int file_path(const struct node_keys *keys, const char *name, char out[PA
     return 0;
 }
 
-static int signing_key_ready(struct node_keys *keys, const struct suite *suite, bool must_exist,
-                             struct casebus_error *err)
+static int signing_key_ready(struct node_keys *keys, const struct suite *suite, const char *token,
+                             bool must_exist, struct casebus_error *err)
 {
     char path[PATH_MAX];
     if (file_path(keys, "node.key", path, err))
         return -1;
     if (must_exist || access(path, F_OK) == 0)
         return signing_key_load(&keys->key, suite, path, err);
-    if (signing_key_generate(&keys->key, suite, err) || signing_key_save(keys->key, path, err))
+    if ((token ? signing_key_of_token(&keys->key, suite, token, true, err)
+               : signing_key_generate(&keys->key, suite, err)) ||
+        signing_key_save(keys->key, path, err))
         return -1;
     keys->key_made = true;
     return 0;
@@ -79,11 +81,11 @@ static int curve_key_ready(struct node_keys *keys, bool must_exist, struct caseb
                                                  : curve_key_make(keys, path, err);
 }
 
-int node_keys_open(struct node_keys *keys, const char *dir, const struct suite *suite, bool must_exist,
-                   struct casebus_error *err)
+int node_keys_open(struct node_keys *keys, const char *dir, const struct suite *suite, const char *token,
+                   bool must_exist, struct casebus_error *err)
 {
     *keys = (struct node_keys){.dir = dir};
-    return dir_make(dir, err) || signing_key_ready(keys, suite, must_exist, err) ||
+    return dir_make(dir, err) || signing_key_ready(keys, suite, token, must_exist, err) ||
                    curve_key_ready(keys, must_exist, err)
                ? -1
                : 0;

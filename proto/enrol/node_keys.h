@@ -21,10 +21,11 @@ struct node_claim {
     const char *area;
 };
 
-/* Takes the keys that @dir has, or makes those that it lacks; with @must_exist it makes none. To be closed
- * whatever comes of it. */
-int node_keys_open(struct node_keys *keys, const char *dir, const struct suite *suite, bool must_exist,
-                   struct casebus_error *err);
+/* Takes the keys that @dir has, or makes those that it lacks; with @must_exist it makes none. @token: the URI
+ * of the key that signs, on a token (proto/crypto/token.h), if it is not there yet; NULL: in a file. To be
+ * closed whatever comes of it. */
+int node_keys_open(struct node_keys *keys, const char *dir, const struct suite *suite, const char *token,
+                   bool must_exist, struct casebus_error *err);
 void node_keys_close(struct node_keys *keys); /* fine on a zeroed one */
 /* Removes again what this run made. */
 void node_keys_drop(const struct node_keys *keys);
