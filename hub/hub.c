@@ -466,6 +466,8 @@ static void fill_console(struct hub *hub)
         .erase = hub_erase,
         .erasure = hub_erasure,
         .erasure_days = hub->stores.settings.erasure_days,
+        .backup_to =
+            strcmp(hub->stores.settings.backup, BACKUP_NONE) != 0 ? hub->stores.settings.backup : NULL,
         .status = hub_status_fill,
     };
     if (hub->witnessing.policy && hub->witnessing.policy->demands)

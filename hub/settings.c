@@ -140,6 +140,12 @@ static const char *check_operators(const char *value)
     return value[0] && !strpbrk(value, " \t:/") ? NULL : N_("none, or the name of a group of this machine");
 }
 
+static const char *check_backup(const char *value)
+{
+    return value[0] == '/' || strcmp(value, BACKUP_NONE) == 0 ? NULL
+                                                              : N_("none, or a path that begins with /");
+}
+
 static const struct setting table[] = {
     {"origin", SETTING_TEXT, NULL, offsetof(struct settings, origin), 256, check_origin,
      "Name of the exchange with its generation. Fixed: it is part of every signature."},
@@ -185,6 +191,9 @@ static const struct setting table[] = {
     {"operators", SETTING_TEXT, OPERATORS_NONE, offsetof(struct settings, operators), 64, check_operators,
      "Group of this machine whose members may use the hub's socket, each under the name of the own account: "
      "none, or GROUP."},
+    {"backup", SETTING_TEXT, BACKUP_NONE, offsetof(struct settings, backup), 1024, check_backup,
+     "Directory of the backup that has to have what an operator does before the command says done: none, or "
+     "its path, as of casebus-hub backup."},
 };
 #define N_SETTINGS (sizeof(table) / sizeof(table[0]))
 
@@ -337,7 +346,7 @@ static bool same_place(const char *one, const char *other)
 /* The door opens when somebody is invited: that it cannot would be known late. */
 static void check_places(const struct settings *settings, const char *path, struct faults *faults)
 {
-    char door[256], reason[400];
+    char door[256] = "", reason[400];
     settings_door(door, settings);
     const struct {
         const char *name, *address;

@@ -15,6 +15,8 @@
 #define DOOR_NEXT        "next"
 #define DOOR_OFF         "off"
 
+#define BACKUP_NONE "none"
+
 struct settings {
     char origin[256];
     char suite[16];
@@ -32,6 +34,7 @@ struct settings {
     unsigned timestamp_minutes;
     unsigned erasure_days;
     unsigned keep_free_mb;
+    char backup[1024]; /* BACKUP_NONE, or a directory */
 };
 
 /* What a setting's value should have been (in the language of the process), or NULL when it is fine. */

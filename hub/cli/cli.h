@@ -66,10 +66,12 @@ void event_print(const struct cli *cli, const json_t *event);
 /* erase.c: returns when the order with this ticket is carried out; @done is the caller's. */
 int erasure_wait(struct cli *cli, uint64_t ticket, json_t **done, struct casebus_error *err);
 
-/* backup_note.c: after an operator's act, what the newest backup is and what it has not: into @answer, as
- * "backup"; and a line for people when this act is not in it. */
+/* backup_note.c: after an operator's act and before it is said to be done: brings the backup up to date that
+ * hub.yaml names, if it does. What the newest backup is and what it has not goes into @answer, as "backup".
+ */
 void backup_note_add(struct cli *cli, json_t *answer);
-void backup_note_print(const struct cli *cli, const json_t *answer);
+/* A line when this act is not in it. Returns the exit code: CLI_NEGATIVE when it should be. */
+int backup_note_print(const struct cli *cli, const json_t *answer);
 
 int node_add_main(struct cli *cli, int argc, char **argv);
 /* "90m" in seconds; 0: it is no length of time. */

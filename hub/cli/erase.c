@@ -235,6 +235,7 @@ static int erase(struct cli *cli, const struct erase_command *command)
         return CLI_NEGATIVE;
     }
     json_t *body = request_json(command);
+    int code = CLI_OK;
     int r = client_post(cli->client, "/v1/erasures", body, &answer, &err);
     if (r == 0)
         r = erasure_wait(cli, get_number(answer, "ticket"), &done, &err);
@@ -242,12 +243,12 @@ static int erase(struct cli *cli, const struct erase_command *command)
         backup_note_add(cli, done);
     if (r == 0) {
         done_print(cli, command, done);
-        backup_note_print(cli, done);
+        code = backup_note_print(cli, done);
     }
     json_decref(body);
     json_decref(answer);
     json_decref(done);
-    return r == 0 ? CLI_OK : cli_fail(cli, &err);
+    return r == 0 ? code : cli_fail(cli, &err);
 }
 
 int erase_main(struct cli *cli, int argc, char **argv)

@@ -236,7 +236,8 @@ static int node_add(struct cli *cli, struct node_add *add)
         cli_print_json(cli, enrolment);
     else if (r == CLI_OK)
         enrolled_print(cli, add);
-    backup_note_print(cli, enrolment);
+    if (r == CLI_OK)
+        r = backup_note_print(cli, enrolment);
     json_decref(enrolment);
     rejoin_close(&add->rejoin);
     json_decref(body);

@@ -123,10 +123,10 @@ static int decide(struct cli *cli, const struct decision *decision)
                     ? _("'%s' is refused; its code counts no more\n")
                     : _("node '%s' is enrolled; its adapter fetches the certificate by itself\n"),
                 decision->node);
-    backup_note_print(cli, answer);
+    int code = backup_note_print(cli, answer);
     json_decref(answer);
     json_decref(body);
-    return r ? cli_fail(cli, &err) : CLI_OK;
+    return r ? cli_fail(cli, &err) : code;
 }
 
 static int decision_main(struct cli *cli, int argc, char **argv, struct decision *decision, const char *doc)

@@ -107,10 +107,10 @@ static int change(struct cli *cli, const struct standing *standing, int64_t sinc
         cli_print_json(cli, answer);
     else if (r == 0)
         say(cli, standing, answer);
-    backup_note_print(cli, answer);
+    int code = backup_note_print(cli, answer);
     json_decref(answer);
     json_decref(body);
-    return r ? cli_fail(cli, &err) : CLI_OK;
+    return r ? cli_fail(cli, &err) : code;
 }
 
 static int standing_main(struct cli *cli, int argc, char **argv, struct standing *standing, const char *doc)

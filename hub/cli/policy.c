@@ -301,15 +301,15 @@ static int agreed(const struct policy_command *command, const char *question)
 }
 
 static int post(struct cli *cli, const struct policy_command *command, const struct rights_book *book,
-                uint32_t base, struct casebus_error *err)
+                uint32_t base)
 {
+    struct casebus_error err = {0};
     struct bytes text = rights_book_text(book);
     json_t *answer = NULL;
     json_t *body = json_pack("{s:s%, s:I, s:s}", "text", (const char *)text.data, text.size, "base",
                              (json_int_t)base, "why", command->why);
-    if (!body)
-        return error_set(err, CASEBUS_TEXT, _("the policy or its reason is not UTF-8"));
-    int r = client_post(cli->client, "/v1/policy", body, &answer, err);
+    int r = body ? client_post(cli->client, "/v1/policy", body, &answer, &err)
+                 : error_set(&err, CASEBUS_TEXT, _("the policy or its reason is not UTF-8"));
     if (r == 0)
         backup_note_add(cli, answer);
     if (r == 0 && cli->json)
@@ -323,10 +323,10 @@ static int post(struct cli *cli, const struct policy_command *command, const str
     else if (r == 0)
         fprintf(cli->out, _("version %u of the policy is in force\n"),
                 (unsigned)get_number(answer, "version"));
-    backup_note_print(cli, answer);
+    int code = backup_note_print(cli, answer);
     json_decref(answer);
     json_decref(body);
-    return r;
+    return r ? cli_fail(cli, &err) : code;
 }
 
 static int apply_book(struct cli *cli, const struct policy_command *command, const struct rights_book *book)
@@ -343,7 +343,7 @@ static int apply_book(struct cli *cli, const struct policy_command *command, con
     int code = agreed(command, _("Apply this? [y/N] "));
     if (code)
         return code;
-    return post(cli, command, book, base, &err) ? cli_fail(cli, &err) : CLI_OK;
+    return post(cli, command, book, base);
 }
 
 int policy_apply_main(struct cli *cli, int argc, char **argv)
@@ -369,13 +369,13 @@ int policy_apply_main(struct cli *cli, int argc, char **argv)
 
 /* ---- four eyes ---- */
 
-static int decision_post(struct cli *cli, const json_t *proposal, const char *decision,
-                         struct casebus_error *err)
+static int decision_post(struct cli *cli, const json_t *proposal, const char *decision)
 {
+    struct casebus_error err = {0};
     json_t *answer = NULL, *body = json_pack("{s:s, s:I, s:I}", "decision", decision, "version",
                                              (json_int_t)get_number(proposal, "version"), "proposed_at_us",
                                              (json_int_t)get_time(proposal, "proposed_at_us"));
-    int r = client_post(cli->client, "/v1/policy/proposal", body, &answer, err);
+    int code = CLI_OK, r = client_post(cli->client, "/v1/policy/proposal", body, &answer, &err);
     if (r == 0)
         backup_note_add(cli, answer);
     if (r == 0 && cli->json)
@@ -387,10 +387,10 @@ static int decision_post(struct cli *cli, const json_t *proposal, const char *de
         fprintf(cli->out, _("version %u of the policy is in force\n"),
                 (unsigned)get_number(answer, "version"));
     if (get_number(answer, "version"))
-        backup_note_print(cli, answer);
+        code = backup_note_print(cli, answer);
     json_decref(answer);
     json_decref(body);
-    return r;
+    return r ? cli_fail(cli, &err) : code;
 }
 
 /* The one that the operator looked at is the one that is decided about: its moment goes back to the hub. */
@@ -411,7 +411,7 @@ static int decide(struct cli *cli, const struct policy_command *command, bool ap
         code = r == 0 ? agreed(command, _("Approve this? [y/N] ")) : CLI_OK;
     }
     if (r == 0 && code == CLI_OK)
-        r = decision_post(cli, proposal, approve ? "approve" : "refuse", &err);
+        code = decision_post(cli, proposal, approve ? "approve" : "refuse");
     json_decref(policy);
     return r ? cli_fail(cli, &err) : code;
 }

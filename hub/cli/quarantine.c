@@ -293,15 +293,18 @@ static int discard(struct cli *cli, const struct quarantine *quarantine)
     }
     if (r == 0)
         r = erasure_wait(cli, get_number(ticket, "ticket"), &done, &err);
+    if (r == 0)
+        backup_note_add(cli, done);
     if (r == 0 && cli->json)
         cli_print_json(cli, done);
     else if (r == 0)
         fprintf(cli->out, _("what was refused at entry %s is destroyed\n"), quarantine->position);
+    int code = backup_note_print(cli, done);
     json_decref(refused);
     json_decref(body);
     json_decref(ticket);
     json_decref(done);
-    return r == 0 ? CLI_OK : cli_fail(cli, &err);
+    return r == 0 ? code : cli_fail(cli, &err);
 }
 
 int quarantine_discard_main(struct cli *cli, int argc, char **argv)

@@ -130,6 +130,7 @@ struct console_hub {
     int (*erase)(void *self, const struct erasure_request *request, uint64_t *ticket,
                  struct casebus_error *err);
     bool (*erasure)(void *self, uint64_t ticket, struct erasure_progress *progress);
+    const char *backup_to; /* what an operator does has to be in this backup; NULL: in none */
     unsigned erasure_days; /* after which a receiver has to have confirmed an order; 0: as preset */
     void (*status)(void *self, struct hub_status *status); /* @status is zeroed. May be NULL. */
     /* Appends to @note the checkpoint to be shown to the world. NULL: the newest published one of @view. */

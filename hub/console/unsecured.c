@@ -4,6 +4,8 @@
 #include "hub/console/answers.h"
 #include "hub/exchange/tables.h"
 
+#include <stdlib.h>
+
 struct counting {
     struct unsecured *unsecured;
     uint64_t from;
@@ -73,6 +75,7 @@ int backup_status(struct reader *reader, json_t *json, struct casebus_error *err
 {
     struct secured secured;
     struct unsecured unsecured;
+    char dir[PATH_MAX];
     secured_read(&secured, reader->hub->dir, reader_size(reader));
     if (unsecured_count(&unsecured, &secured, reader_size(reader), reader->state, err))
         return -1;
@@ -80,7 +83,8 @@ int backup_status(struct reader *reader, json_t *json, struct casebus_error *err
     set_number(part, "size", secured.size);
     set_time(part, "at_us", secured.size ? secured.at_us : 0);
     set_text(part, "dest", secured.dest[0] ? secured.dest : NULL);
-    set_text(part, "dir", reader->hub->dir);
+    set_text(part, "dir", realpath(reader->hub->dir, dir) ? dir : reader->hub->dir);
+    set_text(part, "to", reader->hub->backup_to);
     set_number(behind, "entries", unsecured.entries);
     set_number(behind, "erasures", unsecured.erasures);
     set_number(behind, "enrolments", unsecured.enrolments);

@@ -380,6 +380,67 @@ class Window(Restores):
         backup = self.hub.ask("status")["backup"]
         return {what: n for what, n in backup["behind"].items() if n and what != "entries"}
 
+    def follow(self):
+        self.hub.stop()
+        self.hub.set("backup", self.dest).start()
+
+    def test_an_act_reaches_the_backup_before_the_command_says_done(self):
+        self.follow()
+        for name in ("office", "desk", "mole"):
+            harness.Office(self.world, self.hub, name).enrol(publish=True)
+        office = harness.Office(self.world, self.hub, "office")
+        office.configure()
+        office.rows = 20
+        office.write_rows([(f"case-{i % 2}", i, "step", f"MARK-{i % 2}-secret") for i in range(20)])
+        office.publish()
+        policy = self.world.path / "policy.yaml"
+        policy.write_text(policy_file_test.POLICY.format(kinds="accept", parts="form"))
+        for words in (("node", "add", "insurance", "--out", self.world.path / "insurance", "--department", "insurance",
+                       "--area", "320100", "--publish"),
+                      ("policy", "apply", policy, "--why", "a test", "--yes"),
+                      ("node", "suspend", "desk", "--why", "moving"),
+                      ("erase", "--case", "case-1", "--order", "by decision 7", "--yes"),
+                      ("node", "revoke", "mole", "--why", "its key was stolen", "--yes")):
+            self.assertNotIn("backup", self.act(*words))
+            self.assertEqual(self.behind(), {})
+        self.hub.kill9()
+        shutil.move(self.hub.dir, self.world.path / "gone")
+        self.hub = self.restore("--checkpoint", office.dir / "checkpoint").start()
+        told = {node["node"]: node["status"] for node in self.hub.ask("node", "list")["nodes"]}
+        self.assertEqual((told["mole"], told["desk"], told["insurance"]), ("revoked", "suspended", "active"))
+        self.assertEqual(self.hub.ask("policy", "show")["version"], 1)
+        self.assertEqual([bool(order["done_at_us"]) for order in self.hub.ask("erasure", "list")["erasures"]], [True])
+        self.assertEqual(self.hub.verify()["erased"], 10)
+        office.publish("--from-start")
+        self.assertNotIn("MARK-1-secret".encode().hex(), json.dumps(self.hub.events()))
+
+    def test_a_backup_that_cannot_be_brought_up_to_date_is_said_and_fails_the_command(self):
+        self.follow()
+        harness.Office(self.world, self.hub, "office").enrol(publish=True)
+        self.dest.rename(self.world.path / "unmounted")
+        self.dest.write_text("no directory")
+        for json_too in ([], ["--json"]):
+            done = self.hub.casebus("node", "suspend", "office", "--why", "moving", *json_too)
+            self.assertEqual(done.code, 1, done.said)
+            self.assertIn("is done at the hub, but not in the backup", done.err)
+            done = self.hub.casebus("node", "resume", "office", "--why", "moved", *json_too)
+            self.assertEqual(done.code, 1, done.said)
+        self.dest.unlink()
+        (self.world.path / "unmounted").rename(self.dest)
+        self.act("node", "suspend", "office", "--why", "moving")
+        self.assertEqual(self.behind(), {})
+
+    def test_acts_at_one_time_all_reach_the_backup(self):
+        self.follow()
+        names = [f"office-{i}" for i in range(6)]
+        for name in names:
+            harness.Office(self.world, self.hub, name).enrol(publish=True)
+        running = [self.world.start(self.world.path / f"{name}.log", "casebus", "--hub", self.hub.dir, "node", "suspend", name,
+                                    "--why", "a test") for name in names]
+        for process in running:
+            self.assertEqual(process.finish(), 0, process.log())
+        self.assertEqual(self.behind(), {})
+
     def test_each_act_that_no_backup_has_is_said_counted_and_lost(self):
         command = f"casebus-hub backup {self.hub.dir} "
         said = self.act("node", "add", "office", "--out", self.world.path / "office", "--department", "office",
