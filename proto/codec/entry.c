@@ -281,7 +281,8 @@ static int entry_check(const Casebus__V1__LedgerEntry *entry, struct casebus_err
 /* @noted: what lies beside it is an operator's note. */
 static ProtobufCBinaryData act_subject(const Casebus__V1__ActEntry *act, bool *noted)
 {
-    *noted = true;
+    *noted = act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED &&
+             act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED;
     switch (act->act_case) {
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED:
         return act->node_enrolled->subject;
@@ -293,16 +294,12 @@ static ProtobufCBinaryData act_subject(const Casebus__V1__ActEntry *act, bool *n
         return act->quarantine_decided->subject;
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         return act->policy_applied->subject;
-    default:
-        break;
-    }
-    *noted = false;
-    switch (act->act_case) {
     case CASEBUS__V1__ACT_ENTRY__ACT_QUARANTINED:
         return act->quarantined->subject;
     case CASEBUS__V1__ACT_ENTRY__ACT_ERASURE_ORDERED:
         return act->erasure_ordered->subject;
     default:
+        *noted = false;
         return (ProtobufCBinaryData){0};
     }
 }
