@@ -1,6 +1,7 @@
 /* casebus ledger verify: what hub/verify finds, for people and for programs. */
 #include "hub/cli/cli.h"
 #include "hub/verify/verify.h"
+#include "hub/watch/vouched.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
@@ -111,6 +112,11 @@ struct progress {
     uint64_t first; /* done when the phase began */
 };
 
+struct run {
+    struct progress progress;
+    struct vouched vouched; /* keys behind a revocation: the operator alone says whose they are */
+};
+
 static const char *phase_name(enum verify_phase phase)
 {
     switch (phase) {
@@ -128,7 +134,7 @@ static const char *phase_name(enum verify_phase phase)
 
 static void on_progress(void *self, enum verify_phase phase, uint64_t done, uint64_t total)
 {
-    struct progress *progress = self;
+    struct progress *progress = &((struct run *)self)->progress;
     uint64_t now = clock_monotonic_ns();
     if (!progress->begun || progress->phase != phase)
         *progress = (struct progress){.phase = phase, .begun = true, .began_ns = now, .first = done};
@@ -144,6 +150,12 @@ static void on_progress(void *self, enum verify_phase phase, uint64_t done, uint
         unsigned long long left = (unsigned long long)((double)(total - done) / rate);
         fprintf(stderr, _("  %llu:%02llu left "), left / 60, left % 60);
     }
+}
+
+static void on_unvouched(void *self, uint64_t position, const struct certificate_info *info,
+                         bool after_revoked)
+{
+    vouched_meet(&((struct run *)self)->vouched, position, info, after_revoked);
 }
 
 /* ---- what came out ---- */
@@ -180,12 +192,27 @@ static json_t *counters_json(const struct verify_result *result)
                      "resumed_from", (json_int_t)result->resumed_from);
 }
 
-static void summary_json(const struct cli *cli, const struct verify_result *result, int answer)
+static json_t *vouched_json(const struct vouched *vouched)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < vouched->n; i++) {
+        const struct vouched_key *key = &vouched->keys[i];
+        char id[2 * KEY_ID_SIZE + 1];
+        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "position", (json_int_t)key->position,
+                                              "node", key->node, "department", key->department, "key",
+                                              hex_encode(id, key->id, KEY_ID_SIZE)));
+    }
+    return list;
+}
+
+static void summary_json(const struct cli *cli, const struct verify_result *result,
+                         const struct vouched *vouched, int answer)
 {
     char root[2 * DIGEST_SIZE + 1];
     json_t *json = counters_json(result);
     json_object_set_new(json, "result", json_string(answer_word(answer)));
     json_object_set_new(json, "state", json_string(state_word(result->state)));
+    json_object_set_new(json, "vouched", vouched_json(vouched));
     if (result->state == STATE_EQUAL) {
         json_object_set_new(json, "state_applied", json_integer((json_int_t)result->state_applied));
         json_object_set_new(json, "state_rows", json_integer((json_int_t)result->state_rows));
@@ -247,8 +274,31 @@ static void state_print(const struct cli *cli, const struct verify_result *resul
         fprintf(cli->out, _("the state was not compared: the hub goes on faster than that takes\n"));
 }
 
+/* No fault: a revoked key signs for no other. But only the department knows whether the next one is its own.
+ */
+static void vouched_print(const struct cli *cli, const struct vouched *vouched)
+{
+    char id[2 * KEY_ID_SIZE + 1], department[4 * sizeof vouched->keys->department];
+    if (vouched->n == 0)
+        return;
+    fprintf(cli->out,
+            _n("for %zu key the hub's operator alone vouches, since the one before is revoked; ask the "
+               "department whether it is its own:\n",
+               "for %zu keys the hub's operator alone vouches, since the ones before are revoked; ask the "
+               "departments whether they are their own:\n",
+               vouched->n),
+            vouched->n);
+    for (size_t i = 0; i < vouched->n; i++) {
+        const struct vouched_key *key = &vouched->keys[i];
+        text_escape(department, sizeof department, key->department);
+        fprintf(cli->out, _("  entry %llu: node '%s' of department '%s', key %s\n"),
+                (unsigned long long)key->position, key->node, department,
+                hex_encode(id, key->id, KEY_ID_SIZE));
+    }
+}
+
 static void holds_print(const struct cli *cli, const struct verify_result *result,
-                        const struct verify_options *options)
+                        const struct verify_options *options, const struct vouched *vouched)
 {
     char root[2 * DIGEST_SIZE + 1];
     if (options->tree_only)
@@ -257,6 +307,7 @@ static void holds_print(const struct cli *cli, const struct verify_result *resul
         fprintf(cli->out, _("members of batches: %llu duplicate, %llu refused; nodes: %llu\n"),
                 (unsigned long long)result->duplicates, (unsigned long long)result->refused,
                 (unsigned long long)result->nodes);
+    vouched_print(cli, vouched);
     if (options->vault)
         fprintf(cli->out,
                 _n("%llu sealed content was opened and is what its hashes say\n",
@@ -272,7 +323,7 @@ static void holds_print(const struct cli *cli, const struct verify_result *resul
 }
 
 static void summary_print(const struct cli *cli, const struct verify_result *result,
-                          const struct verify_options *options, int answer)
+                          const struct verify_options *options, const struct vouched *vouched, int answer)
 {
     if (result->resumed_from)
         fprintf(cli->out,
@@ -284,7 +335,7 @@ static void summary_print(const struct cli *cli, const struct verify_result *res
     else if (answer == VERIFY_STOPPED)
         stopped_print(cli, result, options);
     else
-        holds_print(cli, result, options);
+        holds_print(cli, result, options, vouched);
     result_line(cli, result, answer);
 }
 
@@ -331,15 +382,18 @@ static int verify_told(struct cli *cli, const struct verify_options *options)
     signals_catch(before);
     int answer = verify_ledger(options, &result, &err);
     signals_restore(before);
+    const struct vouched *vouched = &((struct run *)options->self)->vouched;
+    if (vouched->failed && answer >= 0)
+        answer = error_set(&err, CASEBUS_NO_MEMORY, _("no memory to verify the ledger"));
     if (options->progress)
         fputs("\r\033[K", stderr);
     notices_print(&result);
     if (answer < 0)
         return cli_fail(cli, &err);
     if (cli->json)
-        summary_json(cli, &result, answer);
+        summary_json(cli, &result, vouched, answer);
     else
-        summary_print(cli, &result, options, answer);
+        summary_print(cli, &result, options, vouched, answer);
     return answer == VERIFY_HOLDS ? CLI_OK : CLI_NEGATIVE;
 }
 
@@ -347,8 +401,8 @@ static int stores_verify(struct cli *cli, const struct verify_command *command, 
 {
     char path[PATH_MAX];
     uint8_t key[DIGEST_SIZE];
-    struct progress progress = {0};
-    bool bodies = !command->no_bodies && !command->tree_only;
+    struct run run = {.vouched = {.n = 0}};
+    bool bodies = stores->state && !command->no_bodies && !command->tree_only; /* a copy has none */
     if (bodies && !stores->vault) {
         struct casebus_error err = stores->no_vault;
         error_hint(&err, _("without the keys the rest can be checked: --no-bodies"));
@@ -368,13 +422,19 @@ static int stores_verify(struct cli *cli, const struct verify_command *command, 
         .tree_only = command->tree_only,
         .state = bodies && !command->no_state ? stores->state : NULL,
         .temporary = command->temporary ? command->temporary : stores->dir,
-        .resume_path = command->resume_file ? command->resume_file : path,
+        /* the copy of a watch has a file of its own for that */
+        .resume_path = command->resume_file ? command->resume_file
+                       : stores->state      ? path
+                                            : NULL,
         .resume = command->resume,
         .resume_key = resume_key(stores, key),
         .progress = !cli->json && isatty(STDERR_FILENO) ? on_progress : NULL,
         .stop = on_stop,
-        .self = &progress};
-    return verify_told(cli, &options);
+        .unvouched = on_unvouched,
+        .self = &run};
+    int code = verify_told(cli, &options);
+    vouched_deinit(&run.vouched);
+    return code;
 }
 
 static int ledger_verify(struct cli *cli, const struct verify_command *command)
@@ -397,6 +457,6 @@ int ledger_verify_main(struct cli *cli, int argc, char **argv)
                   "amounts to.\vThe last line is RESULT OK, RESULT FAILED or RESULT STOPPED; the exit code "
                   "is 0, or 1 for the other two. It reads the hub's files, so --hub has to be a directory.")};
     cli_parse(cli, &argp, argc, argv, &command);
-    int code = cli_connect(cli);
+    int code = cli_connect_ledger(cli);
     return code ? code : ledger_verify(cli, &command);
 }

@@ -261,7 +261,9 @@ static void end(struct watching *watching)
 
 static const char *answer_word(int answer, const struct watch_result *result)
 {
-    return answer == 1 ? "ALARM" : answer < 0 ? "UNKNOWN" : result->n_open ? "VOUCHED" : "OK";
+    if (answer)
+        return answer == 1 ? "ALARM" : "UNKNOWN";
+    return result->n_open ? "VOUCHED" : result->n_lost ? "LOST" : "OK";
 }
 
 static json_t *lost_json(const struct watch_result *result)
@@ -397,7 +399,7 @@ static void lost_heard(const struct watching *watching, const struct cli *cli,
 static int look(struct watching *watching, const struct cli *cli)
 {
     int answer = -1;
-    bool asked = false, cut_short = false;
+    bool asked = false, lost = false, cut_short = false;
     for (bool first = true; answer != 1 && !stopped; first = false) {
         struct casebus_error err = {0};
         struct watch_result result;
@@ -412,6 +414,7 @@ static int look(struct watching *watching, const struct cli *cli)
             tell_json(cli, &result, answer, &err);
         if (result.n_lost)
             lost_heard(watching, cli, &result);
+        lost = watching->once && result.n_lost > 0; /* one that runs on has told somebody who listens */
         if (watching->once)
             break;
         if (answer != 1)
@@ -424,7 +427,7 @@ static int look(struct watching *watching, const struct cli *cli)
     }
     if (answer < 0)
         return CLI_UNREACHABLE;
-    return answer == 1 || asked ? CLI_NEGATIVE : CLI_OK;
+    return answer == 1 || asked || lost ? CLI_NEGATIVE : CLI_OK;
 }
 
 int ledger_watch_main(struct cli *cli, int argc, char **argv)
@@ -441,7 +444,8 @@ int ledger_watch_main(struct cli *cli, int argc, char **argv)
             "grown, that the entries give the root that the hub signed, that departments' own keys "
             "signed what is said to be theirs, and tells of each key that is enrolled. Ends with 1 "
             "when something is wrong. --once ends with 0 when all is well, with 1 as well while a key is not "
-            "accepted for which the hub's operator alone vouches, with 3 when it could not look or an older "
+            "accepted for which the hub's operator alone vouches, and when a restored hub has lost entries, "
+            "with 3 when it could not look or an older "
             "tree is shown.")};
     cli_parse(cli, &argp, argc, argv, &watching);
     signals_catch();

@@ -134,8 +134,9 @@ class Watching(Watches):
         self.watch(0)
         self.lose()  # nobody's checkpoint is given
         self.published()
-        done = self.watch(0)
+        done = self.watch(1)
         kept, = self.audit.glob("before-*")
+        self.assertEqual(done.json()["result"], "LOST")
         self.assertEqual(done.json()["lost"], [{"from": size, "to": shown - 1, "kept": str(kept)}])
         for copy in (kept, self.audit):  # of what was, and of what is
             entries = self.world.run("casebus", "ledger", "dump", "--from", size, "--hub", copy)
@@ -144,6 +145,8 @@ class Watching(Watches):
             self.assertEqual(entries[0]["position"], size)
             self.assertEqual(entries[-1]["position"], (shown if copy == kept else done.json()["size"]) - 1)
             self.assertEqual("ledger_opened" in json.dumps(entries[0]), copy != kept)
+            verified = self.world.run("casebus", "ledger", "verify", "--json", "--hub", copy)
+            self.assertEqual((verified.code, verified.json()["result"]), (0, "OK"), verified.said)
         self.assertEqual(self.world.run("casebus", "status", "--hub", kept).code, 1)  # it is no hub
         self.assertIn(f"the hub names {size} entries as the most that anybody had seen, but had signed {shown} here", done.err)
         self.assertNotIn("lost", self.watch(0).json())  # told once

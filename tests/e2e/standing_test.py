@@ -83,7 +83,12 @@ class Standing(unittest.TestCase):
         again.write_rows([("case-2", 1, "apply")])
         self.assertEqual(again.publish("--from-start")["accepted"], 1)
         self.assertEqual(self.hub.nodes()["desk"]["status"], "active")
-        self.assertEqual(self.hub.verify()["events"], 2)
+        verified = self.hub.verify()
+        self.assertEqual(verified["events"], 2)
+        self.assertEqual([(key["node"], key["department"]) for key in verified["vouched"]], [("desk", "desk")])
+        told = self.hub.casebus("ledger", "verify", "--no-state")
+        self.assertIn("for 1 key the hub's operator alone vouches", told.out, told.said)
+        self.assertIn(f"node 'desk' of department 'desk', key {verified['vouched'][0]['key']}", told.out)
         words = self.proved("case-1") + self.proved("case-2")
         self.assertNotIn("vouches", words)  # each case has one key
         again.write_rows([("case-1", 7, "accept")])
