@@ -270,6 +270,22 @@ static void standing_say(const struct cli *cli, llu position, const char *when,
             changed->node);
 }
 
+static void invited_say(const struct cli *cli, llu position, const char *when,
+                        const Casebus__V1__NodeInvited *invited)
+{
+    if (invited->automatic)
+        say(cli,
+            _("Entry %llu, of %s: an operator invited node '%s' of '%s' (area %s), who was to be let in "
+              "without "
+              "another look. The operator's name is sealed beside it."),
+            position, when, invited->node, invited->department, invited->area);
+    else
+        say(cli,
+            _("Entry %llu, of %s: an operator invited node '%s' of '%s' (area %s), to be looked at once more "
+              "before it was let in. The operator's name is sealed beside it."),
+            position, when, invited->node, invited->department, invited->area);
+}
+
 static void act_say(const struct cli *cli, const struct evidence_fact *fact)
 {
     char when[PEOPLE_TEXT];
@@ -303,6 +319,9 @@ static void act_say(const struct cli *cli, const struct evidence_fact *fact)
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_NODE_STATUS_CHANGED:
         standing_say(cli, position, when, act->node_status_changed);
+        break;
+    case CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED:
+        invited_say(cli, position, when, act->node_invited);
         break;
     case CASEBUS__V1__ACT_ENTRY__ACT_POLICY_APPLIED:
         say(cli, _("Entry %llu, of %s: version %u of the policy, who sees what, is in force."), position,

@@ -385,6 +385,66 @@ int proof_outcome(struct proof *proof, uint64_t seal, uint32_t index, struct cas
                             : proof_refused(proof, seal, event_hash, err);
 }
 
+/* ---- invitations ---- */
+
+#define INVITED_BEFORE                                                                                       \
+    262144 /* entries between an invitation and the enrolment by it, that are looked through */
+
+/* Whether the entry gives the invitation @id; most are told apart without being decoded. */
+static int is_invitation(struct proof *proof, uint64_t position, struct bytes id, struct casebus_error *err)
+{
+    struct bytes leaf;
+    struct reader_entry read;
+    if (ledger_view_leaf(proof->reader->ledger, position, &leaf, err))
+        return -1;
+    if (!memmem(leaf.data, leaf.size, id.data, id.size))
+        return 0;
+    if (reader_leaf(proof->reader, position, &read, err))
+        return -1;
+    if (read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
+        read.entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_NODE_INVITED)
+        return 0;
+    ProtobufCBinaryData invitation = read.entry->act->node_invited->invitation;
+    return bytes_equal(bytes_of(invitation.data, invitation.len), id);
+}
+
+/* The invitation by which the node of entry @enrolled came: 1, it is added now; 0: there is none near, or it
+ * was there. */
+static int proof_invitation(struct proof *proof, uint64_t enrolled, struct casebus_error *err)
+{
+    uint8_t id[INVITATION_SIZE];
+    struct reader_entry read;
+    if (reader_leaf(proof->reader, enrolled, &read, err))
+        return -1;
+    if (read.entry->content_case != CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT ||
+        read.entry->act->act_case != CASEBUS__V1__ACT_ENTRY__ACT_NODE_ENROLLED ||
+        read.entry->act->node_enrolled->invitation.len != sizeof id)
+        return 0;
+    memcpy(id, read.entry->act->node_enrolled->invitation.data, sizeof id);
+    uint64_t last = enrolled > INVITED_BEFORE ? enrolled - INVITED_BEFORE : 0;
+    for (uint64_t at = enrolled; at > last && !reader_late(proof->reader); at--) {
+        int found = is_invitation(proof, at - 1, bytes_of(id, sizeof id), err);
+        if (found < 0)
+            return -1;
+        if (found)
+            return evidence_builder_has(proof->builder, at - 1) ? 0 : proof_leaf(proof, at - 1, err) ? -1 : 1;
+    }
+    return 0;
+}
+
+/* Who was let in by whom is for the reader to see; the names lie sealed beside it. */
+static int proof_invitations(struct proof *proof, struct casebus_error *err)
+{
+    uint64_t position;
+    for (size_t at = 0; evidence_builder_position(proof->builder, at, &position); at++) {
+        int added = proof_invitation(proof, position, err);
+        if (added < 0)
+            return -1;
+        at += (size_t)added; /* in front of this one */
+    }
+    return 0;
+}
+
 /* ---- the end ---- */
 
 /* Believes what the ledger itself says: the authorities of all generations, the log key of the newest. */
@@ -434,6 +494,8 @@ static int file_check(struct proof *proof, struct bytes file, struct casebus_err
 
 int proof_finish(struct proof *proof, struct bytes *file, struct casebus_error *err)
 {
+    if (proof_invitations(proof, err))
+        return -1;
     if (evidence_builder_finish(proof->builder, bytes_of(proof->note, proof->note_size), file, err))
         return -1;
     return file_check(proof, *file, err);

@@ -94,6 +94,20 @@ class Joining(unittest.TestCase):
         acts = {entry["type"]: entry for entry in self.hub.ask("ledger", "dump", "--notes")}
         me = {"operator": pwd.getpwuid(os.getuid()).pw_name, "words": "", "second": ""}
         self.assertEqual([acts[act]["note"] for act in ("node_invited", "node_enrolled")], [me, me])
+        self.proves_who_was_invited(desk)
+
+    def proves_who_was_invited(self, desk):
+        """Evidence of what a node sent shows the invitation by which it came."""
+        path = self.world.path / "one.evidence"
+        self.hub.settle()
+        done = self.hub.casebus("prove", "--case", "case-1", "-o", path)
+        self.assertEqual(done.code, 0, done.said)
+        enrolment = desk.dir / "enrolment.json"
+        answer = self.world.run("casebus", "verify", "--json", path, "--trust", enrolment).json()
+        told = [fact["act"] for fact in answer["facts"] if fact["fact"] == "act"]
+        self.assertEqual(told.count("node_invited"), 1, answer)
+        words = self.world.run("casebus", "verify", path, "--trust", enrolment)
+        self.assertIn("an operator invited node 'desk' of '", words.out, words.said)
 
     def test_with_auto_nobody_has_to_approve_and_a_supervisor_receives(self):
         office = self.office("office")
