@@ -304,7 +304,10 @@ static bool name_text(const X509_NAME *name, int nid, char *out, size_t size)
 
     if (i < 0 || X509_NAME_get_index_by_NID(name, nid, i) >= 0)
         return false;
-    int n = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
+    const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i));
+    if (ASN1_STRING_type(value) != V_ASN1_UTF8STRING) /* of the others programs read different things */
+        return false;
+    int n = ASN1_STRING_to_UTF8(&text, value);
     bool ok = n > 0 && (size_t)n < size && utf8_valid(text, (size_t)n);
     if (ok) {
         memcpy(out, text, (size_t)n);

@@ -598,7 +598,7 @@ def canonical_base64(encoded):
 
 def name_text(name, oid):
     found = name.get_attributes_for_oid(oid)
-    return found[0].value if len(found) == 1 else ""
+    return found[0].value if len(found) == 1 and found[0]._type.name == "UTF8String" else ""
 
 
 def usage_is(cert, only):
@@ -699,7 +699,7 @@ class NodeCertificate:
         self.curve = bytes.fromhex(names[1].value[len("casebus:curve:"):])
         need(is_origin(self.origin) and later_generation(self.origin, authority.origin), "a certificate for another hub", "CB-CERTIFICATE")
         serial = cert.serial_number
-        need(serial > 0 and (serial.bit_length() + 8) // 8 == 16, "a certificate's serial number", "CB-CERTIFICATE")
+        need(1 << 120 <= serial < 1 << 128, "a certificate's serial number", "CB-CERTIFICATE")
 
 
 def node_certificate(der, authority):
