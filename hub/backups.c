@@ -226,17 +226,18 @@ static int certificate_copy(const char *from, const char *dir, struct casebus_er
     return certificate_save(bytes_of(certificate, size), target, err);
 }
 
-/* Who may read the entries; there may be none. */
-static int auditors_copy(const char *from, const char *dir, struct casebus_error *err)
+/* What is no secret and may not be there: who may read the entries, and what became of the hub's keys. */
+static int paper_copy(const char *from, const char *dir, const char *name, size_t max,
+                      struct casebus_error *err)
 {
-    char source[PATH_MAX], target[PATH_MAX];
+    char source[PATH_MAX], target[PATH_MAX], file[NAME_MAX];
     struct buffer content;
-    if (path_join(source, sizeof(source), from, "auditors") ||
-        path_join(target, sizeof(target), dir, "keys/auditors"))
+    snprintf(file, sizeof(file), "keys/%s", name);
+    if (path_join(source, sizeof(source), from, name) || path_join(target, sizeof(target), dir, file))
         return error_set(err, CASEBUS_ARGUMENT, _("the name '%s' is too long for a directory"), dir);
     if (access(source, F_OK) && errno == ENOENT)
         return 0;
-    int r = file_read(source, AUDITORS_FILE_MAX, &content, err);
+    int r = file_read(source, max, &content, err);
     if (!r)
         r = file_write(target, bytes_of(content.data, content.size), 0600, err);
     buffer_deinit(&content);
@@ -258,7 +259,11 @@ static int keys_copy(const char *from, const char *dir, struct casebus_error *er
             r = key_copy(from, dir, entry->d_name, err);
     }
     closedir(folder);
-    return r || certificate_copy(from, dir, err) || auditors_copy(from, dir, err) ? -1 : 0;
+    return r || certificate_copy(from, dir, err) ||
+                   paper_copy(from, dir, "auditors", AUDITORS_FILE_MAX, err) ||
+                   paper_copy(from, dir, "succession", HUB_CHANGES_MAX, err)
+               ? -1
+               : 0;
 }
 
 static int keys_find(struct hub_keys *keys, const struct hub_restore *wanted, const struct manifest *manifest,
@@ -353,7 +358,6 @@ static int restore_files(const struct hub_restore *wanted, struct restore_result
     const struct restore_options options = {.dest = wanted->dest,
                                             .dir = wanted->dir,
                                             .log_key = keys.log,
-                                            .authority = bytes_of(keys.authority, keys.authority_size),
                                             .kek = keys.kek,
                                             .checkpoints = wanted->checkpoints,
                                             .n_checkpoints = wanted->n_checkpoints,

@@ -1,6 +1,7 @@
 /* The stores, each opened to read. The journal is not made to be opened so, and opening it mends its torn
  * end; a copy of it is opened instead, and only when no hub has it. */
 #include "hub/authority.h"
+#include "hub/gate/authorities_ledger.h"
 #include "hub/backup/rows.h"
 #include "hub/doctor.h"
 #include "hub/exchange/tables.h"
@@ -427,6 +428,7 @@ void doctor_quarantine(struct doctor *doctor)
 
 struct endings {
     struct doctor *doctor;
+    struct authorities authorities;
     unsigned n, ending;
 };
 
@@ -446,14 +448,13 @@ static int node_visit(void *self, struct bytes key, struct bytes value)
     struct endings *endings = self;
     struct node_row row;
     struct registry *registry = NULL;
-    struct bytes authority = bytes_of(endings->doctor->keys.authority, endings->doctor->keys.authority_size);
     char name[NODE_TEXT_MAX];
     struct casebus_error err;
     snprintf(name, sizeof(name), "%.*s", (int)key.size, (const char *)key.data);
     endings->n++;
     if (node_row_decode(value, &row, &err) ||
         registry_build(&registry, &(struct registry_fact){row.enrolled, (Casebus__V1__NodeStatus)row.status},
-                       1, authority, &err)) {
+                       1, &endings->authorities, &err)) {
         error_context(&err, _("node '%s'"), name);
         node_hint(endings->doctor, &err);
         doctor_error(endings->doctor, "node", &err);
@@ -475,13 +476,31 @@ static int node_visit(void *self, struct bytes key, struct bytes value)
     return 0;
 }
 
+/* What a crash has left, or an older copy of keys/: the start of the hub tells them apart. */
+static void newest_look(struct doctor *doctor, struct bytes newest, struct bytes found)
+{
+    if (bytes_equal(newest, found) || authority_fits(doctor->ledger, found, NULL))
+        return;
+    doctor_say(doctor, VERDICT_LOOK, "authority",
+               _("the ledger names another authority than the one in keys/authority.pem, which was before it"));
+    doctor_hint(_("start the hub: it puts the new one into its place; if it refuses, this keys/ is an older "
+                  "copy: put the newest one in its place"));
+}
+
 void doctor_nodes(struct doctor *doctor)
 {
     struct state_view *view = NULL;
     struct endings endings = {.doctor = doctor};
     if (!doctor->state || !doctor->has_keys || state_view_open(&view, doctor->state, NULL))
         return;
+    struct bytes authority = bytes_of(doctor->keys.authority, doctor->keys.authority_size);
+    if (!doctor->ledger || authorities_read(&endings.authorities, doctor->ledger, doctor->state, NULL) ||
+        endings.authorities.n == 0)
+        authorities_add(&endings.authorities, authority, NULL);
+    else
+        newest_look(doctor, authorities_newest(&endings.authorities), authority);
     state_view_walk(view, TABLE_NODES, bytes_of("", 0), node_visit, &endings, NULL);
+    authorities_deinit(&endings.authorities);
     state_view_close(view);
     if (!endings.ending)
         doctor_say(doctor, VERDICT_FINE, "nodes",

@@ -263,6 +263,24 @@ static int hub_rotate_curve(void *self, uint64_t after_s, const char *by, struct
     return rotation_curve(hub->rotation, after_s, by, err);
 }
 
+static int hub_rotate_authority(void *self, const char *by, struct casebus_error *err)
+{
+    struct hub *hub = self;
+    uint8_t authority[CERTIFICATE_MAX];
+    size_t size;
+    if (may_sign(hub, err) || rotation_authority(hub->rotation, by, err))
+        return -1;
+    rotation_newest(hub->rotation, authority, &size);
+    door_set_authority(hub->door, bytes_of(authority, size));
+    return 0;
+}
+
+static int hub_issuer(void *self, struct bytes certificate, uint8_t authority[CERTIFICATE_MAX], size_t *size,
+                      struct casebus_error *err)
+{
+    return rotation_issuer(((struct hub *)self)->rotation, certificate, authority, size, err);
+}
+
 static void hub_keys_show(void *self, struct console_keys *keys)
 {
     rotation_tell(((struct hub *)self)->rotation, keys);
@@ -390,6 +408,7 @@ static int start_pipeline(struct hub *hub, const struct replay_result *replayed,
         .origin = stores->settings.origin,
         .content_key = stores->keys.content,
         .authority = bytes_of(stores->keys.authority, stores->keys.authority_size),
+        .authorities = rotation_authorities(hub->rotation),
         .log_key = stores->keys.log_vkey,
         .log_signing_key = stores->keys.log,
         .n_workers = stores->settings.workers,
@@ -456,6 +475,8 @@ static void fill_console(struct hub *hub)
         .secured = hub_secured,
         .change_standing = hub_change_standing,
         .rotate_curve = hub_rotate_curve,
+        .rotate_authority = hub_rotate_authority,
+        .issuer = hub_issuer,
         .keys = hub_keys_show,
         .release = hub_release,
         .policy = hub_policy,
@@ -589,7 +610,10 @@ static void on_expiry(uv_timer_t *timer)
 {
     struct hub *hub = timer->data;
     struct registry *registry = pipeline_registry(hub->pipeline);
-    expiry_tell(registry, bytes_of(hub->stores.keys.authority, hub->stores.keys.authority_size), hub->log);
+    uint8_t authority[CERTIFICATE_MAX];
+    size_t size;
+    rotation_newest(hub->rotation, authority, &size);
+    expiry_tell(registry, bytes_of(authority, size), hub->log);
     registry_unref(registry);
 }
 
@@ -646,9 +670,6 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     set_log_level(hub->log, hub->stores.settings.log_level);
     if (stores_replay(&hub->stores, hub->log, NULL, NULL, &replayed, err))
         return -1;
-    if (authority_fits(hub->stores.ledger,
-                       bytes_of(hub->stores.keys.authority, hub->stores.keys.authority_size), err))
-        return hub_authority_hint(hub->dir, err);
     check_clock(hub, replayed.last_hub_time_us);
     if (shield_lacks())
         log_warning(hub->log, "MEMORY-OPEN", "%s", shield_lacks());
@@ -661,7 +682,8 @@ static int hub_start(struct hub *hub, struct casebus_error *err)
     if (start_pipeline(hub, &replayed, err) || bus_start(hub->bus, hub->pipeline, err) ||
         witnessing_start(&hub->witnessing, &hub->stores, hub->dir, hub->log, err))
         return -1;
-    rotation_start(hub->rotation, hub->pipeline, hub->bus);
+    if (rotation_start(hub->rotation, hub->pipeline, hub->bus, err))
+        return -1;
     fill_console(hub);
     if (start_door(hub, err) || start_renewing(hub, err) || start_console(hub, err))
         return -1;

@@ -265,7 +265,7 @@ static bool same_file(const char *dir, const char *name, const struct stat *file
 }
 
 /* The bytes on the disk are overwritten before the name goes, unless they are the key in use. */
-static int key_destroy(const char *dir, const char *name, struct casebus_error *err)
+static int key_destroy(const char *dir, const char *name, const char *in_use, struct casebus_error *err)
 {
     char path[PATH_MAX];
     uint8_t noise[SECRET_FILE_MAX];
@@ -278,7 +278,7 @@ static int key_destroy(const char *dir, const char *name, struct casebus_error *
     random_bytes(noise, sizeof(noise));
     int r = fstat(fd, &status);
     size_t size = (size_t)status.st_size < sizeof(noise) ? (size_t)status.st_size : sizeof(noise);
-    if (!r && !same_file(dir, "kek.key", &status) &&
+    if (!r && !same_file(dir, in_use, &status) &&
         (pwrite(fd, noise, size, 0) != (ssize_t)size || fsync(fd)))
         r = -1;
     int reason = errno;
@@ -292,16 +292,18 @@ static int key_destroy(const char *dir, const char *name, struct casebus_error *
 
 int hub_kek_begin(const char *dir, uint8_t kek[KEY_SIZE], struct casebus_error *err)
 {
-    if (key_destroy(dir, "kek.new", err) || make_raw(dir, "kek.new", err))
+    if (key_destroy(dir, "kek.new", "kek.key", err) || make_raw(dir, "kek.new", err))
         return -1;
     return load_raw(dir, "kek.new", kek, err);
 }
 
-int hub_kek_commit(const char *dir, struct casebus_error *err)
+/* @fresh_name takes the place of @name, which is kept as @old_name. */
+static int key_replace(const char *dir, const char *name, const char *fresh_name, const char *old_name,
+                       struct casebus_error *err)
 {
     char current[PATH_MAX], fresh[PATH_MAX], old[PATH_MAX];
-    if (key_path(current, dir, "kek.key", err) || key_path(fresh, dir, "kek.new", err) ||
-        key_path(old, dir, "kek.old", err))
+    if (key_path(current, dir, name, err) || key_path(fresh, dir, fresh_name, err) ||
+        key_path(old, dir, old_name, err))
         return -1;
     if (link(current, old))
         return error_set_errno(err, errno, _("the key file '%s' cannot be made"), old);
@@ -310,9 +312,14 @@ int hub_kek_commit(const char *dir, struct casebus_error *err)
     return dir_sync(dirname(fresh), err);
 }
 
+int hub_kek_commit(const char *dir, struct casebus_error *err)
+{
+    return key_replace(dir, "kek.key", "kek.new", "kek.old", err);
+}
+
 int hub_kek_settle(const char *dir, struct casebus_error *err)
 {
-    return key_destroy(dir, "kek.old", err) || key_destroy(dir, "kek.new", err) ? -1 : 0;
+    return key_destroy(dir, "kek.old", "kek.key", err) || key_destroy(dir, "kek.new", "kek.key", err) ? -1 : 0;
 }
 
 /* ---- another CURVE key ---- */
@@ -335,7 +342,7 @@ int hub_curve_make(const char *dir, uint64_t number, char public_key[41], struct
 {
     char name[40];
     curve_name(name, number);
-    return key_destroy(dir, name, err) || make_curve(dir, name, public_key, err) ? -1 : 0;
+    return key_destroy(dir, name, "curve.key", err) || make_curve(dir, name, public_key, err) ? -1 : 0;
 }
 
 static int older_copy(const char *name, struct casebus_error *err)
@@ -372,4 +379,89 @@ int hub_curve_commit(const char *dir, uint64_t number, struct casebus_error *err
 int hub_curve_load(const char *dir, char secret[41], struct casebus_error *err)
 {
     return load_text(dir, "curve.key", secret, 40, err);
+}
+
+/* ---- another authority ---- */
+
+static const char *authority_name(char name[40], uint64_t number)
+{
+    snprintf(name, 40, "authority-%llu.key", (unsigned long long)number);
+    return name;
+}
+
+int hub_authority_make(struct signing_key **keyp, const char *dir, uint64_t number, const struct suite *suite,
+                       const char *origin, int64_t now, uint8_t *certificate, size_t *sizep,
+                       struct casebus_error *err)
+{
+    char name[40], path[PATH_MAX];
+    authority_name(name, number);
+    if (key_destroy(dir, name, "authority.key", err) || key_path(path, dir, name, err) ||
+        signing_key_generate(keyp, suite, err))
+        return -1;
+    if (authority_make(*keyp, origin, AUTHORITY_DAYS, now - DAY_S, certificate, sizep, err) ||
+        signing_key_save(*keyp, path, err)) {
+        *keyp = signing_key_free(*keyp);
+        return -1;
+    }
+    return 0;
+}
+
+/* 1: the key of this name is there and that of @certificate; 0: it is not there. */
+static int authority_key_is(const struct hub_keys *keys, const char *dir, const char *name,
+                            struct bytes certificate, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    struct signing_key *key = NULL;
+    if (key_path(path, dir, name, err))
+        return -1;
+    if (access(path, F_OK))
+        return 0;
+    if (signing_key_load(&key, keys->suite, path, err))
+        return -1;
+    int r = authority_sound(certificate, signing_key_public(key), err);
+    signing_key_free(key);
+    return r ? -1 : 1;
+}
+
+static int authority_older(const char *name, struct casebus_error *err)
+{
+    error_set(err, CASEBUS_KEY,
+              _("keys/authority.pem is not the authority that the ledger names, and there is no keys/%s"),
+              name);
+    return error_hint(err, _("this keys/ is an older copy: put the newest one in its place"));
+}
+
+/* The key's file goes first: so where the certificate is the old one, there is still something to do. */
+int hub_authority_commit(struct hub_keys *keys, const char *dir, uint64_t number, struct bytes certificate,
+                         struct casebus_error *err)
+{
+    char name[40], path[PATH_MAX];
+    authority_name(name, number);
+    if (key_destroy(dir, "authority.old", "authority.key", err) || key_path(path, dir, "authority.pem", err))
+        return -1;
+    int there = authority_key_is(keys, dir, name, certificate, err);
+    if (there < 0 || (there && key_replace(dir, "authority.key", name, "authority.old", err)))
+        return -1;
+    if (!there && authority_key_is(keys, dir, "authority.key", certificate, NULL) != 1)
+        return authority_older(name, err);
+    if (key_destroy(dir, "authority.old", "authority.key", err) || certificate_save(certificate, path, err))
+        return -1;
+    memcpy(keys->authority, certificate.data, certificate.size);
+    keys->authority_size = certificate.size;
+    return 0;
+}
+
+int hub_changes_save(const char *dir, struct bytes changes, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    return key_path(path, dir, "succession", err) ? -1 : file_write(path, changes, 0600, err);
+}
+
+int hub_changes_load(const char *dir, struct buffer *changes, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    buffer_init(changes, HUB_CHANGES_MAX);
+    if (key_path(path, dir, "succession", err))
+        return -1;
+    return access(path, F_OK) && errno == ENOENT ? 0 : file_read(path, HUB_CHANGES_MAX, changes, err);
 }

@@ -5,6 +5,7 @@
  *   kek.key         wraps the vault's slots (hex)
  *   content.key     keys the digests that tell a resent record (hex)
  *   witness.key     cosigns the checkpoints of other hubs
+ *   succession      what became of authority and CURVE key, signed by the authorities; no secret
  * log.key and authority.key may hold the URI of a key that a token holds instead. */
 #ifndef HUB_KEYS_H
 #define HUB_KEYS_H
@@ -61,6 +62,23 @@ int hub_kek_settle(const char *dir, struct casebus_error *err);
 /* The authority's key, which otherwise stays in its file. */
 int hub_authority_key(struct signing_key **keyp, const char *dir, const struct suite *suite,
                       struct casebus_error *err);
+
+/* Another authority: keys/authority-NUMBER.key is made, and the certificate (DER, CERTIFICATE_MAX bytes) that
+ * goes into the ledger. Once it is there, the file takes the place of keys/authority.key, whose bytes are
+ * overwritten, and the certificate that of keys/authority.pem. */
+int hub_authority_make(struct signing_key **keyp, const char *dir, uint64_t number, const struct suite *suite,
+                       const char *origin, int64_t now, uint8_t *certificate, size_t *sizep,
+                       struct casebus_error *err);
+/* Does so, or what a crash left of it to do; @keys has the new one then. CASEBUS_KEY when keys/ is an older
+ * copy. */
+int hub_authority_commit(struct hub_keys *keys, const char *dir, uint64_t number, struct bytes certificate,
+                         struct casebus_error *err);
+/* The authorities' words on the hub's keys (a serialised HubKeys), as the ledger has them: for a hub that is
+ * restored from a backup older than they are. @changes: bounded by HUB_CHANGES_MAX; empty when there are none.
+ */
+#define HUB_CHANGES_MAX (1024 * 1024)
+int hub_changes_save(const char *dir, struct bytes changes, struct casebus_error *err);
+int hub_changes_load(const char *dir, struct buffer *changes, struct casebus_error *err);
 
 /* Another CURVE key: keys/curve-NUMBER.key is made; when its time has come it takes the place of
  * keys/curve.key. */

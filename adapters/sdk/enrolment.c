@@ -239,22 +239,44 @@ static int validity_check(struct reading *reading, const struct certificate_info
     return error_hint(err, _("check the clock of this computer"));
 }
 
+/* The certificate is by the authority of the file, or by one that took its place. */
+struct issuing {
+    struct bytes certificate;
+    struct certificate_info info;
+    struct casebus_error err;
+    bool found;
+};
+
+static void issuer_try(void *self, struct bytes authority)
+{
+    struct issuing *issuing = self;
+    if (!issuing->found)
+        issuing->found =
+            certificate_check(issuing->certificate, authority, 0, &issuing->info, &issuing->err) == 0;
+}
+
 static int certificate_take(struct reading *reading, int64_t now, struct casebus_error *err)
 {
-    struct certificate_info info;
     struct enrolment *enrolment = reading->enrolment;
     if (pem_take(reading, "authority", enrolment->authority, &enrolment->authority_size, err) != 0 ||
         pem_take(reading, "certificate", reading->certificate, &reading->certificate_size, err) != 0)
         return -1;
-    if (certificate_check(bytes_of(reading->certificate, reading->certificate_size),
-                          bytes_of(enrolment->authority, enrolment->authority_size), 0, &info, err) != 0)
-        return error_context(err, "'%s', \"certificate\"", reading->path);
-    if (validity_check(reading, &info, now, err) != 0)
+    struct issuing issuing = {.certificate = bytes_of(reading->certificate, reading->certificate_size)};
+    succession_init(&enrolment->succession, bytes_of(enrolment->authority, enrolment->authority_size));
+    if (enrolment_file_succession(reading->json, &enrolment->succession, enrolment->origin, issuer_try,
+                                  &issuing, err) != 0)
         return -1;
-    enrolment->certificate_ends = info.not_after;
-    snprintf(enrolment->department, sizeof enrolment->department, "%s", info.department);
-    snprintf(enrolment->area, sizeof enrolment->area, "%s", info.area);
-    return certificate_compare(reading, &info, err);
+    if (!issuing.found) {
+        if (err)
+            *err = issuing.err;
+        return error_context(err, "'%s', \"certificate\"", reading->path);
+    }
+    if (validity_check(reading, &issuing.info, now, err) != 0)
+        return -1;
+    enrolment->certificate_ends = issuing.info.not_after;
+    snprintf(enrolment->department, sizeof enrolment->department, "%s", issuing.info.department);
+    snprintf(enrolment->area, sizeof enrolment->area, "%s", issuing.info.area);
+    return certificate_compare(reading, &issuing.info, err);
 }
 
 int enrolment_load(struct enrolment *enrolment, const char *dir, int64_t now, struct casebus_error *err)
@@ -267,10 +289,7 @@ int enrolment_load(struct enrolment *enrolment, const char *dir, int64_t now, st
     if (r == 0 && (format_check(&reading, err) != 0 || names_take(&reading, err) != 0 ||
                    log_key_take(&reading, err) != 0 || hub_key_take(&reading, err) != 0 ||
                    signing_key_take(&reading, err) != 0 || curve_key_take(&reading, err) != 0 ||
-                   certificate_take(&reading, now, err) != 0 ||
-                   enrolment_file_succession(reading.json, &enrolment->succession,
-                                             bytes_of(enrolment->authority, enrolment->authority_size),
-                                             enrolment->origin, err) != 0))
+                   certificate_take(&reading, now, err) != 0))
         r = -1;
     json_decref(reading.json);
     return r;
@@ -280,8 +299,7 @@ int enrolment_renew(struct enrolment *enrolment, const char *dir, struct bytes c
                     struct casebus_error *err)
 {
     struct certificate_info info;
-    if (certificate_check(certificate, bytes_of(enrolment->authority, enrolment->authority_size), 0, &info,
-                          err) != 0)
+    if (certificate_check(certificate, succession_authority(&enrolment->succession), 0, &info, err) != 0)
         return -1;
     const char *why = certificate_fault(enrolment, &info);
     if (!why &&
@@ -301,8 +319,7 @@ int enrolment_follow(struct enrolment *enrolment, const char *dir, const Casebus
                      struct casebus_error *err)
 {
     struct succession next = enrolment->succession;
-    int r = succession_add(&next, bytes_of(enrolment->authority, enrolment->authority_size),
-                           enrolment->origin, change, err);
+    int r = succession_add(&next, enrolment->origin, change, err);
     if (r > 0 && enrolment_file_follow(dir, change, enrolment->hub_curve_tried, err) != 0)
         return -1;
     if (r > 0) {

@@ -25,7 +25,7 @@ struct enrolment {
     struct note_verifier log; /* signs the hub's checkpoints */
     struct signing_key *key;
     uint8_t key_id[KEY_ID_SIZE];
-    uint8_t authority[CERTIFICATE_MAX]; /* DER */
+    uint8_t authority[CERTIFICATE_MAX]; /* DER; the one that holds now is in the succession */
     size_t authority_size;
     int64_t certificate_ends; /* seconds since 1970 */
 };

@@ -508,7 +508,10 @@ static void hub_keys_take(struct session *session, const Casebus__V1__HubKeys *k
     char from[CLOCK_TEXT];
     for (size_t i = 0; i < keys->n_change; i++) {
         int r = enrolment_follow(enrolment, session->parts.dir, keys->change[i], &err);
-        if (r > 0)
+        if (r > 0 && keys->change[i]->authority_signature.len)
+            log_notice(session->parts.log, "HUB-AUTHORITY", "%s",
+                       _("the hub has another authority, which the one before has named: this node knows it"));
+        else if (r > 0)
             log_notice(session->parts.log, "HUB-KEYS",
                        _("the hub's CURVE key is another one from %s on: this node knows it"),
                        clock_text(from, enrolment->succession.curve_from_us / 1000000));

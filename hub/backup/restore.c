@@ -2,6 +2,7 @@
 
 #include "hub/backup/shown.h"
 #include "hub/backup/wrapped.h"
+#include "hub/gate/authorities_ledger.h"
 #include "proto/base/clock.h"
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
@@ -159,7 +160,8 @@ static int last_time(struct ledger *ledger, struct arena *arena, int64_t *time_u
 
 /* The generation before is the one before in this tree; what others were shown may be of a later one, that
  * was lost altogether. */
-static struct bytes opening_entry(const struct restore *restore, int64_t time_us, struct arena *arena)
+static struct bytes opening_entry(const struct restore *restore, struct bytes authority, int64_t time_us,
+                                  struct arena *arena)
 {
     const struct restore_options *options = restore->options;
     const struct shown *newest = &restore->newest;
@@ -172,7 +174,7 @@ static struct bytes opening_entry(const struct restore *restore, int64_t time_us
         return bytes_of(NULL, 0);
     opened.origin = restore->result->origin;
     opened.log_key = vkey;
-    opened.authority = (ProtobufCBinaryData){options->authority.size, (uint8_t *)options->authority.data};
+    opened.authority = (ProtobufCBinaryData){authority.size, (uint8_t *)(uintptr_t)authority.data};
     opened.software = (char *)"casebus-hub/" CASEBUS_RELEASE;
     opened.previous_origin = (char *)ledger_origin(restore->to);
     opened.previous_checkpoint = (ProtobufCBinaryData){strlen(newest->note), (uint8_t *)newest->note};
@@ -195,7 +197,14 @@ static int generation_open(struct restore *restore, struct arena *arena, struct 
                          restore->newest.checkpoint.origin);
     if (last_time(restore->to, arena, &time_us, err))
         return -1;
-    struct bytes leaf = opening_entry(restore, now_us > time_us ? now_us : time_us, arena);
+    struct authorities authorities = {.n = 0};
+    if (authorities_read(&authorities, restore->to, NULL, err)) {
+        authorities_deinit(&authorities);
+        return -1;
+    }
+    struct bytes leaf = opening_entry(restore, authorities_newest(&authorities),
+                                      now_us > time_us ? now_us : time_us, arena);
+    authorities_deinit(&authorities);
     if (!leaf.size)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open a generation"));
     if (ledger_begin_generation(restore->to, restore->result->origin, err))

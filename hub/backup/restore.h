@@ -13,7 +13,6 @@ struct restore_options {
     const char *dest; /* the backup */
     const char *dir;  /* the hub's, with keys in it */
     const struct signing_key *log_key;
-    struct bytes authority; /* DER */
     const uint8_t *kek;
     const char *const *checkpoints; /* files: notes that others hold */
     size_t n_checkpoints;

@@ -112,7 +112,7 @@ _casebus() {
         ;;
     "hub rotate")
         options="--in --force"
-        [[ $cur != -* ]] && options="curve"
+        [[ $cur != -* ]] && options="curve authority"
         ;;
     "node enrolment")
         options="--out"

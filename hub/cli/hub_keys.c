@@ -1,4 +1,4 @@
-/* casebus hub keys and hub rotate: the hub's own CURVE key, and the next one. */
+/* casebus hub keys and hub rotate: the hub's own CURVE key and authority, and the next ones. */
 #include "hub/cli/cli.h"
 #include "proto/base/texts.h"
 
@@ -23,6 +23,8 @@ static void keys_print(const struct cli *cli, const json_t *keys)
 {
     char text[PEOPLE_TEXT];
     const char *next = get_text(keys, "next_curve_key");
+    cli_field(cli, _("authority"), 16, get_text(keys, "authority_sha256"));
+    cli_field(cli, _("ends"), 16, time_zone_text(text, get_time(keys, "authority_ends_us"), false));
     cli_field(cli, _("CURVE key"), 16, get_text(keys, "curve_key"));
     if (!next)
         return;
@@ -55,7 +57,8 @@ static int away_tell(struct cli *cli, struct casebus_error *err)
 
 int hub_keys_main(struct cli *cli, int argc, char **argv)
 {
-    struct argp argp = {.doc = N_("Shows the hub's CURVE key, and the one that will take its place.")};
+    struct argp argp = {.doc = N_("Shows the hub's authority (SHA-256 of its certificate), its CURVE key, and the one "
+                                 "that will take its place.")};
     struct casebus_error err = {0};
     json_t *answer;
     cli_parse(cli, &argp, argc, argv, NULL);
@@ -109,8 +112,9 @@ static error_t rotate_parse(int key, char *arg, struct argp_state *state)
         rotating->what = arg;
         return 0;
     case ARGP_KEY_END:
-        if (!rotating->what || strcmp(rotating->what, "curve") != 0)
-            argp_error(state, _("which key? There is: curve"));
+        if (!rotating->what ||
+            (strcmp(rotating->what, "curve") != 0 && strcmp(rotating->what, "authority") != 0))
+            argp_error(state, _("which key? There are: curve, authority"));
         if (!cli_seconds(rotating->in))
             argp_error(state, _("'%s' is no length of time: expected 30s, 90m, 12h or 3d"), rotating->in);
         return 0;
@@ -126,20 +130,24 @@ int hub_rotate_main(struct cli *cli, int argc, char **argv)
     struct argp argp = {
         .options = rotate_options,
         .parser = rotate_parse,
-        .args_doc = "curve",
+        .args_doc = "curve|authority",
         .doc = N_(
-            "Makes the running hub's next CURVE key. The ledger has it at once, signed by the authority, and "
+            "curve: makes the running hub's next CURVE key. The ledger has it at once, signed by the authority, and "
             "nodes learn it over their sessions; when the time has come the hub changes to it and they "
             "connect anew. A node that was not connected in between needs the new enrolment.json: "
-            "casebus node enrolment NAME.")};
+            "casebus node enrolment NAME.\n\n"
+            "authority: makes another authority, which certifies nodes from now on. The one before names it "
+            "in the ledger, and both sign that; what the one before has certified stays good. Nodes learn it "
+            "over their sessions, and whoever was away learns it when it comes.")};
     json_t *answer = NULL;
     cli_parse(cli, &argp, argc, argv, &rotating);
     int code = cli_connect(cli);
     if (code)
         return code;
-    if (away_tell(cli, &err))
+    bool curve = strcmp(rotating.what, "curve") == 0;
+    if (curve && away_tell(cli, &err))
         return cli_fail(cli, &err);
-    json_t *body = json_pack("{s:s, s:I, s:b}", "rotate", "curve", "after_s",
+    json_t *body = json_pack("{s:s, s:I, s:b}", "rotate", rotating.what, "after_s",
                              (json_int_t)cli_seconds(rotating.in), "force", rotating.force);
     int r = client_post(cli->client, "/v1/hub-keys", body, &answer, &err);
     json_decref(body);
@@ -148,5 +156,9 @@ int hub_rotate_main(struct cli *cli, int argc, char **argv)
     keys_answer(cli, answer);
     if (!cli->json)
         fputs(_("Copy the hub's keys/ anew to where you keep it: the next key is in it.\n"), cli->out);
+    if (!cli->json && !curve)
+        fputs(_("Give keys/authority.pem to those who verify evidence; the former one goes on to prove what it "
+                "proved.\n"),
+              cli->out);
     return CLI_OK;
 }

@@ -2,6 +2,8 @@
  * read while the hub writes. */
 #include "hub/cli/stores.h"
 
+#include "hub/gate/authorities_ledger.h"
+
 #include "hub/exchange/tables.h"
 #include "hub/journal/journal.h"
 #include "hub/settings.h"
@@ -43,7 +45,7 @@ static int registry_load(struct stores *stores, struct registry **registryp, str
 {
     struct state_view *view = NULL;
     struct enrolled_list list = {.err = err};
-    struct bytes authority = bytes_of(stores->keys.authority, stores->keys.authority_size);
+    struct authorities authorities = {.n = 0};
     if (!stores->has_keys) {
         if (err)
             *err = stores->no_keys;
@@ -53,7 +55,10 @@ static int registry_load(struct stores *stores, struct registry **registryp, str
         return -1;
     int r = state_view_walk(view, TABLE_NODES, bytes_of("", 0), enrolled_visit, &list, err);
     if (r >= 0)
-        r = list.failed ? -1 : registry_build(registryp, list.items, list.n, authority, err);
+        r = list.failed || authorities_read(&authorities, stores->ledger, stores->state, err)
+                ? -1
+                : registry_build(registryp, list.items, list.n, &authorities, err);
+    authorities_deinit(&authorities);
     state_view_close(view);
     free(list.items);
     return r;
@@ -68,6 +73,23 @@ static struct registry *registry_get(void *self)
         return registry;
     error_print("casebus", &err);
     return NULL;
+}
+
+static int issuer_get(void *self, struct bytes certificate, uint8_t authority[CERTIFICATE_MAX], size_t *size,
+                      struct casebus_error *err)
+{
+    struct stores *stores = self;
+    struct authorities authorities = {.n = 0};
+    struct certificate_info info;
+    const struct bytes *issuer = authorities_read(&authorities, stores->ledger, stores->state, err)
+                                     ? NULL
+                                     : authorities_check(&authorities, certificate, &info, err);
+    if (issuer) {
+        memcpy(authority, issuer->data, issuer->size);
+        *size = issuer->size;
+    }
+    authorities_deinit(&authorities);
+    return issuer ? 0 : -1;
 }
 
 /* ---- the checkpoint that is shown to the world ---- */
@@ -173,6 +195,7 @@ static int stores_fill(struct stores *stores, struct casebus_error *err)
                                        .vault = stores->vault,
                                        .content_key = stores->has_keys ? stores->keys.content : NULL,
                                        .registry = registry_get,
+                                       .issuer = issuer_get,
                                        .checkpoint = stores_checkpoint};
     return 0;
 }

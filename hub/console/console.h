@@ -72,6 +72,8 @@ struct hub_status {
 /* The hub's CURVE key, and the next one when one waits for its time. */
 struct console_keys {
     uint64_t number; /* of the newest change; 0: there was none */
+    uint8_t authority[CERTIFICATE_MAX]; /* DER */
+    size_t authority_size;
     char curve_key[41], next_curve_key[41];
     int64_t next_from_us;
 };
@@ -125,7 +127,12 @@ struct console_hub {
                    struct casebus_error *err);
     /* Makes the hub's next CURVE key, which holds in @after_s; @by does it. May be NULL. */
     int (*rotate_curve)(void *self, uint64_t after_s, const char *by, struct casebus_error *err);
+    /* Makes the hub's next authority, which certifies from then on; @by does it. May be NULL. */
+    int (*rotate_authority)(void *self, const char *by, struct casebus_error *err);
     void (*keys)(void *self, struct console_keys *keys); /* may be NULL */
+    /* The authority (DER) that has issued a certificate. May be NULL: there was never more than one. */
+    int (*issuer)(void *self, struct bytes certificate, uint8_t authority[CERTIFICATE_MAX], size_t *size,
+                  struct casebus_error *err);
     /* Takes an order to destroy content, and tells how far it is. NULL when the hub does not run. */
     int (*erase)(void *self, const struct erasure_request *request, uint64_t *ticket,
                  struct casebus_error *err);

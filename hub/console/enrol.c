@@ -228,6 +228,12 @@ static int certificate_make(const struct call *call, struct enrolment *enrolment
     if (validity_set(enrolment, &info, err) || key_path(call, "authority.key", path, err) ||
         signing_key_load(&key, call->hub->suite, path, err))
         return -1;
+    if (authority_sound(bytes_of(enrolment->authority, enrolment->authority_size), signing_key_public(key),
+                        err)) {
+        signing_key_free(key);
+        error_set(err, CASEBUS_BUSY, _("the hub's authority is being changed, or its files do not fit"));
+        return error_hint(err, _("ask again; if it stays so: casebus-hub doctor"));
+    }
     int r = certificate_issue(key, bytes_of(enrolment->authority, enrolment->authority_size), &info,
                               enrolment->certificate, &enrolment->certificate_size, err);
     signing_key_free(key);
@@ -279,7 +285,13 @@ static int certificate_find(struct call *call, struct enrolment *enrolment, stru
         enrolment->certificate_size = enrolled->certificate.len;
     }
     reader_deinit(&reader);
-    return enrolment->certificate_size ? 0 : -1;
+    if (!enrolment->certificate_size)
+        return -1;
+    /* It may be by an authority of before; from there the node finds the way to the newest. */
+    return call->hub->issuer ? call->hub->issuer(call->hub->self,
+                                                 bytes_of(enrolment->certificate, enrolment->certificate_size),
+                                                 enrolment->authority, &enrolment->authority_size, err)
+                             : 0;
 }
 
 static bool has_key_of(const struct registry_node *node, const Casebus__V1__EnrolmentStatement *fields)

@@ -601,9 +601,8 @@ static struct registry *fixture_registry(void *self)
             enrolled[n++] = (struct registry_fact){pack(fixture, entry->act->node_enrolled),
                                                    CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
     }
-    must(registry_build(&registry, enrolled, n,
-                        bytes_of(fixture->keys.authority, fixture->keys.authority_size), &err),
-         &err);
+    struct bytes authority = bytes_of(fixture->keys.authority, fixture->keys.authority_size);
+    must(registry_build(&registry, enrolled, n, &(struct authorities){&authority, 1}, &err), &err);
     return registry;
 }
 

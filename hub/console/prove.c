@@ -59,6 +59,45 @@ static int cosigned_take(struct proof *proof)
     return taken ? 0 : 1;
 }
 
+struct changes {
+    struct proof *proof;
+    struct casebus_error *err;
+};
+
+/* Only those that another authority has signed. */
+static int change_visit(void *self, struct bytes key, struct bytes value)
+{
+    struct changes *changes = self;
+    struct reader *reader = changes->proof->reader;
+    struct bytes leaf;
+    size_t label = sizeof HUB_KEYS_LABEL;
+    (void)value;
+    if (key.size != label + 8 || memcmp(key.data, HUB_KEYS_LABEL, label) != 0)
+        return 1;
+    uint64_t position = get_u64be(key.data + label);
+    if (position >= changes->proof->checkpoint.size)
+        return 1;
+    if (ledger_view_leaf(reader->ledger, position, &leaf, changes->err))
+        return -1;
+    arena_reset(&reader->arena);
+    const Casebus__V1__LedgerEntry *entry = entry_decode(leaf, &reader->arena, changes->err);
+    if (!entry)
+        return -1;
+    bool other = entry->content_case == CASEBUS__V1__LEDGER_ENTRY__CONTENT_ACT &&
+                 entry->act->act_case == CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED &&
+                 entry->act->hub_keys_changed->authority_signature.len > 0;
+    return other ? proof_leaf(changes->proof, position, changes->err) : 0;
+}
+
+static int authorities_add_all(struct proof *proof, struct casebus_error *err)
+{
+    struct changes changes = {proof, err};
+    return state_view_walk(proof->reader->state, TABLE_META, bytes_of(HUB_KEYS_LABEL, sizeof HUB_KEYS_LABEL),
+                           change_visit, &changes, err) < 0
+               ? -1
+               : 0;
+}
+
 /* Who the authority is, and under which names the hub has gone on. */
 static int generations_add(struct proof *proof, struct casebus_error *err)
 {
@@ -68,7 +107,7 @@ static int generations_add(struct proof *proof, struct casebus_error *err)
         if (generations[i].position < proof->checkpoint.size &&
             proof_leaf(proof, generations[i].position, err))
             return -1;
-    return 0;
+    return authorities_add_all(proof, err);
 }
 
 int proof_init(struct proof *proof, struct reader *reader, enum proof_checkpoint which,

@@ -105,6 +105,12 @@ static void *door_main(void *self)
 
 /* ---- life ---- */
 
+static void authority_copy(struct door *door, struct bytes authority)
+{
+    door->authority_size = authority.size < sizeof door->authority ? authority.size : sizeof door->authority;
+    memcpy(door->authority, authority.data, door->authority_size);
+}
+
 int door_new(struct door **doorp, const struct door_options *options, struct casebus_error *err)
 {
     struct door *door = calloc(1, sizeof *door);
@@ -112,6 +118,7 @@ int door_new(struct door **doorp, const struct door_options *options, struct cas
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the door"));
     door->options = *options;
     memcpy(door->curve_key, options->curve_key, CURVE_KEY_SIZE);
+    authority_copy(door, options->authority);
     pthread_mutex_init(&door->lock, NULL);
     arena_init(&door->arena, 16 * 1024, ARENA_MAX);
     *doorp = door;
@@ -190,6 +197,13 @@ void door_set_curve_key(struct door *door, const uint8_t key[CURVE_KEY_SIZE])
 {
     pthread_mutex_lock(&door->lock);
     memcpy(door->curve_key, key, CURVE_KEY_SIZE);
+    pthread_mutex_unlock(&door->lock);
+}
+
+void door_set_authority(struct door *door, struct bytes authority)
+{
+    pthread_mutex_lock(&door->lock);
+    authority_copy(door, authority);
     pthread_mutex_unlock(&door->lock);
 }
 

@@ -15,7 +15,7 @@ struct door_options {
     struct invitations *book;
     const struct suite *suite;
     const char *origin;
-    struct bytes authority;   /* DER */
+    struct bytes authority;   /* DER; copied */
     const char *log_key;      /* vkey */
     const uint8_t *curve_key; /* CURVE_KEY_SIZE, public; copied */
     const char *endpoint;     /* where nodes connect */
@@ -33,8 +33,9 @@ struct door *door_free(struct door *door); /* shuts it; NULL in, NULL out */
  * wants. CASEBUS_NETWORK when it cannot listen. Any thread. */
 int door_hold(struct door *door, struct casebus_error *err);
 void door_release(struct door *door);
-/* The hub has another CURVE key from now on. Any thread. */
+/* The hub has another CURVE key, or another authority, from now on. Any thread. */
 void door_set_curve_key(struct door *door, const uint8_t key[CURVE_KEY_SIZE]);
+void door_set_authority(struct door *door, struct bytes authority);
 /* Whether it listens now. */
 bool door_is_open(struct door *door);
 

@@ -48,6 +48,8 @@ struct door {
     bool stop;
     unsigned holds;
     uint8_t curve_key[CURVE_KEY_SIZE];
+    uint8_t authority[CERTIFICATE_MAX];
+    size_t authority_size;
 };
 
 int guard_open(struct door *door, struct casebus_error *err);

@@ -63,7 +63,7 @@ static struct bytes offer_pack(struct door *door, const struct invitation *invit
 {
     const struct door_options *options = &door->options;
     uint32_t kinds[PART_KINDS_MOST];
-    uint8_t curve_key[CURVE_KEY_SIZE];
+    uint8_t curve_key[CURVE_KEY_SIZE], authority[CERTIFICATE_MAX];
     Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
     Casebus__V1__JoinOffer offer = CASEBUS__V1__JOIN_OFFER__INIT;
     for (uint32_t kind = 1; kind < 32 && grants.n_receive_part_kind < PART_KINDS_MOST; kind++)
@@ -75,11 +75,11 @@ static struct bytes offer_pack(struct door *door, const struct invitation *invit
     offer.context = (char *)(uintptr_t)JOIN_CONTEXT;
     offer.suite = (Casebus__V1__Suite)suite_id(options->suite);
     offer.origin = (char *)(uintptr_t)options->origin;
-    offer.authority =
-        (ProtobufCBinaryData){options->authority.size, (uint8_t *)(uintptr_t)options->authority.data};
     offer.log_key = (char *)(uintptr_t)options->log_key;
     pthread_mutex_lock(&door->lock);
     memcpy(curve_key, door->curve_key, CURVE_KEY_SIZE);
+    memcpy(authority, door->authority, door->authority_size);
+    offer.authority = (ProtobufCBinaryData){door->authority_size, authority};
     pthread_mutex_unlock(&door->lock);
     offer.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, curve_key};
     offer.endpoint = (char *)(uintptr_t)options->endpoint;

@@ -106,6 +106,7 @@ void gate_fixture_init(struct gate_fixture *fixture)
                                     fixture->authority_der, &size, &fixture->err),
                      0);
     fixture->authority = bytes_of(fixture->authority_der, size);
+    fixture->authorities = (struct authorities){&fixture->authority, 1};
     test_node_init(fixture, &fixture->desk, "desk");
     test_node_init(fixture, &fixture->office, "office");
     fixture->office.grants.publish = false;
@@ -114,7 +115,7 @@ void gate_fixture_init(struct gate_fixture *fixture)
     fixture->office.grants.n_receive_part_kind = 1;
     struct registry_fact enrolled[] = {fact_pack(fixture, &fixture->office),
                                        fact_pack(fixture, &fixture->desk)};
-    assert_int_equal(registry_build(&fixture->registry, enrolled, 2, fixture->authority, &fixture->err), 0);
+    assert_int_equal(registry_build(&fixture->registry, enrolled, 2, &fixture->authorities, &fixture->err), 0);
     fixture->gate = gate_new(suite, TEST_ORIGIN, fixture->content_key);
     assert_non_null(fixture->gate);
     gate_batch_init(&fixture->out);

@@ -48,6 +48,7 @@ struct gate_fixture {
     struct signing_key *authority_key;
     uint8_t authority_der[CERTIFICATE_MAX];
     struct bytes authority;
+    struct authorities authorities; /* it alone */
     struct crypter *crypter;
     struct arena arena;
     struct test_node desk, office;

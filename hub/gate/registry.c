@@ -60,8 +60,8 @@ static void node_grant(struct registry_node *node, const Casebus__V1__Grants *gr
         node->receive_part_kinds |= part_kind_bit((Casebus__V1__PartKind)grants->receive_part_kind[i]);
 }
 
-static int node_build(struct registry_node *node, const struct registry_fact *fact, struct bytes authority,
-                      struct arena *arena, struct casebus_error *err)
+static int node_build(struct registry_node *node, const struct registry_fact *fact,
+                      const struct authorities *authorities, struct arena *arena, struct casebus_error *err)
 {
     static const struct codec_limits limits = {.max_size = ENROLLED_MAX, .max_fields = 256, .max_depth = 2};
     arena_reset(arena);
@@ -69,7 +69,7 @@ static int node_build(struct registry_node *node, const struct registry_fact *fa
         &casebus__v1__node_enrolled__descriptor, fact->enrolled, &limits, arena, err);
     if (!enrolled)
         return -1;
-    if (certificate_check(bytes_of_data(enrolled->certificate), authority, 0, &node->info, err) < 0)
+    if (!authorities_check(authorities, bytes_of_data(enrolled->certificate), &node->info, err))
         return -1;
     public_key_id(&node->info.key, node->key_id);
     node->status = fact->status;
@@ -109,21 +109,21 @@ static int registry_finish(struct registry *registry, struct casebus_error *err)
 }
 
 static int registry_fill(struct registry *registry, const struct registry_fact *facts, size_t n,
-                         struct bytes authority, struct casebus_error *err)
+                         const struct authorities *authorities, struct casebus_error *err)
 {
     struct arena arena;
     arena_init(&arena, 8 * 1024, 4 * ENROLLED_MAX);
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++) {
         registry->n_nodes = i + 1;
-        r = node_build(&registry->nodes[i], &facts[i], authority, &arena, err);
+        r = node_build(&registry->nodes[i], &facts[i], authorities, &arena, err);
     }
     arena_deinit(&arena);
     return r == 0 ? registry_finish(registry, err) : -1;
 }
 
 int registry_build(struct registry **registryp, const struct registry_fact *facts, size_t n,
-                   struct bytes authority, struct casebus_error *err)
+                   const struct authorities *authorities, struct casebus_error *err)
 {
     struct registry *registry = calloc(1, sizeof *registry);
     if (!registry)
@@ -132,7 +132,7 @@ int registry_build(struct registry **registryp, const struct registry_fact *fact
     registry->nodes = calloc(n + 1, sizeof *registry->nodes);
     registry->exchange = calloc(n + 1, sizeof *registry->exchange);
     int r = registry->nodes && registry->exchange
-                ? registry_fill(registry, facts, n, authority, err)
+                ? registry_fill(registry, facts, n, authorities, err)
                 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for the registry of nodes"));
     if (r < 0) {
         registry_unref(registry);

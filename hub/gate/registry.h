@@ -5,7 +5,7 @@
 
 #include "hub/exchange/exchange.h"
 #include "proto/casebus/v1/ledger.pb-c.h"
-#include "proto/crypto/certificate.h"
+#include "proto/crypto/authorities.h"
 
 #include <stdatomic.h>
 
@@ -34,10 +34,10 @@ struct registry {
 };
 
 /* Builds a registry from what the ledger holds, checking each
- * certificate against the authority and the node's own signature of its enrolment. Whether a certificate is
+ * certificate against the authorities and the node's own signature of its enrolment. Whether a certificate is
  * valid today is asked by the gate. The caller unrefs it. */
 int registry_build(struct registry **registryp, const struct registry_fact *facts, size_t n,
-                   struct bytes authority, struct casebus_error *err);
+                   const struct authorities *authorities, struct casebus_error *err);
 struct registry *registry_ref(struct registry *registry);   /* any thread */
 struct registry *registry_unref(struct registry *registry); /* any thread; NULL in, NULL out */
 /* NULL when there is none. What is found lives as long as the registry. */

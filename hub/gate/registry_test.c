@@ -27,7 +27,7 @@ static void assert_not_built(struct gate_fixture *hub, struct bytes enrolled, en
 {
     struct registry *registry = NULL;
     const struct registry_fact fact = {enrolled, CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
-    assert_int_equal(registry_build(&registry, &fact, 1, hub->authority, &hub->err), -1);
+    assert_int_equal(registry_build(&registry, &fact, 1, &hub->authorities, &hub->err), -1);
     assert_string_equal(casebus_code_text(hub->err.code), casebus_code_text(code));
     assert_null(registry);
 }
@@ -66,7 +66,7 @@ static void test_registry_may_be_empty(void **state)
 {
     struct gate_fixture *hub = *state;
     struct registry *registry;
-    assert_int_equal(registry_build(&registry, NULL, 0, hub->authority, &hub->err), 0);
+    assert_int_equal(registry_build(&registry, NULL, 0, &hub->authorities, &hub->err), 0);
     assert_null(registry_find(registry, "desk"));
     assert_null(registry_unref(registry));
     assert_null(registry_unref(NULL));
@@ -78,7 +78,7 @@ static void test_registry_grants_nothing_unless_told(void **state)
     struct registry *registry;
     hub->desk.enrolled.grants = NULL;
     struct registry_fact enrolled = fact_pack(hub, &hub->desk);
-    assert_int_equal(registry_build(&registry, &enrolled, 1, hub->authority, &hub->err), 0);
+    assert_int_equal(registry_build(&registry, &enrolled, 1, &hub->authorities, &hub->err), 0);
     assert_false(registry->nodes[0].publish);
     assert_false(registry->nodes[0].receive_all);
     assert_int_equal(registry->nodes[0].receive_part_kinds, 0);
@@ -95,7 +95,7 @@ static void test_registry_refuses_rubbish(void **state)
         struct registry *registry;
         struct registry_fact cut = {bytes_of(enrolled.data, size),
                                     CASEBUS__V1__NODE_STATUS__NODE_STATUS_ACTIVE};
-        if (registry_build(&registry, &cut, 1, hub->authority, &hub->err) < 0)
+        if (registry_build(&registry, &cut, 1, &hub->authorities, &hub->err) < 0)
             continue;
         /* cut where a field begins: only the grants may be missing */
         assert_int_equal(registry->nodes[0].publish, false);
@@ -156,7 +156,7 @@ static void test_a_node_that_is_not_active_is_known_and_may_do_nothing(void **st
     struct registry *registry;
     facts[0].status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_SUSPENDED;
     facts[1].status = CASEBUS__V1__NODE_STATUS__NODE_STATUS_REVOKED;
-    assert_int_equal(registry_build(&registry, facts, 2, hub->authority, &hub->err), 0);
+    assert_int_equal(registry_build(&registry, facts, 2, &hub->authorities, &hub->err), 0);
     assert_false(registry_node_active(registry_find(registry, "desk")));
     assert_false(registry->exchange[0].publish);
     assert_false(registry->exchange[0].gone); /* it gets later what comes meanwhile */
@@ -175,7 +175,7 @@ static void test_registry_refuses_one_name_twice(void **state)
     struct registry *registry;
     test_node_init(hub, &twin, "desk");
     struct registry_fact enrolled[] = {fact_pack(hub, &hub->desk), fact_pack(hub, &twin)};
-    assert_int_equal(registry_build(&registry, enrolled, 2, hub->authority, &hub->err), -1);
+    assert_int_equal(registry_build(&registry, enrolled, 2, &hub->authorities, &hub->err), -1);
     assert_int_equal(hub->err.code, CASEBUS_EXISTS);
     test_node_deinit(&twin);
 }
@@ -194,9 +194,9 @@ static void test_registry_bounds_who_receives_all(void **state)
         enrolled[i] = fact_pack(hub, &node);
         test_node_deinit(&node);
     }
-    assert_int_equal(registry_build(&registry, enrolled, RECEIVERS_MAX + 1, hub->authority, &hub->err), -1);
+    assert_int_equal(registry_build(&registry, enrolled, RECEIVERS_MAX + 1, &hub->authorities, &hub->err), -1);
     assert_int_equal(hub->err.code, CASEBUS_CONFIG);
-    assert_int_equal(registry_build(&registry, enrolled, RECEIVERS_MAX, hub->authority, &hub->err), 0);
+    assert_int_equal(registry_build(&registry, enrolled, RECEIVERS_MAX, &hub->authorities, &hub->err), 0);
     registry_unref(registry);
 }
 

@@ -102,7 +102,7 @@ struct pipeline {
     char origin[KEY_NAME_MAX];
     char log_key[512];
     uint8_t content_key[KEY_SIZE];
-    uint8_t authority[CERTIFICATE_MAX];
+    struct authorities authorities; /* the writer's */
     struct queue queue;
     pthread_t workers[WORKERS_MAX];
     unsigned n_workers;

@@ -106,7 +106,7 @@ int enrolled_registry(struct pipeline *pipeline, const struct bytes *extra, stru
     if (extra)
         items[n++] =
             (struct registry_fact){*extra, status_after(replaced < list->n ? &list->items[replaced] : NULL)};
-    int r = registry_build(registryp, items, n, pipeline->options.authority, err);
+    int r = registry_build(registryp, items, n, &pipeline->authorities, err);
     free(items);
     return r;
 }
@@ -226,8 +226,6 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     snprintf(pipeline->origin, sizeof(pipeline->origin), "%s", options->origin);
     snprintf(pipeline->log_key, sizeof(pipeline->log_key), "%s", options->log_key);
     memcpy(pipeline->content_key, options->content_key, KEY_SIZE);
-    memcpy(pipeline->authority, options->authority.data, options->authority.size);
-    pipeline->options.authority.data = pipeline->authority;
     pipeline->options.content_key = pipeline->content_key;
     reserve_init(&pipeline->reserve, options->dir ? options->dir : "", options->keep_free_bytes);
     pthread_mutex_init(&pipeline->lock, NULL);
@@ -238,7 +236,9 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     pthread_condattr_destroy(&attributes);
     pthread_cond_init(&pipeline->keeper.posted, NULL);
     queue_init(&pipeline->queue);
-    if (load_registry(pipeline, err) || policy_load(pipeline, err) || writer_init(pipeline, err) ||
+    const struct authorities alone = {(struct bytes *)(uintptr_t)&options->authority, 1};
+    if (authorities_copy(&pipeline->authorities, options->authorities ? options->authorities : &alone, err) ||
+        load_registry(pipeline, err) || policy_load(pipeline, err) || writer_init(pipeline, err) ||
         eraser_init(pipeline, err) || start_threads(pipeline, err)) {
         pipeline_stop(pipeline);
         pipeline_free(pipeline);
@@ -309,6 +309,7 @@ struct pipeline *pipeline_free(struct pipeline *pipeline)
     for (size_t i = 0; i < pipeline->enrolled.n; i++)
         free((void *)pipeline->enrolled.items[i].message.data);
     free(pipeline->enrolled.items);
+    authorities_deinit(&pipeline->authorities);
     registry_unref(pipeline->registry);
     rights_book_unref(pipeline->policy);
     queue_deinit(&pipeline->queue);

@@ -18,6 +18,7 @@
 #include "hub/state/state.h"
 #include "hub/vault/vault.h"
 #include "proto/base/log.h"
+#include "proto/crypto/authorities.h"
 
 struct pipeline;
 
@@ -26,6 +27,7 @@ struct pipeline_options {
     const char *origin;
     const uint8_t *content_key; /* KEY_SIZE; copied */
     struct bytes authority;     /* DER; copied */
+    const struct authorities *authorities; /* all that the hub has had; copied. NULL: this one alone */
     const char *log_key;        /* vkey text of the checkpoints' key */
     const struct signing_key *log_signing_key;
     unsigned n_workers;

@@ -103,6 +103,19 @@ static int keys_check(struct pipeline *pipeline, const Casebus__V1__NodeEnrolled
     return error_hint(err, _("make new ones in another directory: --out"));
 }
 
+/* Certified while the authority changed: from its entry on only the new one certifies. */
+static int issuer_check(const struct pipeline *pipeline, const Casebus__V1__NodeEnrolled *enrolled,
+                        struct casebus_error *err)
+{
+    struct certificate_info info;
+    if (pipeline->authorities.n < 2 ||
+        certificate_check(bytes_of(enrolled->certificate.data, enrolled->certificate.len),
+                          authorities_newest(&pipeline->authorities), 0, &info, err) == 0)
+        return 0;
+    error_set(err, CASEBUS_BUSY, _("the hub's authority has just changed"));
+    return error_hint(err, _("ask again"));
+}
+
 /* With who approved it beside it, if somebody did. */
 static int enrolment_write(struct pipeline *pipeline, struct group *group, const struct enrolment *enrolment,
                            Casebus__V1__NodeEnrolled *enrolled, struct casebus_error *err)
@@ -129,7 +142,8 @@ static int enrol_one(struct pipeline *pipeline, struct group *group, struct enro
     Casebus__V1__NodeEnrolled *enrolled = (Casebus__V1__NodeEnrolled *)codec_unpack(
         &casebus__v1__node_enrolled__descriptor, enrolment->node_enrolled, &limits, &arena, &enrolment->err);
     bool fatal = false;
-    enrolment->result = !enrolled || keys_check(pipeline, enrolled, &arena, &fatal, &enrolment->err) ||
+    enrolment->result = !enrolled || issuer_check(pipeline, enrolled, &enrolment->err) ||
+                        keys_check(pipeline, enrolled, &arena, &fatal, &enrolment->err) ||
                         enrolled_registry(pipeline, &enrolment->node_enrolled, &registry, &enrolment->err);
     int r = fatal ? -1 : 0;
     if (fatal)
@@ -259,7 +273,8 @@ static int open_ledger_entry(struct pipeline *pipeline, struct group *group, str
     Casebus__V1__LedgerOpened opened = CASEBUS__V1__LEDGER_OPENED__INIT;
     opened.origin = pipeline->origin;
     opened.log_key = pipeline->log_key;
-    opened.authority = (ProtobufCBinaryData){pipeline->options.authority.size, pipeline->authority};
+    struct bytes authority = authorities_newest(&pipeline->authorities);
+    opened.authority = (ProtobufCBinaryData){authority.size, (uint8_t *)(uintptr_t)authority.data};
     opened.software = (char *)"casebus-hub/" CASEBUS_RELEASE;
     Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
     act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED;

@@ -200,8 +200,7 @@ struct verify {
     struct tree upper;     /* over the roots of whole chunks */
     struct tree remainder; /* over the entries behind them */
     int64_t hub_time_us;
-    uint8_t authority[CERTIFICATE_MAX];
-    size_t authority_size;
+    bool trusted; /* options.authority was met */
     struct succession succession;
     struct generation *generations;
     size_t n_generations;

@@ -1,5 +1,5 @@
 /* Who may sign: each opening of the ledger names an origin and its log's key, the first one the authority as
- * well; enrolments name the nodes. A node's key counts from its entry on, as long as its certificate says. */
+ * well, and a change of the hub's keys another one; enrolments name the nodes. A node's key counts from its entry on, as long as its certificate says. */
 #include "hub/verify/internal.h"
 #include "proto/base/texts.h"
 #include "proto/codec/statement.h"
@@ -38,19 +38,22 @@ static int generation_add(struct verify *verify, const Casebus__V1__LedgerOpened
     return 0;
 }
 
+/* Whether it is the one that is trusted; whoever trusts another one of the chain goes on to it, or back. */
+static void authority_meet(struct verify *verify)
+{
+    if (bytes_equal(verify->options->authority, succession_authority(&verify->succession)))
+        verify->trusted = true;
+}
+
 static int authority_check(struct verify *verify, struct bytes authority, struct casebus_error *err)
 {
-    const struct verify_options *options = verify->options;
-    if (options->authority.size && !bytes_equal(options->authority, authority))
-        return error_set(err, CASEBUS_HUB_IDENTITY,
-                         _("it names another authority than the one that is trusted"));
     if (authority.size == 0 || authority.size > CERTIFICATE_MAX)
         return error_set(err, CASEBUS_MALFORMED, _("the log's key or the authority is missing or too long"));
-    if (verify->authority_size &&
-        !bytes_equal(bytes_of(verify->authority, verify->authority_size), authority))
-        return error_set(err, CASEBUS_HUB_IDENTITY, _("it names another authority than the first entry"));
-    memcpy(verify->authority, authority.data, authority.size);
-    verify->authority_size = authority.size;
+    if (verify->succession.authority_size == 0)
+        succession_init(&verify->succession, authority);
+    else if (!bytes_equal(succession_authority(&verify->succession), authority))
+        return error_set(err, CASEBUS_HUB_IDENTITY, _("it names another authority than the one before"));
+    authority_meet(verify);
     return 0;
 }
 
@@ -293,8 +296,7 @@ int verify_enrolled(struct verify *verify, const Casebus__V1__NodeEnrolled *enro
     const Casebus__V1__EnrolmentStatement *statement = enrolment_decode(
         bytes_of(enrolled->statement.data, enrolled->statement.len), &verify->scanner.arena, err);
     if (!statement ||
-        certificate_check(certificate, bytes_of(verify->authority, verify->authority_size), 0, &node.info,
-                          err) ||
+        certificate_check(certificate, succession_authority(&verify->succession), 0, &node.info, err) ||
         identity_check(verify, &node.info, statement, err))
         return -1;
     if (enrolment_check(verify, &node, enrolled, err) ||
@@ -353,12 +355,13 @@ int verify_node_active(const struct verify_node *node, struct casebus_error *err
 
 /* ---- the hub's own keys ---- */
 
-/* Each is signed by the authority, and none goes back. */
+/* Each is signed by the authority that holds, and by another one that it names; and none goes back. From its
+ * entry on the new one certifies, and nobody else. */
 int verify_hub_keys(struct verify *verify, const Casebus__V1__HubKeysChanged *changed,
                     struct casebus_error *err)
 {
-    int r = succession_add(&verify->succession, bytes_of(verify->authority, verify->authority_size),
-                           verify_origin(verify), changed, err);
+    int r = succession_add(&verify->succession, verify_origin(verify), changed, err);
+    authority_meet(verify);
     if (r == 0)
         return error_set(err, CASEBUS_DAMAGED, _("it changes the hub's keys to what was before"));
     return r > 0 ? 0 : -1;

@@ -363,7 +363,7 @@ static void forget(struct verify *verify)
         verify->n_revoked = verify->n_invitations = verify->n_acts = 0;
     verify->policy_version = 0;
     verify->hub_time_us = 0;
-    verify->authority_size = 0;
+    verify->trusted = false;
     verify->succession = (struct succession){0};
     verify->position = 0;
     verify->checkpoints_from = 0;

@@ -112,6 +112,10 @@ static int identity_check(const struct verify *verify, uint64_t *position, struc
     const struct verify_options *options = verify->options;
     if (generations_check(verify, position, err))
         return -1;
+    *position = verify->generations[0].position;
+    if (options->authority.size && !verify->trusted)
+        return error_set(err, CASEBUS_HUB_IDENTITY,
+                         _("it names another authority than the one that is trusted"));
     *position = newest->position;
     if (options->log_key && strcmp(newest->log_key, options->log_key) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY,

@@ -154,6 +154,9 @@ static int hub_keys_changed_check(const Casebus__V1__HubKeysChanged *changed, st
 {
     if (check_size_max("HubKeysChanged.statement", changed->statement, HUB_KEYS_STATEMENT_MAX, err))
         return -1;
+    if (changed->authority_signature.len &&
+        check_size("HubKeysChanged.authority_signature", changed->authority_signature, SIGNATURE_SIZE, err))
+        return -1;
     return check_size("HubKeysChanged.signature", changed->signature, SIGNATURE_SIZE, err);
 }
 

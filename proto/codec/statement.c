@@ -72,7 +72,9 @@ static int hub_keys_check(const Casebus__V1__HubKeysStatement *keys, struct case
         check_origin("HubKeysStatement.origin", keys->origin, err) ||
         check_size_max("HubKeysStatement.authority", keys->authority, CERTIFICATE_MAX, err) ||
         check_size("HubKeysStatement.curve_key", keys->curve_key, CURVE_KEY_SIZE, err) ||
-        check_time("HubKeysStatement.curve_from_us", keys->curve_from_us, err))
+        check_time("HubKeysStatement.curve_from_us", keys->curve_from_us, err) ||
+        (keys->authority_before.len &&
+         check_size("HubKeysStatement.authority_before", keys->authority_before, DIGEST_SIZE, err)))
         return -1;
     return keys->number > 0
                ? 0

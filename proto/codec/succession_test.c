@@ -29,6 +29,7 @@ static int setup(void **state)
     assert_int_equal(signing_key_generate(&f.key, suite_get(SUITE_INTL), &f.err), 0);
     assert_int_equal(authority_make(f.key, ORIGIN, 100, NOW, f.der, &size, &f.err), 0);
     f.authority = bytes_of(f.der, size);
+    succession_init(&f.succession, f.authority);
     *state = &f;
     return 0;
 }
@@ -54,14 +55,26 @@ static Casebus__V1__HubKeysStatement statement_of(struct fixture *f, uint64_t nu
     return keys;
 }
 
-static int add(struct fixture *f, const Casebus__V1__HubKeysStatement *keys, const struct signing_key *signer)
+/* @successor: signs as well; NULL: nobody does. */
+static int add_two(struct fixture *f, const Casebus__V1__HubKeysStatement *keys,
+                   const struct signing_key *signer, const struct signing_key *successor)
 {
+    uint8_t second[SIGNATURE_SIZE];
     Casebus__V1__HubKeysChanged change = CASEBUS__V1__HUB_KEYS_CHANGED__INIT;
     struct bytes statement = codec_pack(keys, &f->arena);
     assert_int_equal(signing_key_sign(signer, statement, f->signature, NULL), 0);
     change.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};
     change.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, f->signature};
-    return succession_add(&f->succession, f->authority, ORIGIN, &change, &f->err);
+    if (successor) {
+        assert_int_equal(signing_key_sign(successor, statement, second, NULL), 0);
+        change.authority_signature = (ProtobufCBinaryData){SIGNATURE_SIZE, second};
+    }
+    return succession_add(&f->succession, ORIGIN, &change, &f->err);
+}
+
+static int add(struct fixture *f, const Casebus__V1__HubKeysStatement *keys, const struct signing_key *signer)
+{
+    return add_two(f, keys, signer, NULL);
 }
 
 static void test_keys_follow_one_another_and_none_comes_back(void **state)
@@ -109,12 +122,74 @@ static void test_only_the_hub_s_own_authority_is_believed(void **state)
     keys.origin = (char *)"js.example/other/1";
     assert_int_equal(add(f, &keys, f->key), -1);
     assert_int_equal(f->err.code, CASEBUS_HUB_IDENTITY);
-    keys = statement_of(f, 1, curve);
-    keys.authority = (ProtobufCBinaryData){size, der}; /* nobody follows that yet */
-    assert_int_equal(add(f, &keys, f->key), -1);
-    assert_int_equal(f->err.code, CASEBUS_BAD_VERSION);
     assert_int_equal(f->succession.number, 0);
     signing_key_free(stranger);
+}
+
+struct successor {
+    struct signing_key *key;
+    uint8_t der[CERTIFICATE_MAX];
+    struct bytes authority;
+    uint8_t before[DIGEST_SIZE];
+};
+
+static void successor_make(struct fixture *f, struct successor *next, struct bytes before)
+{
+    size_t size = 0;
+    next->key = NULL;
+    assert_int_equal(signing_key_generate(&next->key, suite_get(SUITE_INTL), &f->err), 0);
+    assert_int_equal(authority_make(next->key, ORIGIN, 100, NOW, next->der, &size, &f->err), 0);
+    next->authority = bytes_of(next->der, size);
+    suite_hash(suite_get(SUITE_INTL), &before, 1, next->before);
+}
+
+static Casebus__V1__HubKeysStatement naming(struct fixture *f, struct successor *next, uint64_t number,
+                                            uint8_t *curve)
+{
+    Casebus__V1__HubKeysStatement keys = statement_of(f, number, curve);
+    keys.authority = (ProtobufCBinaryData){next->authority.size, next->der};
+    keys.authority_before = (ProtobufCBinaryData){DIGEST_SIZE, next->before};
+    return keys;
+}
+
+static void test_another_authority_is_named_by_the_one_before_and_signs_itself(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t curve[CURVE_KEY_SIZE] = {1}, other[CURVE_KEY_SIZE] = {2};
+    struct successor next, third;
+    successor_make(f, &next, f->authority);
+    successor_make(f, &third, next.authority);
+    Casebus__V1__HubKeysStatement keys = naming(f, &next, 2, curve);
+    assert_int_equal(add_two(f, &keys, next.key, next.key), -1); /* nobody who is known names it */
+    assert_int_equal(f->err.code, CASEBUS_SIGNATURE);
+    assert_int_equal(add_two(f, &keys, f->key, NULL), -1); /* it does not take it on */
+    assert_int_equal(f->err.code, CASEBUS_SIGNATURE);
+    assert_int_equal(add_two(f, &keys, f->key, f->key), -1);
+    assert_int_equal(f->err.code, CASEBUS_SIGNATURE);
+    keys.authority_before = (ProtobufCBinaryData){DIGEST_SIZE, third.before};
+    assert_int_equal(add_two(f, &keys, f->key, next.key), -1); /* it takes another one's place */
+    assert_int_equal(f->err.code, CASEBUS_HUB_IDENTITY);
+    keys = naming(f, &next, 2, curve);
+    keys.authority = (ProtobufCBinaryData){5, (uint8_t *)"00000"};
+    assert_int_equal(add_two(f, &keys, f->key, next.key), -1); /* it is none */
+    assert_int_equal(f->err.code, CASEBUS_CERTIFICATE);
+    assert_int_equal(f->succession.number, 0);
+    assert_true(bytes_equal(succession_authority(&f->succession), f->authority));
+
+    keys = naming(f, &next, 2, curve);
+    assert_int_equal(add_two(f, &keys, f->key, next.key), 1);
+    assert_true(bytes_equal(succession_authority(&f->succession), next.authority));
+    keys = naming(f, &third, 3, curve);
+    assert_int_equal(add_two(f, &keys, f->key, third.key), -1); /* the first one's word is over */
+    assert_int_equal(add_two(f, &keys, next.key, third.key), 1);
+    assert_false(f->succession.has_before); /* the CURVE key is the same */
+    keys = statement_of(f, 4, other);
+    keys.authority = (ProtobufCBinaryData){third.authority.size, third.der};
+    assert_int_equal(add(f, &keys, third.key), 1);
+    assert_memory_equal(f->succession.curve_before, curve, CURVE_KEY_SIZE);
+    assert_true(bytes_equal(succession_authority(&f->succession), third.authority));
+    signing_key_free(next.key);
+    signing_key_free(third.key);
 }
 
 int main(void)
@@ -123,6 +198,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keys_follow_one_another_and_none_comes_back, setup, teardown),
         cmocka_unit_test(test_a_later_generation_numbers_higher_whatever_its_clock_says),
         cmocka_unit_test_setup_teardown(test_only_the_hub_s_own_authority_is_believed, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_another_authority_is_named_by_the_one_before_and_signs_itself, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,8 +85,15 @@ int enrolment_file_renew(const char *dir, struct bytes certificate, struct caseb
 
 /* --- the hub's next keys --- */
 
-#define CHANGES_KEPT 2 /* the newest, and the one that was before it */
-#define CHANGE_MAX   8192
+#define CHANGES_KEPT     2  /* the newest, and the one that was before it ... */
+#define AUTHORITIES_KEPT 24 /* ... and each that named another authority: from the first one they lead here */
+#define CHANGE_MAX       8192
+
+/* One of "hub_keys", decoded. */
+struct change_kept {
+    uint8_t statement[CHANGE_MAX], signature[CHANGE_MAX], authority_signature[CHANGE_MAX];
+    Casebus__V1__HubKeysChanged change;
+};
 
 static bool base64_set(json_t *json, const char *name, ProtobufCBinaryData data)
 {
@@ -94,6 +101,18 @@ static bool base64_set(json_t *json, const char *name, ProtobufCBinaryData data)
     bool set = text && json_object_set_new(json, name, json_string(text)) == 0;
     free(text);
     return set;
+}
+
+/* All but the newest two, and those that another authority has signed. */
+static int changes_forget(json_t *list)
+{
+    size_t i = 0;
+    while (i + CHANGES_KEPT < json_array_size(list))
+        if (json_object_get(json_array_get(list, i), "authority_signature"))
+            i++;
+        else
+            json_array_remove(list, i);
+    return i > AUTHORITIES_KEPT ? -1 : 0;
 }
 
 int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *change, const char *curve_key,
@@ -107,13 +126,17 @@ int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *ch
         json_object_set_new(json, "hub_keys", list = json_array());
     bool whole =
         base64_set(one, "statement", change->statement) && base64_set(one, "signature", change->signature);
+    if (change->authority_signature.len)
+        whole = base64_set(one, "authority_signature", change->authority_signature) && whole;
     whole = json_array_append_new(list, one) == 0 && whole;
     if (*curve_key)
         whole = json_object_set_new(json, "hub_curve_key", json_string(curve_key)) == 0 && whole;
-    while (json_array_size(list) > CHANGES_KEPT)
-        json_array_remove(list, 0);
-    int r = whole ? json_write(dir, json, err)
-                  : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+    int r = !whole                 ? error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"))
+            : changes_forget(list) ? error_set(err, CASEBUS_TOO_LARGE,
+                                               _("the hub has had more than %d authorities since this node was "
+                                                 "enrolled: it has to be given its enrolment.json anew"),
+                                               AUTHORITIES_KEPT)
+                                   : json_write(dir, json, err);
     json_decref(json);
     return r;
 }
@@ -128,20 +151,34 @@ static bool base64_take(const json_t *one, const char *name, uint8_t *out, Proto
     return n > 0;
 }
 
-int enrolment_file_succession(const json_t *enrolment, struct succession *succession, struct bytes authority,
-                              const char *origin, struct casebus_error *err)
+static int change_take(const json_t *one, struct change_kept *kept, struct casebus_error *err)
+{
+    casebus__v1__hub_keys_changed__init(&kept->change);
+    if (base64_take(one, "statement", kept->statement, &kept->change.statement) &&
+        base64_take(one, "signature", kept->signature, &kept->change.signature) &&
+        (!json_object_get(one, "authority_signature") ||
+         base64_take(one, "authority_signature", kept->authority_signature,
+                     &kept->change.authority_signature)))
+        return 0;
+    return error_set(err, CASEBUS_CONFIG, _("\"hub_keys\" of an enrolment.json cannot be read"));
+}
+
+int enrolment_file_succession(const json_t *enrolment, struct succession *succession, const char *origin,
+                              authority_fn *on_authority, void *self, struct casebus_error *err)
 {
     const json_t *list = json_object_get(enrolment, "hub_keys");
-    for (size_t i = 0; i < json_array_size(list) && i < CHANGES_KEPT; i++) {
-        uint8_t statement[CHANGE_MAX], signature[CHANGE_MAX];
-        Casebus__V1__HubKeysChanged change = CASEBUS__V1__HUB_KEYS_CHANGED__INIT;
-        if (!base64_take(json_array_get(list, i), "statement", statement, &change.statement) ||
-            !base64_take(json_array_get(list, i), "signature", signature, &change.signature))
-            return error_set(err, CASEBUS_CONFIG, _("\"hub_keys\" of an enrolment.json cannot be read"));
-        if (succession_add(succession, authority, origin, &change, err) < 0)
-            return error_context(err, "enrolment.json, \"hub_keys\"");
+    struct change_kept *kept = malloc(sizeof *kept);
+    int r = kept ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+    on_authority(self, succession_authority(succession));
+    for (size_t i = 0; r == 0 && i < json_array_size(list) && i < CHANGES_KEPT + AUTHORITIES_KEPT; i++) {
+        r = change_take(json_array_get(list, i), kept, err);
+        if (r == 0 && succession_add(succession, origin, &kept->change, err) < 0)
+            r = error_context(err, "enrolment.json, \"hub_keys\"");
+        if (r == 0 && kept->change.authority_signature.len)
+            on_authority(self, succession_authority(succession));
     }
-    return 0;
+    free(kept);
+    return r;
 }
 
 static void key_files_name(json_t *enrolment)

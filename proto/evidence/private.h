@@ -23,7 +23,12 @@ struct proven_leaf {
 struct generation {
     uint64_t position;
     const char *origin;
-    struct bytes authority;
+};
+
+/* Certifies from the entry on that names it. */
+struct named_authority {
+    uint64_t position;
+    struct bytes der;
 };
 
 struct enrolment {
@@ -52,6 +57,9 @@ struct verification {
     size_t n_leaves;
     struct generation generations[EVIDENCE_GENERATIONS_MAX];
     size_t n_generations;
+    struct named_authority authorities[EVIDENCE_AUTHORITIES_MAX];
+    size_t n_authorities;
+    bool trusted; /* one of them, and so all: they lead from one to the next */
     struct enrolment *enrolments; /* in the order of their positions */
     size_t n_enrolments;
     size_t facts_room, gaps_room;

@@ -4,6 +4,7 @@
 #include "proto/evidence/private.h"
 
 #include "proto/base/texts.h"
+#include "proto/codec/succession.h"
 
 static bool is_act(const struct proven_leaf *leaf, Casebus__V1__ActEntry__ActCase act)
 {
@@ -80,6 +81,56 @@ static int taken_over_fact(struct verification *v, uint64_t position, struct cas
     return 0;
 }
 
+static struct bytes authority_newest(const struct verification *v)
+{
+    return v->n_authorities ? v->authorities[v->n_authorities - 1].der : bytes_of(NULL, 0);
+}
+
+static int authority_name(struct verification *v, uint64_t position, struct bytes authority,
+                          struct casebus_error *err)
+{
+    if (v->n_authorities == EVIDENCE_AUTHORITIES_MAX)
+        return error_set(err, CASEBUS_TOO_LARGE, _("the evidence has more than %d authorities"),
+                         EVIDENCE_AUTHORITIES_MAX);
+    v->authorities[v->n_authorities++] = (struct named_authority){position, authority};
+    v->trusted = v->trusted || authority_trusted(v->trust, authority);
+    return 0;
+}
+
+static int authority_distrust(uint64_t position, struct casebus_error *err)
+{
+    error_set(err, CASEBUS_HUB_IDENTITY, _("entry %llu names an authority that is not trusted"),
+              (unsigned long long)position);
+    return error_hint(err, _("is --trust given the authority of this hub, of each of its generations?"));
+}
+
+/* A generation that goes on under an authority that the one before did not name stands for itself. */
+static int authority_open(struct verification *v, uint64_t position, struct bytes authority,
+                          struct casebus_error *err)
+{
+    if (v->n_authorities && bytes_equal(authority_newest(v), authority))
+        return 0;
+    if (v->n_authorities && !v->trusted)
+        return authority_distrust(v->authorities[0].position, err);
+    v->trusted = false;
+    return authority_name(v, position, authority, err);
+}
+
+/* Another authority, named by the one before it, that takes on what that one has certified. */
+static int keys_changed_check(struct verification *v, const struct proven_leaf *leaf,
+                              struct casebus_error *err)
+{
+    const Casebus__V1__HubKeysChanged *changed = leaf->entry->act->hub_keys_changed;
+    struct succession succession;
+    struct bytes authority;
+    if (v->n_generations == 0 || !succession_names(changed, authority_newest(v), v->arena, &authority))
+        return 0;
+    succession_init(&succession, authority_newest(v));
+    if (succession_add(&succession, v->generations[v->n_generations - 1].origin, changed, err) != 1)
+        return error_context(err, _("entry %llu"), (unsigned long long)leaf->position);
+    return authority_name(v, leaf->position, authority, err);
+}
+
 static int generation_check(struct verification *v, const struct proven_leaf *leaf, struct casebus_error *err)
 {
     const Casebus__V1__LedgerOpened *opened = leaf->entry->act->ledger_opened;
@@ -97,15 +148,11 @@ static int generation_check(struct verification *v, const struct proven_leaf *le
                              _("entry %llu opens '%s', which does not follow '%s'"),
                              (unsigned long long)leaf->position, opened->origin, before);
     }
-    if (!authority_trusted(v->trust, bytes_of_data(opened->authority))) {
-        error_set(err, CASEBUS_HUB_IDENTITY, _("entry %llu names an authority that is not trusted"),
-                  (unsigned long long)leaf->position);
-        return error_hint(err, _("is --trust given the authority of this hub, of each of its generations?"));
-    }
+    if (authority_open(v, leaf->position, bytes_of_data(opened->authority), err))
+        return -1;
     if (taken_over_check(v, opened, err))
         return error_context(err, _("entry %llu"), (unsigned long long)leaf->position);
-    v->generations[v->n_generations++] =
-        (struct generation){leaf->position, opened->origin, bytes_of_data(opened->authority)};
+    v->generations[v->n_generations++] = (struct generation){leaf->position, opened->origin};
     struct evidence_fact *fact = fact_add(v, FACT_OPENED, err);
     if (!fact)
         return -1;
@@ -120,6 +167,9 @@ int verify_generations(struct verification *v, struct casebus_error *err)
 {
     const Casebus__V1__LedgerOpened *newest = NULL;
     for (size_t i = 0; i < v->n_leaves; i++) {
+        if (is_act(&v->leaves[i], CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED) &&
+            keys_changed_check(v, &v->leaves[i], err))
+            return -1;
         if (!is_act(&v->leaves[i], CASEBUS__V1__ACT_ENTRY__ACT_LEDGER_OPENED))
             continue;
         if (generation_check(v, &v->leaves[i], err))
@@ -129,6 +179,8 @@ int verify_generations(struct verification *v, struct casebus_error *err)
     if (!newest)
         return error_set(err, CASEBUS_HUB_IDENTITY,
                          _("the evidence does not show how its ledger was opened"));
+    if (!v->trusted)
+        return authority_distrust(v->authorities[0].position, err);
     if (strcmp(newest->origin, v->checkpoint.origin) != 0 || strcmp(newest->log_key, v->log.vkey) != 0)
         return error_set(err, CASEBUS_HUB_IDENTITY,
                          _("the ledger was opened as '%s', and its checkpoint is by another key or origin"),
@@ -148,15 +200,15 @@ int origin_check(const struct verification *v, const char *origin, uint64_t posi
 
 /* ---- enrolments ---- */
 
-/* By the authority of one of the generations that were open by then, the newest one first. */
+/* By the newest authority that was named by then. */
 static int certificate_find(const struct verification *v, uint64_t position, struct bytes certificate,
                             struct certificate_info *info, struct casebus_error *err)
 {
-    int r = error_set(err, CASEBUS_CERTIFICATE, _("no authority was named before it"));
-    for (size_t i = v->n_generations; i > 0 && r; i--)
-        if (v->generations[i - 1].position < position)
-            r = certificate_check(certificate, v->generations[i - 1].authority, 0, info, err);
-    return r;
+    size_t n = v->n_authorities;
+    while (n > 0 && v->authorities[n - 1].position >= position)
+        n--;
+    return n ? certificate_check(certificate, v->authorities[n - 1].der, 0, info, err)
+             : error_set(err, CASEBUS_CERTIFICATE, _("no authority was named before it"));
 }
 
 static bool statement_agrees(const Casebus__V1__EnrolmentStatement *statement,

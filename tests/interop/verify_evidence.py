@@ -97,7 +97,10 @@ ACTS = {1: "ledger_opened", 2: "node_enrolled", 3: "quarantined", 4: "deliveries
         80: "policy_applied"}
 NODE_INVITED = Message("NodeInvited", [(1, "invitation", "bytes"), (2, "node", "text"), (3, "department", "text"), (4, "area", "text"),
                                        (5, "grants", GRANTS), (6, "automatic", "bool"), (7, "expires_at_us", "i64"), (8, "subject", "bytes")])
-HUB_KEYS_CHANGED = Message("HubKeysChanged", [(1, "statement", "bytes"), (2, "signature", "bytes")])
+HUB_KEYS_CHANGED = Message("HubKeysChanged", [(1, "statement", "bytes"), (2, "signature", "bytes"), (3, "authority_signature", "bytes")])
+HUB_KEYS_STATEMENT = Message("HubKeysStatement", [(1, "context", "text"), (2, "suite", "enum"), (3, "origin", "text"), (4, "number", "u64"),
+                                                  (5, "authority", "bytes"), (6, "curve_key", "bytes"), (7, "curve_from_us", "i64"),
+                                                  (8, "authority_before", "bytes")])
 QUARANTINE_DECIDED = Message("QuarantineDecided", [(1, "quarantined", "u64"), (2, "decision", "enum"), (3, "subject", "bytes")])
 POLICY_APPLIED = Message("PolicyApplied", [(1, "version", "u32"), (2, "digest", "bytes"), (3, "grants", "u32"), (4, "subject", "bytes")])
 NODE_STATUS_CHANGED = Message("NodeStatusChanged", [(1, "node", "text"), (2, "status", "enum"), (3, "key_id", "bytes", R),
@@ -431,7 +434,8 @@ def act_check(act):
              all(len(key) == 16 for key in changed.key_id) and (changed.status == 3 or not changed.key_id) and
              len(changed.subject) == 32, "a change of status")
     elif act.hub_keys_changed is not None:
-        need(1 <= len(act.hub_keys_changed.statement) <= 4096 and len(act.hub_keys_changed.signature) == 64, "the hub's keys")
+        need(1 <= len(act.hub_keys_changed.statement) <= 4096 and len(act.hub_keys_changed.signature) == 64 and
+             len(act.hub_keys_changed.authority_signature) in (0, 64), "the hub's keys")
     elif act.quarantine_decided is not None:
         need(act.quarantine_decided.decision in (1, 2) and len(act.quarantine_decided.subject) == 32, "a decision on quarantine")
     elif act.policy_applied is not None:
@@ -453,6 +457,19 @@ def batch_read(data):
     need(len(s.key_id) == 16 and s.stream != 0 and s.first >= 1 and 1 <= s.count <= 256 and len(s.events_root) == 32 and
          len(s.previous) == 32 and (s.first > 1 or s.previous == bytes(32)), "a batch statement")
     return s
+
+
+def hub_keys_read(data):
+    """None when it is not what it should be: it is not asked whether the CURVE key is right."""
+    try:
+        s = read(HUB_KEYS_STATEMENT, data, 4096, 64, 2)
+    except NotProved:
+        return None
+    context = b"casebus/v1/hub-keys"
+    good = (data.startswith(b"\x0a" + bytes([len(context)]) + context) and s.suite in (1, 2) and is_origin(s.origin) and
+            1 <= len(s.authority) <= 2048 and len(s.curve_key) == 32 and is_time(s.curve_from_us) and
+            len(s.authority_before) in (0, 32) and s.number > 0)
+    return s if good else None
 
 
 def enrolment_read(data):
@@ -702,6 +719,13 @@ class NodeCertificate:
         need(1 << 120 <= serial < 1 << 128, "a certificate's serial number", "CB-CERTIFICATE")
 
 
+def authority_read(der):
+    try:
+        return Authority(der)
+    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension, UnsupportedAlgorithm, x509.InvalidVersion) as why:
+        raise NotProved(f"an authority cannot be read: {why}", "CB-CERTIFICATE") from None
+
+
 def node_certificate(der, authority):
     """What is wrong inside a certificate comes out as many kinds of exceptions; all of them mean that it is none."""
     try:
@@ -746,7 +770,9 @@ class Verification:
         self.suite, self.hash = evidence.suite, HASHES[evidence.suite]
         self.facts, self.gaps = [], []
         self.leaves = []       # (position, entry)
-        self.generations = []  # (position, origin, authority)
+        self.generations = []  # (position, origin)
+        self.named = []        # (position, authority): from there on it certifies, and nobody else
+        self.trusted = False   # one of them, and so all that lead to it or from it
         self.enrolments = []   # (position, certificate)
         self.statements = {}   # index of a seal's leaf -> BatchStatement
 
@@ -811,6 +837,8 @@ class Verification:
     def open_generations(self):
         newest = None
         for position, entry in self.leaves:
+            if entry.act is not None and entry.act.hub_keys_changed is not None:
+                self.change_authority(position, entry.act.hub_keys_changed)
             opened = entry.act.ledger_opened if entry.act is not None else None
             if opened is None:
                 continue
@@ -820,11 +848,15 @@ class Verification:
             else:
                 need(opened.previous_origin == newest.origin and opened.origin != newest.origin and
                      later_generation(opened.origin, newest.origin), "a generation does not follow", "CB-HUB-IDENTITY")
-            need(opened.authority in self.authorities, "an authority is not trusted", "CB-HUB-IDENTITY")
+            if not self.named or self.named[-1][1] != opened.authority:  # nobody before has named it
+                need(not self.named or self.trusted, "an authority is not trusted", "CB-HUB-IDENTITY")
+                self.trusted = False
+                self.name_authority(position, opened.authority)
             self.takes_over(opened)
-            self.generations.append((position, opened.origin, opened.authority))
+            self.generations.append((position, opened.origin))
             self.fact("opened", position=position, hub_time_us=entry.hub_time_us, origin=opened.origin)
             newest = opened
+        need(newest is None or self.trusted, "an authority is not trusted", "CB-HUB-IDENTITY")
         need(newest is not None and newest.origin == self.note.origin and newest.log_key == self.log.text,
              "the checkpoint is not of the newest generation", "CB-HUB-IDENTITY")
         if self.former:
@@ -842,12 +874,31 @@ class Verification:
              "the checkpoint before is of another generation", "CB-HUB-IDENTITY")
         shown.check_log(renamed(self.log, shown.origin))
 
+    def name_authority(self, position, authority):
+        need(len(self.named) < 256, "too many authorities", "CB-TOO-LARGE")
+        self.named.append((position, authority))
+        self.trusted = self.trusted or authority in self.authorities
+
+    def change_authority(self, position, changed):
+        """Another one, named by the one before, which takes on what that one has certified."""
+        s = hub_keys_read(changed.statement)
+        if not self.generations or s is None or s.authority == self.named[-1][1]:
+            return
+        before = self.named[-1][1]
+        origin = self.generations[-1][1]
+        need(later_generation(s.origin, origin) or later_generation(origin, s.origin), "the keys of another hub", "CB-HUB-IDENTITY")
+        need(signed(authority_read(before).key, changed.signature, changed.statement), "the authority before did not sign", "CB-SIGNATURE")
+        need(s.authority_before == HASHES[s.suite](before), "another authority takes another one's place", "CB-HUB-IDENTITY")
+        need(changed.authority_signature and signed(authority_read(s.authority).key, changed.authority_signature, changed.statement),
+             "the new authority did not sign", "CB-SIGNATURE")
+        self.name_authority(position, s.authority)
+
     def origin_open(self, origin, position):
-        need(any(p < position and o == origin for p, o, _ in self.generations), "signed for another hub", "CB-HUB-IDENTITY")
+        need(any(p < position and o == origin for p, o in self.generations), "signed for another hub", "CB-HUB-IDENTITY")
 
     def generation_end(self, origin, position):
         """Where the generation after @origin was opened, or @position, if that is before."""
-        ends = [later[0] for (_, o, _), later in zip(self.generations, self.generations[1:]) if o == origin]
+        ends = [later[0] for (_, o), later in zip(self.generations, self.generations[1:]) if o == origin]
         return min([position, *ends])
 
     def in_force(self, node, position):
@@ -855,14 +906,9 @@ class Verification:
         return found[-1] if found else None
 
     def certificate_at(self, der, position):
-        failure = NotProved("no authority was named before", "CB-CERTIFICATE")
-        for p, _, authority in reversed(self.generations):
-            if p < position:
-                try:
-                    return node_certificate(der, authority)
-                except NotProved as why:
-                    failure = why
-        raise failure
+        named = [authority for p, authority in self.named if p < position]
+        need(named, "no authority was named before", "CB-CERTIFICATE")
+        return node_certificate(der, named[-1])
 
     def enrol(self):
         for position, entry in self.leaves:
