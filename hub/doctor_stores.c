@@ -1,10 +1,10 @@
 /* The stores, each opened to read. The journal is not made to be opened so, and opening it mends its torn
  * end; a copy of it is opened instead, and only when no hub has it. */
 #include "hub/authority.h"
-#include "hub/gate/authorities_ledger.h"
 #include "hub/backup/rows.h"
 #include "hub/doctor.h"
 #include "hub/exchange/tables.h"
+#include "hub/gate/authorities_ledger.h"
 #include "hub/gate/registry.h"
 #include "hub/journal/journal.h"
 #include "hub/progress.h"
@@ -479,10 +479,11 @@ static int node_visit(void *self, struct bytes key, struct bytes value)
 /* What a crash has left, or an older copy of keys/: the start of the hub tells them apart. */
 static void newest_look(struct doctor *doctor, struct bytes newest, struct bytes found)
 {
-    if (bytes_equal(newest, found) || authority_fits(doctor->ledger, found, NULL))
+    if (bytes_equal(newest, found))
         return;
-    doctor_say(doctor, VERDICT_LOOK, "authority",
-               _("the ledger names another authority than the one in keys/authority.pem, which was before it"));
+    doctor_say(
+        doctor, VERDICT_LOOK, "authority",
+        _("the ledger names another authority than the one in keys/authority.pem, which was before it"));
     doctor_hint(_("start the hub: it puts the new one into its place; if it refuses, this keys/ is an older "
                   "copy: put the newest one in its place"));
 }
@@ -494,7 +495,8 @@ void doctor_nodes(struct doctor *doctor)
     if (!doctor->state || !doctor->has_keys || state_view_open(&view, doctor->state, NULL))
         return;
     struct bytes authority = bytes_of(doctor->keys.authority, doctor->keys.authority_size);
-    if (!doctor->ledger || authorities_read(&endings.authorities, doctor->ledger, doctor->state, NULL) ||
+    if (!doctor->ledger || authority_fits(doctor->ledger, authority, NULL) ||
+        authorities_read(&endings.authorities, doctor->ledger, doctor->state, NULL) ||
         endings.authorities.n == 0)
         authorities_add(&endings.authorities, authority, NULL);
     else
