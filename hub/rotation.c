@@ -32,7 +32,7 @@ struct rotation {
     pthread_mutex_t lock; /* guards what follows */
     struct succession succession;
     struct authorities authorities;
-    uint64_t authority_number; /* of the change that named the newest one; 0: none did */
+    uint64_t authority_number;  /* of the change that named the newest one; 0: none did */
     struct told told[TOLD_MAX]; /* oldest first */
     size_t n_told;
     bool waits; /* the newest key has not taken its place */
@@ -155,7 +155,8 @@ static int first_read(struct rotation *rotation, struct casebus_error *err)
  * holds: it is brought into the ledger again, and what cannot be read here is only told. */
 static void kept_read(struct rotation *rotation)
 {
-    static const struct codec_limits limits = {.max_size = HUB_CHANGES_MAX, .max_fields = 1024, .max_depth = 3};
+    static const struct codec_limits limits = {
+        .max_size = HUB_CHANGES_MAX, .max_fields = 1024, .max_depth = 3};
     struct casebus_error err;
     struct buffer file;
     struct arena arena;
@@ -169,10 +170,11 @@ static void kept_read(struct rotation *rotation)
     for (size_t i = 0; kept && r >= 0 && i < kept->n_change; i++) {
         r = change_add(rotation, kept->change[i], true, &err);
         if (r > 0)
-            log_warning(rotation->log, "KEYS-LOST",
-                        _("the ledger does not have the change %llu of this hub's keys, which keys/ has: it is "
-                          "brought into it again"),
-                        (unsigned long long)rotation->succession.number);
+            log_warning(
+                rotation->log, "KEYS-LOST",
+                _("the ledger does not have the change %llu of this hub's keys, which keys/ has: it is "
+                  "brought into it again"),
+                (unsigned long long)rotation->succession.number);
     }
     if (r < 0)
         log_warning(rotation->log, "KEYS-SUCCESSION", "%s/keys/succession: %s", rotation->dir, err.text);
@@ -395,8 +397,7 @@ static int change_sign(struct change *change, const struct rotation *rotation, c
     signing_key_free(key);
     if (r || (next && signing_key_sign(next, statement, change->authority_signature, err)))
         return -1;
-    change->changed.statement =
-        (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};
+    change->changed.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};
     change->changed.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, change->signature};
     if (next)
         change->changed.authority_signature =

@@ -152,6 +152,46 @@ size_t hub_fixture_enrol(struct hub_fixture *fixture, const char *name, const Ca
     return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
 }
 
+size_t hub_fixture_authority(struct hub_fixture *fixture, bool certifies)
+{
+    struct casebus_error err;
+    Casebus__V1__HubKeysStatement keys = CASEBUS__V1__HUB_KEYS_STATEMENT__INIT;
+    Casebus__V1__HubKeysChanged changed = CASEBUS__V1__HUB_KEYS_CHANGED__INIT;
+    Casebus__V1__ActEntry act = CASEBUS__V1__ACT_ENTRY__INIT;
+    struct bytes authority = bytes_of(fixture->keys.authority, fixture->keys.authority_size);
+    struct signing_key *before = NULL, *next = NULL;
+    uint8_t der[CERTIFICATE_MAX], hash[DIGEST_SIZE], curve[CURVE_KEY_SIZE] = {1},
+                                                     signatures[2][SIGNATURE_SIZE];
+    size_t size;
+    keys.number = fixture->n_entries + 1;
+    must(hub_authority_key(&before, fixture->dir, fixture->suite, &err), &err);
+    must(hub_authority_make(&next, fixture->dir, keys.number, fixture->suite, FIXTURE_ORIGIN,
+                            fixture_begin_s(), der, &size, &err),
+         &err);
+    suite_hash(fixture->suite, &authority, 1, hash);
+    keys.context = (char *)HUB_KEYS_CONTEXT;
+    keys.suite = (Casebus__V1__Suite)suite_id(fixture->suite);
+    keys.origin = (char *)FIXTURE_ORIGIN;
+    keys.authority = (ProtobufCBinaryData){size, der};
+    keys.authority_before = (ProtobufCBinaryData){DIGEST_SIZE, hash};
+    keys.curve_key = (ProtobufCBinaryData){CURVE_KEY_SIZE, curve};
+    keys.curve_from_us = FIXTURE_TIME_US;
+    struct bytes statement = pack(fixture, &keys);
+    must(signing_key_sign(before, statement, signatures[0], &err), &err);
+    must(signing_key_sign(next, statement, signatures[1], &err), &err);
+    signing_key_free(before);
+    signing_key_free(next);
+    changed.statement = (ProtobufCBinaryData){statement.size, (uint8_t *)(uintptr_t)statement.data};
+    changed.signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signatures[0]};
+    changed.authority_signature = (ProtobufCBinaryData){SIGNATURE_SIZE, signatures[1]};
+    act.act_case = CASEBUS__V1__ACT_ENTRY__ACT_HUB_KEYS_CHANGED;
+    act.hub_keys_changed = &changed;
+    if (certifies)
+        must(hub_authority_commit(&fixture->keys, fixture->dir, keys.number, bytes_of(der, size), &err),
+             &err);
+    return hub_fixture_act(fixture, &act, bytes_of(NULL, 0));
+}
+
 /* ---- events ---- */
 
 struct made_event {

@@ -106,6 +106,8 @@ size_t hub_fixture_enrol_invited(struct hub_fixture *fixture, const char *name,
                                  const uint8_t invitation[INVITATION_SIZE]);
 /* Gives the node another key for what it signs from now on; returns the one before. */
 struct signing_key *hub_fixture_rekey(struct hub_fixture *fixture, const char *name);
+/* Another authority; @certifies: from now on it does, else the one before goes on. */
+size_t hub_fixture_authority(struct hub_fixture *fixture, bool certifies);
 size_t hub_fixture_act(struct hub_fixture *fixture, Casebus__V1__ActEntry *act, struct bytes body);
 struct fixture_node *hub_fixture_node(struct hub_fixture *fixture, const char *name);
 

@@ -204,6 +204,49 @@ static void test_verify_finds_another_authority(void **state)
     expect_wrong(fixture, 0, CASEBUS_HUB_IDENTITY);
 }
 
+static void enrol_late(struct hub_fixture *fixture)
+{
+    const Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
+    hub_fixture_enrol(fixture, "late", &grants);
+}
+
+static void test_verify_follows_the_authority_forwards_and_backwards(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    struct verify_result result;
+    uint8_t first[CERTIFICATE_MAX];
+    size_t size = fixture->keys.authority_size;
+    memcpy(first, fixture->keys.authority, size);
+    hub_fixture_authority(fixture, true);
+    enrol_late(fixture);
+    hub_fixture_authority(fixture, true);
+    hub_fixture_write(fixture);
+    expect_holds(fixture, &result); /* under the newest */
+    memcpy(fixture->keys.authority, first, size);
+    fixture->keys.authority_size = size;
+    expect_holds(fixture, &result);
+    fixture->keys.authority[40] ^= 1;
+    expect_wrong(fixture, 0, CASEBUS_HUB_IDENTITY);
+}
+
+static void test_verify_takes_no_certificate_of_a_former_authority(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t position = hub_fixture_authority(fixture, false);
+    enrol_late(fixture);
+    expect_wrong(fixture, position + 1, CASEBUS_CERTIFICATE);
+}
+
+static void test_verify_finds_an_authority_that_did_not_sign(void **state)
+{
+    struct hub_fixture *fixture = *state;
+    size_t position = hub_fixture_authority(fixture, true);
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(fixture, position);
+    entry->act->hub_keys_changed->authority_signature.data[7] ^= 1;
+    hub_fixture_put(fixture, position, entry);
+    expect_wrong(fixture, position, CASEBUS_SIGNATURE);
+}
+
 static void test_verify_finds_another_log_key(void **state)
 {
     struct hub_fixture *fixture = *state;
@@ -1266,6 +1309,9 @@ int main(void)
         claim(test_verify_finds_a_checkpoint_of_other_entries),
         claim(test_verify_finds_a_checkpoint_by_another_key),
         claim(test_verify_finds_another_authority),
+        claim(test_verify_follows_the_authority_forwards_and_backwards),
+        claim(test_verify_takes_no_certificate_of_a_former_authority),
+        claim(test_verify_finds_an_authority_that_did_not_sign),
         claim(test_verify_finds_another_log_key),
         claim(test_verify_finds_a_ledger_without_beginning),
         claim(test_verify_finds_time_going_back),

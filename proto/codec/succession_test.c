@@ -198,8 +198,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keys_follow_one_another_and_none_comes_back, setup, teardown),
         cmocka_unit_test(test_a_later_generation_numbers_higher_whatever_its_clock_says),
         cmocka_unit_test_setup_teardown(test_only_the_hub_s_own_authority_is_believed, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            test_another_authority_is_named_by_the_one_before_and_signs_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_authority_is_named_by_the_one_before_and_signs_itself,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

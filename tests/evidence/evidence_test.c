@@ -70,6 +70,17 @@ static int story_rest(void **state)
     return 0;
 }
 
+/* For tests that change the hub's keys. */
+static int story_alone(void **state)
+{
+    return story_tell(state) || story_again(state);
+}
+
+static int story_alone_end(void **state)
+{
+    return story_rest(state) || story_end(state);
+}
+
 /* ---- files ---- */
 
 /* Under a checkpoint of the log. */
@@ -164,6 +175,68 @@ static size_t gaps(const struct story *story, enum evidence_gap_kind kind)
     for (size_t i = 0; i < story->report.n_gaps; i++)
         n += story->report.gaps[i].kind == kind;
     return n;
+}
+
+/* ---- another authority ---- */
+
+static size_t enrol_late(struct story *story)
+{
+    const Casebus__V1__Grants grants = CASEBUS__V1__GRANTS__INIT;
+    return hub_fixture_enrol(&story->hub, "late", &grants);
+}
+
+static void trust_only(struct story *story, const uint8_t *authority, size_t size)
+{
+    memcpy(story->hub.keys.authority, authority, size);
+    story->hub.keys.authority_size = size;
+}
+
+static void test_a_file_is_proved_under_the_former_authority_and_under_the_newest(void **state)
+{
+    struct story *story = *state;
+    uint8_t first[CERTIFICATE_MAX];
+    size_t size = story->hub.keys.authority_size;
+    memcpy(first, story->hub.keys.authority, size);
+    hub_fixture_authority(&story->hub, true);
+    enrol_late(story);
+    struct bytes file = file_make(story);
+    proved(story, file);
+    assert_int_equal(facts(story, FACT_ENROLLED), 5);
+    trust_only(story, first, size);
+    proved(story, file);
+    assert_int_equal(facts(story, FACT_ENROLLED), 5);
+    first[40] ^= 1;
+    trust_only(story, first, size);
+    refused(story, file, CASEBUS_HUB_IDENTITY, "not trusted");
+}
+
+static void test_a_former_authority_certifies_no_more(void **state)
+{
+    struct story *story = *state;
+    hub_fixture_authority(&story->hub, false);
+    enrol_late(story);
+    refused(story, file_make(story), CASEBUS_CERTIFICATE, "");
+}
+
+static void spoilt(struct story *story, size_t position, bool successor)
+{
+    Casebus__V1__LedgerEntry *entry = hub_fixture_edit(&story->hub, position);
+    Casebus__V1__HubKeysChanged *changed = entry->act->hub_keys_changed;
+    (successor ? changed->authority_signature : changed->signature).data[9] ^= 1;
+    hub_fixture_put(&story->hub, position, entry);
+    refused(story, file_make(story), CASEBUS_SIGNATURE, "authority");
+}
+
+static void test_both_authorities_have_to_sign(void **state)
+{
+    struct story *story = *state;
+    spoilt(story, hub_fixture_authority(&story->hub, true), true);
+}
+
+static void test_nobody_names_an_authority_but_the_one_before(void **state)
+{
+    struct story *story = *state;
+    spoilt(story, hub_fixture_authority(&story->hub, true), false);
 }
 
 /* ---- the truth ---- */
@@ -616,12 +689,17 @@ static void test_leaves_and_claims_stand_in_their_order(void **state)
             "the evidence speaks of a leaf that it does not hold");
 }
 
+#define ALONE(name)    cmocka_unit_test_setup_teardown(name, story_alone, story_alone_end)
 #define OF_STORY(name) cmocka_unit_test_setup_teardown(name, story_again, story_rest)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         OF_STORY(test_all_that_the_story_tells_is_proved),
+        ALONE(test_a_file_is_proved_under_the_former_authority_and_under_the_newest),
+        ALONE(test_a_former_authority_certifies_no_more),
+        ALONE(test_both_authorities_have_to_sign),
+        ALONE(test_nobody_names_an_authority_but_the_one_before),
         OF_STORY(test_what_is_not_proved_is_told),
         OF_STORY(test_a_leaf_that_is_changed_is_not_in_the_tree),
         OF_STORY(test_a_leaf_at_another_place_is_not_in_the_tree),
