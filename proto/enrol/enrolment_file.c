@@ -168,7 +168,9 @@ int enrolment_file_succession(const json_t *enrolment, struct succession *succes
 {
     const json_t *list = json_object_get(enrolment, "hub_keys");
     struct change_kept *kept = malloc(sizeof *kept);
-    int r = kept ? 0 : error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
+    int r = 0;
+    if (!kept)
+        return error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"));
     on_authority(self, succession_authority(succession));
     for (size_t i = 0; r == 0 && i < json_array_size(list) && i < CHANGES_KEPT + AUTHORITIES_KEPT; i++) {
         r = change_take(json_array_get(list, i), kept, err);
