@@ -143,6 +143,33 @@ static void test_a_missing_key_is_named(void **state)
     expect_named(f, "log.key");
 }
 
+static void test_another_authority_takes_the_place_of_the_one_before(void **state)
+{
+    struct fixture *f = *state;
+    struct signing_key *key = NULL;
+    uint8_t der[CERTIFICATE_MAX];
+    size_t size;
+    char path[PATH_MAX];
+    must(load(f), &f->err);
+    must(hub_authority_make(&key, f->dir, 7, f->keys.suite, ORIGIN, NOW, der, &size, &f->err), &f->err);
+    signing_key_free(key);
+    must(hub_authority_check(&f->keys, f->dir, &f->err), &f->err); /* nothing has changed yet */
+    must(hub_authority_commit(&f->keys, f->dir, 7, bytes_of(der, size), &f->err), &f->err);
+    must(hub_authority_check(&f->keys, f->dir, &f->err), &f->err);
+    must(hub_authority_commit(&f->keys, f->dir, 7, bytes_of(der, size), &f->err), &f->err); /* once more */
+    key_path(f, "authority-7.key", path);
+    assert_int_equal(access(path, F_OK), -1);
+    key_path(f, "authority.old", path);
+    assert_int_equal(access(path, F_OK), -1);
+    hub_keys_deinit(&f->keys);
+    must(load(f), &f->err);
+    assert_true(bytes_equal(bytes_of(der, size), bytes_of(f->keys.authority, f->keys.authority_size)));
+    spoil(f, "authority.key", "pkcs11:token=hub;object=authority\n");
+    assert_int_equal(hub_authority_make(&key, f->dir, 8, f->keys.suite, ORIGIN, NOW, der, &size, &f->err),
+                     -1);
+    assert_non_null(strstr(f->err.text, "token"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +181,7 @@ int main(void)
         T(test_keys_of_another_suite_than_the_settings_say_are_refused),
         T(test_a_key_that_is_short_or_no_key_is_named),
         T(test_a_missing_key_is_named),
+        T(test_another_authority_takes_the_place_of_the_one_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "proto/base/files.h"
 #include "proto/base/texts.h"
 #include "proto/crypto/secret_file.h"
+#include "proto/crypto/token.h"
 #include "proto/merkle/note.h"
 
 #include <errno.h>
@@ -278,8 +279,7 @@ static int key_destroy(const char *dir, const char *name, const char *in_use, st
     random_bytes(noise, sizeof(noise));
     int r = fstat(fd, &status);
     size_t size = (size_t)status.st_size < sizeof(noise) ? (size_t)status.st_size : sizeof(noise);
-    if (!r && !same_file(dir, in_use, &status) &&
-        (pwrite(fd, noise, size, 0) != (ssize_t)size || fsync(fd)))
+    if (!r && !same_file(dir, in_use, &status) && (pwrite(fd, noise, size, 0) != (ssize_t)size || fsync(fd)))
         r = -1;
     int reason = errno;
     close(fd);
@@ -319,7 +319,8 @@ int hub_kek_commit(const char *dir, struct casebus_error *err)
 
 int hub_kek_settle(const char *dir, struct casebus_error *err)
 {
-    return key_destroy(dir, "kek.old", "kek.key", err) || key_destroy(dir, "kek.new", "kek.key", err) ? -1 : 0;
+    return key_destroy(dir, "kek.old", "kek.key", err) || key_destroy(dir, "kek.new", "kek.key", err) ? -1
+                                                                                                      : 0;
 }
 
 /* ---- another CURVE key ---- */
@@ -389,14 +390,31 @@ static const char *authority_name(char name[40], uint64_t number)
     return name;
 }
 
+/* What a token holds does not come into a file unsaid. */
+static int authority_in_file(const char *dir, struct casebus_error *err)
+{
+    char path[PATH_MAX];
+    uint8_t content[SECRET_FILE_MAX];
+    size_t size = 0;
+    if (key_path(path, dir, "authority.key", err) || secret_file_load(path, content, &size, err))
+        return -1;
+    bool token = size >= strlen(TOKEN_SCHEME) && memcmp(content, TOKEN_SCHEME, strlen(TOKEN_SCHEME)) == 0;
+    secret_clear(content, sizeof content);
+    if (!token)
+        return 0;
+    error_set(err, CASEBUS_NOT_ALLOWED,
+              _("the authority's key is held by a token, and another one would lie in a file"));
+    return error_hint(err, _("this version changes no authority that a token holds"));
+}
+
 int hub_authority_make(struct signing_key **keyp, const char *dir, uint64_t number, const struct suite *suite,
                        const char *origin, int64_t now, uint8_t *certificate, size_t *sizep,
                        struct casebus_error *err)
 {
     char name[40], path[PATH_MAX];
     authority_name(name, number);
-    if (key_destroy(dir, name, "authority.key", err) || key_path(path, dir, name, err) ||
-        signing_key_generate(keyp, suite, err))
+    if (authority_in_file(dir, err) || key_destroy(dir, name, "authority.key", err) ||
+        key_path(path, dir, name, err) || signing_key_generate(keyp, suite, err))
         return -1;
     if (authority_make(*keyp, origin, AUTHORITY_DAYS, now - DAY_S, certificate, sizep, err) ||
         signing_key_save(*keyp, path, err)) {
