@@ -14,6 +14,7 @@ PIN, WRONG = "4711-0815", "0000"
 VERIFIER = pathlib.Path(__file__).resolve().parents[1] / "interop" / "verify_evidence.py"
 
 
+@unittest.skipUnless(harness.SUITE == "intl", "PKCS#11 knows no SM2")
 class Token(unittest.TestCase):
     def setUp(self):
         if not os.path.exists(MODULE):
@@ -145,6 +146,16 @@ class Token(unittest.TestCase):
             self.assertIn(sentence, done.err)
         done = self.init(self.world.hub("gm"), "--suite", "gm", "--log-key", self.uri("log"))
         self.assertIn("of the suite 'intl' only", done.err)
+
+    def test_a_node_of_a_gm_hub_is_told_that_a_token_cannot_sign_for_it(self):
+        hub = self.world.hub("gm")
+        self.assertEqual(self.init(hub, "--suite", "gm").code, 0)
+        self.with_door(hub).start()
+        code = hub.ask("node", "invite", "desk", "--role", "adapter", "--auto", "--department", "d", "--area", "320100")["code"]
+        done = self.world.run("casebus-adapter", "join", hub.endpoint, code, "--door", self.door, "--dir", self.world.path / "desk",
+                              "--signing-key", self.uri("desk"))
+        self.assertEqual(done.code, 3, done.said)
+        self.assertIn("the hub is of the suite 'gm'", done.err)
 
     # ---- taken away ----
 
