@@ -281,11 +281,31 @@ int input_line(struct input *input, struct buffer *line, size_t max, bool *cut, 
         size_t take = size < room ? size : room;
         if (!buffer_append(line, ahead.data, take))
             return error_set(err, CASEBUS_NO_MEMORY, _("no memory to read '%s'"), input->name);
-        *cut |= take < size;
-        input_consume(input, size);
-        if (end)
+        *cut = take < size;
+        input_consume(input, take);
+        if (end || *cut)
             return 1;
     }
+}
+
+int input_skip_row(struct input *input, bool quoted, uint64_t *lines, struct casebus_error *err)
+{
+    struct bytes ahead;
+    int r;
+    while ((r = input_peek(input, &ahead, err)) > 0) {
+        for (size_t i = 0; i < ahead.size; i++) {
+            quoted ^= ahead.data[i] == '"';
+            if (ahead.data[i] != '\n')
+                continue;
+            ++*lines;
+            if (quoted)
+                continue;
+            input_consume(input, i + 1);
+            return 1;
+        }
+        input_consume(input, ahead.size);
+    }
+    return r;
 }
 
 const char *input_name(const struct input *input)

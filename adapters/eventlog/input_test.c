@@ -141,6 +141,9 @@ static void test_a_long_line_is_cut_and_the_next_is_whole(void **state)
     assert_true(cut);
     assert_memory_equal(line.data, "0123", 4);
     buffer_reset(&line);
+    uint64_t lines = 0;
+    assert_int_equal(input_skip_row(input, false, &lines, NULL), 1);
+    assert_int_equal(lines, 1);
     assert_int_equal(input_line(input, &line, 4, &cut, NULL), 1);
     assert_false(cut);
     assert_memory_equal(line.data, "ab\n", 3);

@@ -1,8 +1,8 @@
 /* libcsv turns bytes into cells; this file gives it one physical line at a time, which is what makes two
- * things possible: every row knows the line where it began, and after a broken row reading goes on at the
- * very next line instead of somewhere behind a lost quote. A quoted cell may hold line ends, so a row gathers
- * lines until libcsv says that it is complete. When that does not happen within the bound or before the end,
- * only the first line is given up and the others are read again as rows of their own.
+ * things possible: every row knows the line where it began, and after quotes that make no sense reading goes
+ * on at the very next line. A quoted cell may hold line ends, so a row gathers lines until libcsv says that
+ * it is complete. When that does not happen within the bound, or before the end, the row is given up with all
+ * of its lines: inside of a cell stands what an applicant wrote, and no line of that is ever read as a row.
  *
  * Rows are split before they are decoded: in UTF-8 and in GB18030 no byte of a longer character is a quote, a
  * comma, a tab or a line end. So a bad character spoils one cell and we can say which. */
@@ -237,6 +237,16 @@ static void cells_reset(struct sheet *sheet)
     sheet->no_room = false;
 }
 
+static uint64_t lines_in(const struct sheet *sheet, size_t begin, size_t size)
+{
+    const uint8_t *at = sheet->text.data + begin;
+    const uint8_t *end = at + size;
+    uint64_t n = 0;
+    for (; at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++)
+        n++;
+    return n;
+}
+
 /* The row's own text, for the rejects; what is not text is shown as \xNN. */
 static struct bytes row_raw(struct sheet *sheet, size_t begin, size_t size)
 {
@@ -267,8 +277,8 @@ static int row_refuse(struct sheet *sheet, struct row *row, size_t size)
     row->raw = row_raw(sheet, sheet->used, size);
     row->fields = NULL;
     row->n_fields = 0;
+    sheet->line += lines_in(sheet, sheet->used, size);
     sheet->used += size;
-    sheet->line++;
     return SOURCE_BAD_ROW;
 }
 
@@ -281,30 +291,55 @@ static int bad_quotes(struct sheet *sheet, struct row *row, struct casebus_error
     return row_refuse(sheet, row, line_size(sheet, sheet->used));
 }
 
-static int bad_open_quote(struct sheet *sheet, struct row *row, struct casebus_error *err)
-{
-    if (parser_restart(sheet, err) != 0)
-        return -1;
-    error_set(err, CASEBUS_ROW, _("the quote that opens column %zu is never closed"), sheet->n_cells + 1);
-    error_hint(err, _("close it, or check that the file was not cut off"));
-    return row_refuse(sheet, row, line_size(sheet, sheet->used));
-}
-
-static int bad_length(struct sheet *sheet, struct row *row, struct casebus_error *err)
+static int bad_length(struct sheet *sheet, struct row *row, size_t size, struct casebus_error *err)
 {
     error_set(err, CASEBUS_ROW, _("the row is longer than %d bytes"), ROW_SIZE_MAX);
     error_hint(err,
                _("is a quote or a line end missing? large contents belong into materials, not into rows"));
-    return row_refuse(sheet, row, line_size(sheet, sheet->used));
+    return row_refuse(sheet, row, size);
 }
 
-static int open_row(struct sheet *sheet, struct casebus_error *err)
+/* The file ends inside the row; all that was read and not used is of it. */
+static int ends_in_row(struct sheet *sheet, struct row *row, bool quoted, struct casebus_error *err)
 {
+    if (parser_restart(sheet, err) != 0)
+        return -1;
+    if (quoted) {
+        error_set(err, CASEBUS_ROW, _("the quote that opens column %zu is never closed"), sheet->n_cells + 1);
+        error_hint(err, _("close it, or check that the file was not cut off"));
+    } else {
+        error_set(err, CASEBUS_ROW, _("the file ends inside its last row, which has no line end"));
+        error_hint(
+            err, _("it is read once it has one; if the file is whole as it is, set source.last_row to any"));
+    }
+    if (!sheet->may_grow)
+        return row_refuse(sheet, row, sheet->text.size - sheet->used);
     sheet->used = sheet->text.size;
-    error_set(err, CASEBUS_ROW, _("the file ends inside its last row, which has no line end"));
-    error_hint(err,
-               _("it is read once it has one; if the file is whole as it is, set source.last_row to any"));
     return SOURCE_OPEN_ROW;
+}
+
+static bool quote_is_open(const struct sheet *sheet)
+{
+    size_t n = 0;
+    for (size_t i = sheet->used; i < sheet->text.size; i++)
+        n += sheet->text.data[i] == '"';
+    return n % 2 != 0;
+}
+
+/* A row beyond the bound. All that was read and not used is of it; the rest is passed over. */
+static int row_pass_over(struct sheet *sheet, struct row *row, struct casebus_error *err)
+{
+    bool quoted = quote_is_open(sheet);
+    uint64_t lines = 0;
+    if (parser_restart(sheet, err) != 0)
+        return -1;
+    int r = input_skip_row(sheet->input, quoted, &lines, err);
+    if (r < 0)
+        return -1;
+    if (r == 0 && (quoted || sheet->may_grow))
+        return ends_in_row(sheet, row, quoted, err);
+    sheet->line += lines - (r > 0 && sheet->last_is_cut);
+    return bad_length(sheet, row, sheet->text.size - sheet->used, err);
 }
 
 /* Gathers lines until libcsv has a whole row. Sets @sizep to its length in `text`. Returns a source_answer or
@@ -315,24 +350,24 @@ static int row_gather(struct sheet *sheet, struct row *row, size_t *sizep, struc
     cells_reset(sheet);
     while (sheet->n_rows == 0) {
         if (sheet->used + size == sheet->text.size) {
-            int r = size > ROW_SIZE_MAX ? 0 : line_more(sheet, err);
-            if (r < 0)
-                return -1;
-            if (r == 0)
-                return bad_open_quote(sheet, row, err);
+            if (size > ROW_SIZE_MAX)
+                return row_pass_over(sheet, row, err);
+            int r = line_more(sheet, err);
+            if (r <= 0)
+                return r < 0 ? -1 : ends_in_row(sheet, row, true, err);
         }
         size_t begin = sheet->used + size;
         size_t more = line_size(sheet, begin);
         if (sheet->last_is_cut && begin == sheet->last_begin)
-            return size == 0 ? bad_length(sheet, row, err) : bad_open_quote(sheet, row, err);
+            return row_pass_over(sheet, row, err);
         if (sheet->may_grow && sheet->last_is_open && begin == sheet->last_begin)
-            return open_row(sheet, err);
+            return ends_in_row(sheet, row, false, err);
         if (csv_parse(&sheet->parser, sheet->text.data + begin, more, on_cell, on_row, sheet) != more)
             return bad_quotes(sheet, row, err);
         size += more;
     }
     *sizep = size;
-    return size > ROW_SIZE_MAX ? bad_length(sheet, row, err) : SOURCE_ROW;
+    return size > ROW_SIZE_MAX ? bad_length(sheet, row, size, err) : SOURCE_ROW;
 }
 
 static const char *cell_name(const struct sheet *sheet, size_t i)
@@ -403,16 +438,6 @@ static int row_find(struct sheet *sheet, struct casebus_error *err)
     }
 }
 
-static uint64_t lines_in(const struct sheet *sheet, size_t begin, size_t size)
-{
-    const uint8_t *at = sheet->text.data + begin;
-    const uint8_t *end = at + size;
-    uint64_t n = 0;
-    for (; at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++)
-        n++;
-    return n;
-}
-
 int sheet_next(struct sheet *sheet, struct row *row, struct casebus_error *err)
 {
     int r = row_find(sheet, err);
@@ -424,10 +449,7 @@ int sheet_next(struct sheet *sheet, struct row *row, struct casebus_error *err)
     if (r != SOURCE_ROW)
         return r;
     if (row_check(sheet, err) != 0) {
-        uint64_t lines = lines_in(sheet, sheet->used, size) - 1;
-        r = row_refuse(sheet, row, size);
-        sheet->line += lines;
-        return r;
+        return row_refuse(sheet, row, size);
     }
     for (size_t i = 0; i < sheet->n_columns; i++)
         sheet->fields[i] =

@@ -115,12 +115,12 @@ int mark_row(struct mark *mark, const struct row *row, bool bad, struct casebus_
     return 0;
 }
 
-int mark_end(struct mark *mark, struct casebus_error *err)
+int mark_end(struct mark *mark, uint64_t last, struct casebus_error *err)
 {
-    if (mark->now.row >= mark->read_to)
+    if (last >= mark->read_to)
         return 0;
     error_set(err, CASEBUS_SOURCE, _("the source ends with row %llu, but rows 1 to %llu were read before"),
-              (unsigned long long)mark->now.row, (unsigned long long)mark->read_to);
+              (unsigned long long)last, (unsigned long long)mark->read_to);
     return other(err);
 }
 

@@ -28,8 +28,8 @@ struct mark {
 int mark_open(struct mark *mark, const struct config *config, uint64_t read_to, struct casebus_error *err);
 /* Each row in turn, an unusable one (@bad) too, before anything is done with it. -1: the rows are others. */
 int mark_row(struct mark *mark, const struct row *row, bool bad, struct casebus_error *err);
-/* There are no more rows. -1: there are fewer than were read before. */
-int mark_end(struct mark *mark, struct casebus_error *err);
+/* There are no more rows behind @last. -1: there are fewer than were read before. */
+int mark_end(struct mark *mark, uint64_t last, struct casebus_error *err);
 /* The row that came last is in the outbox. */
 void mark_published(struct mark *mark);
 /* So many rows were published since it was kept that it should be again, or none of this source yet. */

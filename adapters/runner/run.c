@@ -190,11 +190,12 @@ static int row_next(struct run *run, struct casebus_error *err)
     int r = run->config.source_kind->next(run->config.source, &row, &why);
     if (r < 0)
         source_damage(run, &why);
-    if (r == SOURCE_OPEN_ROW)
+    if (r == SOURCE_OPEN_ROW && row.number > run->mark.read_to)
         row_leave(run, &row, &why);
     if (r <= 0 || r == SOURCE_OPEN_ROW) {
         run->source_ended = true;
-        if (r >= 0 && mark_end(&run->mark, err) != 0)
+        /* An open row that was read as it stood, by source.last_row: any, is compared when it has its end. */
+        if (r >= 0 && mark_end(&run->mark, r == SOURCE_OPEN_ROW ? row.number : run->mark.now.row, err) != 0)
             return -1;
         /* Now, not when the program ends: without --once that may be long from now, and by kill -9. */
         return casebus_node_sync(run->node, err) != 0 ? -1 : mark_keep(&run->mark, err);
