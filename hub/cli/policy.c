@@ -165,12 +165,12 @@ static int text_as_file(const char *text, struct casebus_error *err)
 }
 
 /* 0: the same; 1: they differ, and it was printed; -1 */
-static int diff_run(const struct cli *cli, int before_fd, const char *after, const char *label,
-                    struct casebus_error *err)
+static int diff_run(const struct cli *cli, int before_fd, const char *before_label, const char *after,
+                    const char *after_label, struct casebus_error *err)
 {
     char before[32], *argv[] = {"diff",    "-u",
-                                "--label", (char *)(uintptr_t)label,
-                                "--label", (char *)(uintptr_t)after,
+                                "--label", (char *)(uintptr_t)before_label,
+                                "--label", (char *)(uintptr_t)after_label,
                                 before,    (char *)(uintptr_t)after,
                                 NULL};
     int status = -1;
@@ -187,15 +187,15 @@ static int diff_run(const struct cli *cli, int before_fd, const char *after, con
     return WEXITSTATUS(status);
 }
 
-/* Prints what @file would change in @policy, the hub's answer. */
-static int difference_to(const struct cli *cli, const json_t *policy, const char *file,
+/* Prints what @file, called @name, would change in @policy, the hub's answer. */
+static int difference_to(const struct cli *cli, const json_t *policy, const char *file, const char *name,
                          struct casebus_error *err)
 {
     char label[64];
     const char *text = get_text(policy, "text");
     snprintf(label, sizeof label, _("in force: version %u"), (unsigned)get_number(policy, "version"));
     int fd = text_as_file(text ? text : "", err);
-    int r = fd < 0 ? -1 : diff_run(cli, fd, file, label, err);
+    int r = fd < 0 ? -1 : diff_run(cli, fd, label, file, name, err);
     if (fd >= 0)
         close(fd);
     return r;
@@ -208,7 +208,7 @@ static int difference(struct cli *cli, const char *file, uint32_t *version, stru
     if (policy_of_hub(cli, &policy, err))
         return -1;
     *version = (uint32_t)get_number(policy, "version");
-    int r = difference_to(cli, policy, file, err);
+    int r = difference_to(cli, policy, file, file, err);
     json_decref(policy);
     return r;
 }
@@ -217,13 +217,16 @@ static int difference(struct cli *cli, const char *file, uint32_t *version, stru
 static int proposal_print(const struct cli *cli, const json_t *policy, struct casebus_error *err)
 {
     const json_t *proposal = json_object_get(policy, "proposal");
-    char file[32], when[PEOPLE_TEXT];
-    fprintf(cli->out, _("version %u is proposed by '%s', %s: %s\n"),
-            (unsigned)get_number(proposal, "version"), get_text(proposal, "by"),
-            time_zone_text(when, get_time(proposal, "proposed_at_us"), false), get_text(proposal, "why"));
+    unsigned version = (unsigned)get_number(proposal, "version");
+    char file[32], when[PEOPLE_TEXT], name[64], by[256], why[4096];
+    text_escape(by, sizeof by, get_text(proposal, "by") ? get_text(proposal, "by") : "");
+    text_escape(why, sizeof why, get_text(proposal, "why") ? get_text(proposal, "why") : "");
+    fprintf(cli->out, _("version %u is proposed by '%s', %s: %s\n"), version, by,
+            time_zone_text(when, get_time(proposal, "proposed_at_us"), false), why);
     int fd = text_as_file(get_text(proposal, "text"), err);
     snprintf(file, sizeof file, "/dev/fd/%d", fd);
-    int r = fd < 0 ? -1 : difference_to(cli, policy, file, err);
+    snprintf(name, sizeof name, _("proposed: version %u"), version);
+    int r = fd < 0 ? -1 : difference_to(cli, policy, file, name, err);
     if (fd >= 0)
         close(fd);
     return r;

@@ -602,6 +602,25 @@ static void yaml_fault(struct reading *reading, struct fy_diag *diag)
               error->msg ? error->msg : _("cannot be read as YAML"));
 }
 
+/* Whoever agrees to a policy reads it on a terminal: nothing in it may hide a row there, no comment either. */
+static void unseen_fault(struct reading *reading, struct bytes text)
+{
+    uint32_t line = 1, point;
+    bool unsafe;
+    for (size_t i = 0, size; i < text.size; i += size) {
+        char at[5] = ""; /* the text does not end in a NUL */
+        memcpy(at, text.data + i, text.size - i < 4 ? text.size - i : 4);
+        size = text_point(at, &point, &unsafe);
+        bool ends_line = point == '\n' || (point == '\r' && at[1] == '\n');
+        line += point == '\n';
+        if (!unsafe || ends_line || point == '\t' || (i == 0 && point == 0xFEFF))
+            continue;
+        char sentence[200];
+        snprintf(sentence, sizeof sentence, _("there is a character that is not seen: U+%04X"), (unsigned)point);
+        fault(reading, line, sentence);
+    }
+}
+
 int rights_file_read(struct bytes text, const char *name, struct rights *rights, struct arena *arena,
                      struct buffer *faults, struct casebus_error *err)
 {
@@ -614,6 +633,7 @@ int rights_file_read(struct bytes text, const char *name, struct rights *rights,
     reading.rows = take(&reading, RIGHTS_ROWS_MAX * sizeof *reading.rows);
     if (!reading.rows)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to read '%s'"), name);
+    unseen_fault(&reading, text);
     struct fy_diag_cfg quiet;
     fy_diag_cfg_default(&quiet);
     quiet.fp = NULL;
