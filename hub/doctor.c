@@ -93,7 +93,11 @@ static void look_rights(struct doctor *doctor)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[PATH_MAX];
         struct stat status;
-        if (!find(doctor, names[i], path, &status) || !(status.st_mode & 077))
+        /* Operators of a group of their own reach the socket through the directory. */
+        mode_t theirs = i == 0 && doctor->has_settings && strcmp(doctor->settings.operators, OPERATORS_NONE)
+                            ? S_IXGRP
+                            : 0;
+        if (!find(doctor, names[i], path, &status) || !(status.st_mode & 077 & ~theirs))
             continue;
         doctor_say(doctor, VERDICT_LOOK, "rights", _("'%s' is open to others than its owner (mode %04o)"),
                    path, (unsigned)status.st_mode & 07777);
@@ -171,7 +175,7 @@ static void look_disk(struct doctor *doctor)
 }
 
 /* What is quick of it: the ledger's copy is read by backup --verify. */
-static void look_copy(struct doctor *doctor, const char *dest)
+static void look_copy(struct doctor *doctor, const char *dest, uint64_t size)
 {
     struct casebus_error err;
     struct manifest manifest;
@@ -185,7 +189,13 @@ static void look_copy(struct doctor *doctor, const char *dest)
         doctor_error(doctor, "backup", &err);
     else if (r == 0)
         doctor_say(doctor, VERDICT_FINE, "backup", _("one is being made in '%s'"), dest);
-    else if (!manifest.papers.suite)
+    else if (manifest.size < size) {
+        doctor_say(doctor, VERDICT_LOOK, "backup",
+                   _("the one in '%s' ends with entry %llu, but one of %llu entries was made there: an older "
+                     "copy stands in its place, and senders have let go of what it lacks"),
+                   dest, (unsigned long long)manifest.size, (unsigned long long)size);
+        doctor_hint("casebus-hub backup %s %s", doctor->dir, dest);
+    } else if (!manifest.papers.suite)
         doctor_say(doctor, VERDICT_NOTE, "backup",
                    _("a former version made the one in '%s': its files have no check sums; back up again"),
                    dest);
@@ -235,7 +245,7 @@ static void look_backup(struct doctor *doctor)
                _n("the last one is %lld day old", "the last one is %lld days old", days),
                days > 0 ? days : 0);
     if (secured.dest[0])
-        look_copy(doctor, secured.dest);
+        look_copy(doctor, secured.dest, secured.size);
     look_unsecured(doctor, &secured);
 }
 

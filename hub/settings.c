@@ -278,7 +278,7 @@ static int line_of(struct fy_node *node)
 }
 
 static void read_pair(struct settings *settings, struct fy_node_pair *pair, const char *path,
-                      struct faults *faults, bool seen[N_SETTINGS])
+                      struct faults *faults, int seen[N_SETTINGS])
 {
     const char *name = fy_node_get_scalar0(fy_node_pair_key(pair));
     const char *value = fy_node_get_scalar0(fy_node_pair_value(pair));
@@ -295,7 +295,7 @@ static void read_pair(struct settings *settings, struct fy_node_pair *pair, cons
         fault(faults, path, line, name, reason);
     else
         put(settings, setting, value);
-    seen[setting - table] = true;
+    seen[setting - table] = line ? line : 1;
 }
 
 /* With what the reader of YAML says first, and its line; what it says after that follows from it. */
@@ -344,7 +344,8 @@ static bool same_place(const char *one, const char *other)
 }
 
 /* The door opens when somebody is invited: that it cannot would be known late. */
-static void check_places(const struct settings *settings, const char *path, struct faults *faults)
+static void check_places(const struct settings *settings, const char *path, struct faults *faults,
+                         const int seen[N_SETTINGS])
 {
     char door[256] = "", reason[400];
     settings_door(door, settings);
@@ -354,16 +355,18 @@ static void check_places(const struct settings *settings, const char *path, stru
     for (size_t i = 1; i < sizeof(places) / sizeof(places[0]); i++)
         for (size_t j = 0; j < i; j++)
             if (same_place(places[i].address, places[j].address)) {
-                snprintf(reason, sizeof(reason), _("the port is that of '%s' too, which is %s"),
+                int line = seen[setting_named(places[i].name) - table];
+                snprintf(reason, sizeof(reason),
+                         _("the port is that of '%s' too, which is %s; give one of them another"),
                          places[j].name, places[j].address);
-                fault(faults, path, 1, places[i].name, reason);
+                fault(faults, path, line ? line : 1, places[i].name, reason);
             }
 }
 
 static void read_root(struct settings *settings, struct fy_node *root, const char *path,
                       struct faults *faults)
 {
-    bool seen[N_SETTINGS] = {false};
+    int seen[N_SETTINGS] = {0}; /* in which line */
     void *iterator = NULL;
     struct fy_node_pair *pair;
     while ((pair = fy_node_mapping_iterate(root, &iterator)))
@@ -375,7 +378,7 @@ static void read_root(struct settings *settings, struct fy_node *root, const cha
             fault(faults, path, 1, table[i].name, _("is missing"));
     }
     if (!faults->n)
-        check_places(settings, path, faults);
+        check_places(settings, path, faults, seen);
 }
 
 static struct fy_diag *diag_open(void)

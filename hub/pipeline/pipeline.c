@@ -228,6 +228,7 @@ int pipeline_start(struct pipeline **pipelinep, const struct pipeline_options *o
     memcpy(pipeline->content_key, options->content_key, KEY_SIZE);
     pipeline->options.content_key = pipeline->content_key;
     reserve_init(&pipeline->reserve, options->dir ? options->dir : "", options->keep_free_bytes);
+    reserve_look(&pipeline->reserve, options->log);
     pthread_mutex_init(&pipeline->lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
