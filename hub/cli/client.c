@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 #include <stdarg.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -310,7 +310,7 @@ static int content_claim(struct proof *proof, const struct reader_entry *read,
 struct event_rest {
     uint8_t case_id[CASE_ID_SIZE];
     bool erased; /* some of its content */
-    char nodes[RECEIVERS_MAX][NODE_NAME_MAX];
+    char nodes[DECIDED_MAX][NODE_NAME_MAX];
     size_t n;
 };
 
@@ -330,7 +330,7 @@ static int event_claim(struct proof *proof, uint64_t position, uint64_t seal_pos
     rest->erased = claim.header_withheld == CASEBUS__V1__WITHHELD__WITHHELD_ERASED;
     for (size_t i = 0; i < claim.n_parts; i++)
         rest->erased |= claim.parts[i].withheld == CASEBUS__V1__WITHHELD__WITHHELD_ERASED;
-    for (rest->n = 0; rest->n < event->n_receiver && rest->n < RECEIVERS_MAX; rest->n++)
+    for (rest->n = 0; rest->n < event->n_receiver && rest->n < DECIDED_MAX; rest->n++)
         snprintf(rest->nodes[rest->n], NODE_NAME_MAX, "%s", event->receiver[rest->n]->node);
     proof->n_events++;
     return 0;

@@ -197,14 +197,15 @@ static bool name_fits(const char *name)
     return name[0] && strlen(name) < NODE_TEXT_MAX;
 }
 
-int apply_to_receiver(const struct exchange_store *store, const char *node, uint64_t position,
-                      uint32_t ordinal, struct casebus_error *err)
+int apply_to_receiver(const struct exchange_store *store, const Casebus__V1__Receiver *receiver,
+                      uint64_t position, uint32_t ordinal, struct casebus_error *err)
 {
+    const char *node = receiver->node;
     if (!name_fits(node))
         return error_set(err, CASEBUS_DAMAGED, _("the ledger names a receiver that cannot be one"));
-    uint8_t key[TABLE_KEY_MAX];
+    uint8_t key[TABLE_KEY_MAX], given = inbox_given(receiver->questions, receiver->retracts);
     size_t size = inbox_key(key, node, position, ordinal);
-    if (store->put(store->self, TABLE_INBOX, bytes_of(key, size), bytes_of("", 0), err) < 0)
+    if (store->put(store->self, TABLE_INBOX, bytes_of(key, size), bytes_of(&given, 1), err) < 0)
         return -1;
     struct receiver_row row = {0};
     struct bytes value;
@@ -241,7 +242,7 @@ int exchange_apply_event(const struct exchange_store *store, uint64_t position, 
         apply_to_record(store, entry, event, &row, known, position, err) < 0)
         return -1;
     for (size_t i = 0; i < entry->n_receiver; i++)
-        if (apply_to_receiver(store, entry->receiver[i]->node, position, (uint32_t)i, err) < 0)
+        if (apply_to_receiver(store, entry->receiver[i], position, (uint32_t)i, err) < 0)
             return -1;
     return 0;
 }

@@ -62,7 +62,7 @@ int apply_erasure_ordered(const struct exchange_store *store, uint64_t position,
                                                    : apply_quarantine_erased(store, position, ordered, err))
         return -1;
     for (size_t i = 0; i < ordered->n_receiver; i++)
-        if (apply_to_receiver(store, ordered->receiver[i]->node, position, (uint32_t)i, err))
+        if (apply_to_receiver(store, ordered->receiver[i], position, (uint32_t)i, err))
             return -1;
     return 0;
 }

@@ -170,67 +170,98 @@ static struct sight sight_of(const struct exchange_node *node, const struct ruli
     return sight;
 }
 
-static bool add_receiver(struct exchange_decision *decision, const struct exchange_receiver *receiver)
+/* 0, or 1: there are too many. Who has what is replaced were no more than may be given the event. */
+static int add_receiver(struct exchange_decision *decision, const struct exchange_receiver *receiver)
 {
-    if (decision->n_receivers == RECEIVERS_MAX)
-        return false;
+    size_t given = decision->n_receivers - decision->n_retractions;
+    if (receiver->retracts ? decision->n_retractions == RECEIVERS_MAX : given == RECEIVERS_MAX)
+        return 1;
+    decision->n_retractions += receiver->retracts;
     decision->receivers[decision->n_receivers++] = *receiver;
-    return true;
+    return 0;
+}
+
+/* What @node was given of the entry at @position. 1 / 0: nothing / -1. Only asked for what is to be taken
+ * back. */
+static int given_of(const struct exchange_store *store, const char *node, uint64_t position, uint8_t *given,
+                    struct casebus_error *err)
+{
+    for (uint32_t ordinal = 0; ordinal < DECIDED_MAX; ordinal++) {
+        uint8_t key[TABLE_KEY_MAX];
+        struct bytes value;
+        size_t size = inbox_key(key, node, position, ordinal);
+        int r = store->get(store->self, TABLE_INBOX, bytes_of(key, size), &value, err);
+        if (r < 0 || (r > 0 && value.size != 1))
+            return r < 0 ? -1 : error_set(err, CASEBUS_DAMAGED, _("a row of an inbox has a wrong size"));
+        if (r > 0 && !(value.data[0] & INBOX_RETRACTION)) {
+            *given = value.data[0];
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* What @node was shown or told before, and what does not hold any more now. A yes that the event itself
- * answers anew needs no taking back. */
-static bool take_back(const struct change *change, const struct exchange_node *node, const struct sight *now,
-                      const struct sight *before, struct exchange_decision *decision)
+ * answers anew needs no taking back. Nobody hears of a statement that he was not given, and of no more than
+ * he was given; a right that has ended gives no news. 0, 1: too many, or -1. */
+static int take_back(const struct exchange_store *store, const struct change *change,
+                     const struct exchange_node *node, const struct sight *now, const struct sight *before,
+                     struct exchange_decision *decision, struct casebus_error *err)
 {
     struct exchange_receiver receiver = {.node = node->name, .rule = before->right.rule, .retracts = true};
-    if (before->sees) {
-        if (now->sees)
-            return true;
-    } else {
-        bool same_case = memcmp(change->row->case_id, decision->case_id, sizeof decision->case_id) == 0;
-        uint32_t anew = now->sees ? UINT32_MAX : now->right.questions & change->now.subject.answered;
+    uint32_t may = before->sees ? UINT32_MAX : before->right.questions & change->row->answered;
+    uint8_t given = 0;
+    if (!may || (before->sees && now->sees))
+        return 0;
+    int r = given_of(store, node->name, change->row->newest.position, &given, err);
+    if (r <= 0)
+        return r;
+    bool same_case = memcmp(change->row->case_id, decision->case_id, sizeof decision->case_id) == 0;
+    uint32_t anew = now->sees ? UINT32_MAX : now->right.questions & change->now.subject.answered;
+    if (given || !before->sees) {
         receiver.questions =
-            before->right.questions & change->row->answered & (same_case ? ~anew : UINT32_MAX);
+            (given ? given : UINT32_MAX) & may & change->row->answered & (same_case ? ~anew : UINT32_MAX);
         if (!receiver.questions)
-            return true;
+            return 0;
     }
     decision->replaces = change->row->newest.position + 1;
     return add_receiver(decision, &receiver);
 }
 
 /* A statement that came too late answers nothing, and is shown to those alone who see what counts: to the
- * others it would be all that they know. False when there are too many. */
-static bool choose_for(const struct change *change, const struct exchange_node *node,
-                       const Casebus__V1__EventHeader *header, struct exchange_decision *decision)
+ * others it would be all that they know. 0, 1: too many, or -1. */
+static int choose_for(const struct exchange_store *store, const struct change *change,
+                      const struct exchange_node *node, const Casebus__V1__EventHeader *header,
+                      struct exchange_decision *decision, struct casebus_error *err)
 {
     struct sight now = sight_of(node, &change->now), before = {0};
     if (change->row)
         before = sight_of(node, &change->before);
     bool told = change->counts ? now.sees || now.right.rule : now.sees && before.sees;
-    if (told && !add_receiver(decision, &(struct exchange_receiver){
-                                            .node = node->name,
-                                            .part_mask = part_mask(header, now.right.part_kinds),
-                                            .rule = now.right.rule,
-                                            .questions = now.right.questions}))
-        return false;
-    return !change->row || !change->counts || take_back(change, node, &now, &before, decision);
+    if (told && add_receiver(decision,
+                             &(struct exchange_receiver){.node = node->name,
+                                                         .part_mask = part_mask(header, now.right.part_kinds),
+                                                         .rule = now.right.rule,
+                                                         .questions = now.right.questions}))
+        return 1;
+    return change->row && change->counts ? take_back(store, change, node, &now, &before, decision, err) : 0;
 }
 
-/* Who published it is no receiver of it, whatever the rows say: it has it. 0, or -1 when there are too many.
- */
-static int choose_receivers(const struct exchange_parties *parties, const char *sender,
-                            const Casebus__V1__EventHeader *header, const struct change *change,
-                            struct exchange_decision *decision)
+/* Who published it is no receiver of it, whatever the rows say: it has it. 0, 1: too many, or -1. */
+static int choose_receivers(const struct exchange_store *store, const struct exchange_parties *parties,
+                            const char *sender, const Casebus__V1__EventHeader *header,
+                            const struct change *change, struct exchange_decision *decision,
+                            struct casebus_error *err)
 {
-    decision->n_receivers = 0;
+    int r = 0;
+    decision->n_receivers = decision->n_retractions = 0;
     decision->replaces = 0;
-    for (size_t i = 0; i < parties->n_nodes; i++) {
+    for (size_t i = 0; r == 0 && i < parties->n_nodes; i++) {
         const struct exchange_node *node = &parties->nodes[i];
-        if (!node->gone && strcmp(node->name, sender) != 0 && !choose_for(change, node, header, decision))
-            return -1;
+        if (!node->gone && strcmp(node->name, sender) != 0)
+            r = choose_for(store, change, node, header, decision, err);
     }
-    return 0;
+    return r;
 }
 
 /* How full a case is. */
@@ -361,7 +392,10 @@ int exchange_decide(const struct exchange_store *store, const struct exchange_pa
                   filled.n, filled.own, node);
         return refuse(decision);
     }
-    if (choose_receivers(parties, node, header, &change, decision) < 0) {
+    r = choose_receivers(store, parties, node, header, &change, decision, err);
+    if (r < 0)
+        return -1;
+    if (r > 0) {
         error_set(&decision->refusal, CASEBUS_TOO_LARGE,
                   _("the policy lets more than %d nodes see this event"), RECEIVERS_MAX);
         error_hint(&decision->refusal, _("the hub's operator has to narrow it"));

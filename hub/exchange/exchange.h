@@ -16,7 +16,8 @@
 #include "proto/casebus/v1/ledger.pb-c.h"
 #include "proto/codec/codec.h"
 
-#define RECEIVERS_MAX 64 /* of one event */
+#define RECEIVERS_MAX 64 /* that one event is given to; as many may have what it replaces */
+#define DECIDED_MAX   (2 * RECEIVERS_MAX)
 
 /* One statement as the exchange sees it: figures, and keys under the hub's own key where a department wrote
  * texts. Applying it needs nothing else, so an event whose header was destroyed (its skeleton stands in its
@@ -96,8 +97,8 @@ struct exchange_decision {
     uint64_t slot;     /* of the vault that the case has; 0: take one */
     uint32_t rule;     /* the row of the policy that lets the sender publish it; 0: the policy limits none */
     uint64_t replaces; /* position + 1 of what counted before; 0: no receiver retracts */
-    struct exchange_receiver receivers[RECEIVERS_MAX];
-    size_t n_receivers;
+    struct exchange_receiver receivers[DECIDED_MAX];
+    size_t n_receivers, n_retractions; /* the latter are among the former */
 };
 
 /* The nodes as the exchange sees them. */

@@ -141,7 +141,7 @@ void fixture_apply(struct fixture *fixture, const char *node, const struct excha
 {
     const struct exchange_decision *decision = &fixture->decision;
     Casebus__V1__EventEntry entry = CASEBUS__V1__EVENT_ENTRY__INIT;
-    Casebus__V1__Receiver receivers[RECEIVERS_MAX], *pointers[RECEIVERS_MAX];
+    Casebus__V1__Receiver receivers[DECIDED_MAX], *pointers[DECIDED_MAX];
     for (size_t i = 0; i < decision->n_receivers; i++) {
         casebus__v1__receiver__init(&receivers[i]);
         receivers[i].node = (char *)(uintptr_t)decision->receivers[i].node;

@@ -36,9 +36,9 @@ int record_row_put(const struct exchange_store *store, const uint8_t record_key[
 /* The case whose number has @number_key. 1 / 0 / -1. */
 int case_id_get(const struct exchange_store *store, const uint8_t number_key[TEXT_KEY_SIZE],
                 uint8_t case_id[16], struct casebus_error *err);
-/* Puts a delivery into the inbox of @node. */
-int apply_to_receiver(const struct exchange_store *store, const char *node, uint64_t position,
-                      uint32_t ordinal, struct casebus_error *err);
+/* Puts a delivery into the inbox of @receiver. */
+int apply_to_receiver(const struct exchange_store *store, const Casebus__V1__Receiver *receiver,
+                      uint64_t position, uint32_t ordinal, struct casebus_error *err);
 /* apply_erasure.c */
 int apply_erasure_ordered(const struct exchange_store *store, uint64_t position, int64_t hub_time_us,
                           const Casebus__V1__ErasureOrdered *ordered, struct casebus_error *err);

@@ -418,6 +418,35 @@ static void test_a_yes_is_taken_back_with_what_it_stood_on(void **state)
     }
 }
 
+static void test_nobody_hears_of_what_he_was_not_given_when_it_is_taken_back(void **state)
+{
+    struct fixture *hub = *state;
+    struct rights rights;
+    struct rights_row rows[5];
+    change_policy(hub, &rights);
+    rights.n_rows = 2; /* nobody sees anything yet */
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "company"));
+    assert_int_equal(hub->decision.n_receivers, 0);
+    rights.n_rows = 5;
+    fixture_publish(hub, "desk", STATEMENT("r1", "1", .item = "seal", .revision = 2));
+    assert_int_equal(hub->decision.n_receivers, 0);
+
+    /* Told a yes, and a step of which there was nothing to tell; then the right grows to all of it. */
+    struct statement first = *finish(1), gone = *finish(2);
+    first.record = gone.record = "r2";
+    gone.item = "seal";
+    fixture_publish(hub, "desk", &first);
+    fixture_publish(hub, "desk", STATEMENT("r3", "1", .item = "company", .kind = KIND(STEP)));
+    memcpy(rows, changing, sizeof rows);
+    rows[3].questions = 0;
+    rights = (struct rights){.version = 2, .rows = rows, .n_rows = 5, .limits_publishing = true};
+    fixture_publish(hub, "desk", &gone);
+    assert_int_equal(receiver_of(hub, "told", true)->questions, FINISHED | CERTIFICATE);
+    fixture_publish(hub, "desk", STATEMENT("r3", "1", .item = "seal", .kind = KIND(STEP), .revision = 2));
+    const struct exchange_receiver *receiver = receiver_of(hub, "told", true);
+    assert_true(!receiver || (receiver->questions && !(receiver->questions & CERTIFICATE)));
+}
+
 static void test_a_yes_that_is_answered_anew_is_not_taken_back(void **state)
 {
     struct fixture *hub = *state;
@@ -1277,6 +1306,7 @@ int main(void)
         HUB_TEST(test_the_kind_that_a_record_had_has_to_be_the_senders_too),
         HUB_TEST(test_who_saw_a_record_is_told_when_it_goes_where_it_may_not_look),
         HUB_TEST(test_a_yes_is_taken_back_with_what_it_stood_on),
+        HUB_TEST(test_nobody_hears_of_what_he_was_not_given_when_it_is_taken_back),
         HUB_TEST(test_a_yes_that_is_answered_anew_is_not_taken_back),
         HUB_TEST(test_what_comes_too_late_is_no_news_to_who_cannot_see_what_counts),
         HUB_TEST(test_a_record_that_lost_content_says_no_item_any_more),

@@ -17,7 +17,7 @@ enum exchange_table {
         4, /* key of the record(16) -> owner, newest revision, content digests, position, case id */
     TABLE_CASE_NUMBERS = 5, /* key of a case number(16) -> case id */
     TABLE_CASES = 6,        /* case id(16) -> the case: slot, its records, folded state */
-    TABLE_INBOX = 7,        /* node name 0x00 position(8) ordinal(4) -> (empty) */
+    TABLE_INBOX = 7,        /* node name 0x00 position(8) ordinal(4) -> what it was given (1) */
     TABLE_RECEIVERS = 8,    /* node name -> last delivery decided, last confirmed */
     TABLE_STATEMENTS =
         9, /* older statements of a record: its key 0x00 revision operation digest -> position */

@@ -68,6 +68,11 @@ size_t inbox_key(uint8_t *out, const char *node, uint64_t position, uint32_t ord
     return size + 12;
 }
 
+uint8_t inbox_given(uint32_t questions, bool retracts)
+{
+    return (uint8_t)((questions & ~(uint32_t)INBOX_RETRACTION) | (retracts ? INBOX_RETRACTION : 0));
+}
+
 bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal)
 {
     size_t size = strlen(node) + 1;

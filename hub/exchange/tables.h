@@ -178,6 +178,10 @@ size_t statement_key(uint8_t *out, const uint8_t record_key[TEXT_KEY_SIZE],
 size_t erasure_key(uint8_t *out, uint64_t position); /* and TABLE_QUARANTINE */
 size_t inbox_key(uint8_t *out, const char *node, uint64_t position,
                  uint32_t ordinal); /* and TABLE_CONFIRMS */
+/* What a node was given, as the inbox says it: a statement, answers to questions, or that one is taken back.
+ */
+#define INBOX_RETRACTION 0x80
+uint8_t inbox_given(uint32_t questions, bool retracts);
 bool inbox_key_decode(struct bytes key, const char *node, uint64_t *position, uint32_t *ordinal);
 size_t stream_key(uint8_t *out, const char *node, uint64_t stream);
 size_t batch_key(uint8_t *out, const char *node, uint64_t stream, uint64_t first);

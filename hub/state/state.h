@@ -14,7 +14,7 @@
 
 struct state;
 
-#define STATE_FORMAT 8
+#define STATE_FORMAT 9
 
 int state_open(struct state **statep, const char *dir, struct casebus_error *err); /* DIR/state */
 /* Opens DIR/state to look at it (views only), also while a hub is writing it. CASEBUS_NOT_FOUND when there is

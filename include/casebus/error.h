@@ -20,7 +20,7 @@ extern "C" {
 
 /* Who has to act on a code: enumerator, stable text, words. */
 #define CASEBUS_ACTORS(WORDS)                                                                                \
-    WORDS(NOBODY, "nobody", "nobody")                                                   \
+    WORDS(NOBODY, "nobody", "nobody has to")                                                                 \
     WORDS(DEPARTMENT, "department", "the department: its data or its configuration")                         \
     WORDS(DEVELOPER, "developer", "whoever wrote the node's program")                                        \
     WORDS(MACHINE, "machine", "whoever runs the machine that says it")                                       \

@@ -14,25 +14,26 @@
 
 #include <assert.h>
 
-#define ENTRY_FIELDS      8192
-#define BODY_MAX          (FRAME_MAX + BODY_ITEMS_MAX * 64 + BATCH_MAX_EVENTS * (DIGEST_SIZE + 2))
-#define RECEIVERS_MAX     64
-#define SLOTS_MAX         64 /* that the bodies of one case lie under */
-#define CODE_MAX          64
-#define WRAPPED_SIZE      (KEY_SIZE + SEAL_EXTRA)
-#define SOFTWARE_MAX      128
-#define NODE_KEYS_MAX     16
-#define LOG_KEY_MAX       512
-#define CHECKPOINT_MAX    4096
-#define SKELETON_KEY_SIZE 16
-#define ASSOCIATED_MAX    (sizeof "casebus/v1/body" + ORIGIN_MAX + DIGEST_SIZE + 4)
+#define ENTRY_FIELDS        8192
+#define BODY_MAX            (FRAME_MAX + BODY_ITEMS_MAX * 64 + BATCH_MAX_EVENTS * (DIGEST_SIZE + 2))
+#define RECEIVERS_MAX       64
+#define EVENT_RECEIVERS_MAX 128 /* each that it is given to, and each that has what it replaces */
+#define SLOTS_MAX           64  /* that the bodies of one case lie under */
+#define CODE_MAX            64
+#define WRAPPED_SIZE        (KEY_SIZE + SEAL_EXTRA)
+#define SOFTWARE_MAX        128
+#define NODE_KEYS_MAX       16
+#define LOG_KEY_MAX         512
+#define CHECKPOINT_MAX      4096
+#define SKELETON_KEY_SIZE   16
+#define ASSOCIATED_MAX      (sizeof "casebus/v1/body" + ORIGIN_MAX + DIGEST_SIZE + 4)
 
 static int event_entry_check(const Casebus__V1__EventEntry *event, struct casebus_error *err)
 {
     if (check_node("EventEntry.node", event->node, err) ||
         check_size("EventEntry.event_hash", event->event_hash, DIGEST_SIZE, err) ||
         check_size("EventEntry.case_id", event->case_id, CASE_ID_SIZE, err) ||
-        check_count("EventEntry.receiver", event->n_receiver, RECEIVERS_MAX, err))
+        check_count("EventEntry.receiver", event->n_receiver, EVENT_RECEIVERS_MAX, err))
         return -1;
     if (event->number == 0)
         return error_set(err, CASEBUS_MISSING_FIELD, _("%s is missing"), "EventEntry.number");

@@ -120,7 +120,7 @@ static void test_event_entry_has_its_form(void **state)
 {
     struct fixture *f = *state;
     Casebus__V1__Receiver receiver = CASEBUS__V1__RECEIVER__INIT;
-    Casebus__V1__Receiver *receivers[65];
+    Casebus__V1__Receiver *receivers[129];
 
     put_event(f);
     f->event.case_id.len = 15;
@@ -129,15 +129,15 @@ static void test_event_entry_has_its_form(void **state)
     f->event.number = 0;
     assert_refused(decode(f), f->err, CASEBUS_MISSING_FIELD, "EventEntry.number");
     f->event.number = 1;
-    for (size_t i = 0; i < 65; i++)
+    for (size_t i = 0; i < 129; i++)
         receivers[i] = &receiver;
     f->event.receiver = receivers;
-    f->event.n_receiver = 64;
+    f->event.n_receiver = 128;
     assert_refused(decode(f), f->err, CASEBUS_MISSING_FIELD, "Receiver.node");
     receiver.node = (char *)(uintptr_t) "supervisor";
     assert_non_null(decode(f));
-    f->event.n_receiver = 65;
-    assert_refused(decode(f), f->err, CASEBUS_TOO_LARGE, "EventEntry.receiver has 65 values");
+    f->event.n_receiver = 129;
+    assert_refused(decode(f), f->err, CASEBUS_TOO_LARGE, "EventEntry.receiver has 129 values");
 }
 
 static void test_seal_names_each_outcome_once(void **state)
