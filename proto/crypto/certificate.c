@@ -268,6 +268,14 @@ static int refuse(struct casebus_error *err, const char *what)
     return error_set(err, CASEBUS_CERTIFICATE, "%s", what);
 }
 
+/* Nobody needs them, and programs read them in different ways. */
+static bool has_unique_ids(const X509 *cert)
+{
+    const ASN1_BIT_STRING *issuer = NULL, *subject = NULL;
+    X509_get0_uids(cert, &issuer, &subject);
+    return issuer || subject;
+}
+
 /* Returns NULL with @err. Only the one encoding that DER allows is taken. */
 static X509 *parse(struct bytes der, struct casebus_error *err)
 {
@@ -285,11 +293,14 @@ static X509 *parse(struct bytes der, struct casebus_error *err)
         refuse(err, _("the certificate is not well-formed DER"));
         return NULL;
     }
+    i2d_re_X509_tbs(cert, NULL); /* else i2d_X509 repeats the bytes that it was given */
     if (p != der.data + der.size || i2d_X509(cert, NULL) != (int)der.size || i2d_X509(cert, &q) <= 0 ||
         memcmp(again, der.data, der.size) != 0)
         refuse(err, _("the certificate has bytes behind its end or is not in DER"));
     else if (X509_get_version(cert) != X509_VERSION_3)
         refuse(err, _("the certificate is not of X.509 version 3"));
+    else if (has_unique_ids(cert))
+        refuse(err, _("the certificate is not well-formed DER"));
     else
         return cert;
     X509_free(cert);
@@ -317,6 +328,45 @@ static bool name_text(const X509_NAME *name, int nid, char *out, size_t size)
     return ok;
 }
 
+/* Byte for byte: X509_NAME_cmp does not tell upper from lower case. */
+static bool names_equal(const X509_NAME *a, const X509_NAME *b)
+{
+    const unsigned char *x, *y;
+    size_t n_x, n_y;
+    return X509_NAME_get0_der(a, &x, &n_x) == 1 && X509_NAME_get0_der(b, &y, &n_y) == 1 && n_x == n_y &&
+           memcmp(x, y, n_x) == 0;
+}
+
+/* Whether the name is written as this one is: CN, then O and L unless they are NULL. */
+static bool name_is(const X509_NAME *name, const char *cn, const char *o, const char *l)
+{
+    X509_NAME *made = X509_NAME_new();
+    bool ok = made && add_name(made, "CN", cn) && (!o || add_name(made, "O", o)) &&
+              (!l || add_name(made, "L", l)) && names_equal(name, made);
+    X509_NAME_free(made);
+    return ok;
+}
+
+/* Whether the extension is written as DER allows, what is inside of it too: X509's own decoder is lenient
+ * there, and other programs are not. */
+static bool extension_is_der(X509_EXTENSION *extension)
+{
+    unsigned char *given = NULL, *again = NULL;
+    int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
+    void *value = X509V3_EXT_d2i(extension);
+    X509_EXTENSION *made = value ? X509V3_EXT_i2d(nid, X509_EXTENSION_get_critical(extension), value) : NULL;
+    int n_given = made ? i2d_X509_EXTENSION(extension, &given) : -1;
+    int n_again = made ? i2d_X509_EXTENSION(made, &again) : -1;
+    bool ok = n_given > 0 && n_given == n_again && memcmp(given, again, (size_t)n_given) == 0;
+
+    OPENSSL_free(given);
+    OPENSSL_free(again);
+    X509_EXTENSION_free(made);
+    if (value)
+        ASN1_item_free(value, ASN1_ITEM_ptr(X509V3_EXT_get_nid(nid)->it));
+    return ok;
+}
+
 /* Each of @nids once, and nothing else. */
 static int check_extensions(const X509 *cert, const int *nids, int n_nids, struct casebus_error *err)
 {
@@ -328,6 +378,8 @@ static int check_extensions(const X509 *cert, const int *nids, int n_nids, struc
 
         for (int k = 0; k < n_nids; k++)
             known |= nids[k] == nid;
+        if (known && !extension_is_der(X509_get_ext(cert, i)))
+            return refuse(err, _("the certificate is not well-formed DER"));
         if (known)
             continue;
         OBJ_obj2txt(text, sizeof text, object, 0);
@@ -357,6 +409,16 @@ static bool constraints_are(const X509 *cert, bool authority)
               (!authority || ASN1_INTEGER_get(constraints->pathlen) == 0);
 
     BASIC_CONSTRAINTS_free(constraints);
+    return ok;
+}
+
+/* The id of a key and nothing more. */
+static bool names_issuers_key(const X509 *cert)
+{
+    AUTHORITY_KEYID *id = X509_get_ext_d2i(cert, NID_authority_key_identifier, NULL, NULL);
+    bool ok = id && id->keyid && !id->issuer && !id->serial;
+
+    AUTHORITY_KEYID_free(id);
     return ok;
 }
 
@@ -475,9 +537,9 @@ static int authority_examine(struct authority *authority, struct casebus_error *
 
     if (X509_NAME_entry_count(subject) != 1 ||
         !name_text(subject, NID_commonName, authority->origin, sizeof authority->origin) ||
-        !origin_valid(authority->origin))
+        !origin_valid(authority->origin) || !name_is(subject, authority->origin, NULL, NULL))
         return refuse(err, _("its subject is not an origin"));
-    if (X509_NAME_cmp(subject, X509_get_issuer_name(cert)) != 0)
+    if (!names_equal(subject, X509_get_issuer_name(cert)))
         return refuse(err, _("it was not issued by itself"));
     if (check_extensions(cert, nids, 3, err) != 0)
         return -1;
@@ -570,6 +632,8 @@ static int read_subject(const X509 *cert, struct certificate_info *info, struct 
         return refuse(err, _("the certificate's O is not a department"));
     if (!name_text(subject, NID_localityName, info->area, sizeof info->area) || !area_valid(info->area))
         return refuse(err, _("the certificate's L is not an area of six digits"));
+    if (!name_is(subject, info->node, info->department, info->area))
+        return refuse(err, _("the certificate's subject does not have exactly CN, O and L"));
     return 0;
 }
 
@@ -593,7 +657,7 @@ static int read_form(X509 *cert, struct certificate_info *info, struct casebus_e
     if (check_extensions(cert, nids, 5, err) != 0 || read_subject(cert, info, err) != 0 ||
         read_uris(cert, info, err) != 0 || read_serial(cert, info, err) != 0)
         return -1;
-    if (!constraints_are(cert, false) || !usage_is(cert, KU_DIGITAL_SIGNATURE))
+    if (!constraints_are(cert, false) || !usage_is(cert, KU_DIGITAL_SIGNATURE) || !names_issuers_key(cert))
         return refuse(err, _("the certificate is not a node's (CA:FALSE, digitalSignature)"));
     if (!pkey || !public_key_from(&info->key, pkey))
         return refuse(err, _("the certificate's key is not usable"));
@@ -605,7 +669,7 @@ static int read_form(X509 *cert, struct certificate_info *info, struct casebus_e
 static int check_against(X509 *cert, const struct authority *authority, int64_t at,
                          struct certificate_info *info, struct casebus_error *err)
 {
-    if (X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(authority->cert)) != 0 ||
+    if (!names_equal(X509_get_issuer_name(cert), X509_get_subject_name(authority->cert)) ||
         !signature_holds(cert, authority->pkey))
         return error_set(err, CASEBUS_CERTIFICATE,
                          _("the certificate was not signed by the authority of '%s'"), authority->origin);

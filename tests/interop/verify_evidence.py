@@ -613,6 +613,10 @@ def canonical_base64(encoded):
     return value if encoded and base64.b64encode(value).decode() == encoded else None
 
 
+def name_bytes(name):
+    return name.public_bytes()  # the library's own comparison does not look at the types of texts
+
+
 def name_text(name, oid):
     found = name.get_attributes_for_oid(oid)
     return found[0].value if len(found) == 1 and found[0]._type.name == "UTF8String" else ""
@@ -633,6 +637,7 @@ def extensions_are(cert, oids):
     return sorted(e.oid.dotted_string for e in cert.extensions) == sorted(oid.dotted_string for oid in oids)
 
 
+ED25519_KEY = bytes.fromhex("302a300506032b6570032100")  # what stands before a key in a certificate
 SM2_KEY = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d03420004")  # what stands before x and y in a certificate
 
 
@@ -645,17 +650,33 @@ def raw_key(cert):
     key = cert.public_key()
     need(isinstance(key, Ed25519PublicKey), "a certificate's key is not Ed25519", "CB-CERTIFICATE")
     raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    need(ED25519_KEY + raw in cert.tbs_certificate_bytes, "a certificate's key is written in another way", "CB-CERTIFICATE")
     need(key_usable(raw), "a certificate's key is not usable", "CB-CERTIFICATE")
     return raw
 
 
-CERT_ALGORITHMS = {1: "1.3.101.112", 2: "1.2.156.10197.1.501"}
+CERT_ALGORITHMS = {1: bytes.fromhex("300506032b6570"), 2: bytes.fromhex("300a06082a811ccf55018375")}  # without parameters
 
 
 def cert_signed(cert, raw):
     suite = suite_of(raw)
     signature = sm2.from_der(cert.signature) if suite == 2 else cert.signature
-    return cert.signature_algorithm_oid.dotted_string == CERT_ALGORITHMS[suite] and signed(raw, signature, cert.tbs_certificate_bytes)
+    tbs = cert.tbs_certificate_bytes
+    fields = tbs_fields(tbs)
+    return len(fields) == 8 and fields[2] == CERT_ALGORITHMS[suite] and signed(raw, signature, tbs)
+
+
+def tbs_fields(tbs):
+    """What is signed: version, serial number, algorithm, issuer, dates, subject, key, extensions."""
+    fields, at = [], 2 + (tbs[1] & 0x7F if tbs[1] & 0x80 else 0)
+    while at < len(tbs):
+        size, n = tbs[at + 1], 0
+        if size & 0x80:
+            n = size & 0x7F
+            size = int.from_bytes(tbs[at + 2:at + 2 + n], "big")
+        fields.append(tbs[at:at + 2 + n + size])
+        at += 2 + n + size
+    return fields
 
 
 def cert_load(der):
@@ -680,7 +701,7 @@ class Authority:
         self.subject = cert.subject
         self.origin = name_text(cert.subject, NameOID.COMMON_NAME)
         self.key = raw_key(cert)
-        need(len(list(cert.subject)) == 1 and is_origin(self.origin) and cert.subject == cert.issuer and
+        need(len(list(cert.subject)) == 1 and is_origin(self.origin) and name_bytes(cert.subject) == name_bytes(cert.issuer) and
              extensions_are(cert, [ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.SUBJECT_KEY_IDENTIFIER]) and
              constraints_are(cert, True) and usage_is(cert, "key_cert_sign") and cert_signed(cert, self.key),
              "it is no authority's certificate", "CB-CERTIFICATE")
@@ -696,17 +717,21 @@ def later_generation(later, earlier):
 class NodeCertificate:
     def __init__(self, der, authority):
         cert = cert_load(der)
-        need(cert.issuer == authority.subject and cert_signed(cert, authority.key), "it is not by the authority", "CB-CERTIFICATE")
+        need(name_bytes(cert.issuer) == name_bytes(authority.subject) and cert_signed(cert, authority.key), "it is not by the authority", "CB-CERTIFICATE")
         need(extensions_are(cert, [ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
                                    ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER]) and
              constraints_are(cert, False) and usage_is(cert, "digital_signature"), "it is no node's certificate", "CB-CERTIFICATE")
+        issuer = cert.extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_KEY_IDENTIFIER).value
+        need(issuer.key_identifier is not None and issuer.authority_cert_issuer is None and issuer.authority_cert_serial_number is None,
+             "the issuer's key", "CB-CERTIFICATE")
         self.node = name_text(cert.subject, NameOID.COMMON_NAME)
         self.department = name_text(cert.subject, NameOID.ORGANIZATION_NAME)
         self.area = name_text(cert.subject, NameOID.LOCALITY_NAME)
         self.key = raw_key(cert)
         self.dates = cert_dates(cert)
         names = list(cert.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value)
-        need(len(list(cert.subject)) == 3 and is_node(self.node) and is_text(self.department, 63) and
+        need([[a.oid for a in rdn] for rdn in cert.subject.rdns] ==
+             [[NameOID.COMMON_NAME], [NameOID.ORGANIZATION_NAME], [NameOID.LOCALITY_NAME]] and is_node(self.node) and is_text(self.department, 63) and
              not any(ord(c) < 0x20 or c == "\x7f" for c in self.department) and re.fullmatch(r"[0-9]{6}", self.area, re.ASCII) and
              len(names) == 2 and all(isinstance(name, x509.UniformResourceIdentifier) for name in names),
              "a node's certificate has other names", "CB-CERTIFICATE")
@@ -730,7 +755,7 @@ def node_certificate(der, authority):
     """What is wrong inside a certificate comes out as many kinds of exceptions; all of them mean that it is none."""
     try:
         return NodeCertificate(der, Authority(authority))
-    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension, UnsupportedAlgorithm, x509.InvalidVersion) as why:
+    except (ValueError, TypeError, KeyError, IndexError, x509.ExtensionNotFound, x509.DuplicateExtension, UnsupportedAlgorithm, x509.InvalidVersion) as why:
         raise NotProved(f"a certificate cannot be read: {why}", "CB-CERTIFICATE") from None
 
 
