@@ -3,6 +3,7 @@
 #define RUNNER_FAULTS_H
 
 #include "proto/base/error.h"
+#include "proto/base/nearest.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -41,9 +42,5 @@ void faults_hint(struct faults *faults, const char *format, ...) CASEBUS_PRINTF(
 void faults_add_error(struct faults *faults, const struct place *place, const struct casebus_error *err);
 /* One or two lines each. */
 void faults_print(const struct faults *faults, FILE *out);
-
-/* The name that @name was probably meant to be, of those that @name_at counts off (NULL past the end); or
- * NULL. */
-const char *name_nearest(const char *name, const char *(*name_at)(void *self, size_t index), void *self);
 
 #endif

@@ -123,4 +123,9 @@ int ledger_watch_main(struct cli *cli, int argc, char **argv);
 int ledger_timestamps_main(struct cli *cli, int argc, char **argv);
 int witness_show_main(struct cli *cli, int argc, char **argv);
 
+/* policy_notes.c: tells on stderr what is worth a look in the good policy @book of @file. @nodes: as the hub
+ * lists them, or NULL when no hub was asked. */
+struct rights_book;
+void policy_notes(const char *file, const struct rights_book *book, const json_t *nodes);
+
 #endif

@@ -115,6 +115,7 @@ int policy_check_main(struct cli *cli, int argc, char **argv)
         fprintf(cli->out,
                 _("it does not say who publishes what: whoever may publish may do so about any item "
                   "(section 'publish')\n"));
+    policy_notes(command.file, book, NULL);
     rights_book_unref(book);
     return CLI_OK;
 }
@@ -247,6 +248,17 @@ static int diff_proposal(struct cli *cli)
     return r < 0 ? cli_fail(cli, &err) : r == 0 ? CLI_OK : CLI_NEGATIVE;
 }
 
+static int notes_with_nodes(struct cli *cli, const char *file, const struct rights_book *book,
+                            struct casebus_error *err)
+{
+    json_t *answer = NULL;
+    if (client_get(cli->client, &answer, err, "/v1/nodes"))
+        return -1;
+    policy_notes(file, book, json_object_get(answer, "nodes"));
+    json_decref(answer);
+    return 0;
+}
+
 static int diff(struct cli *cli, const char *file)
 {
     struct casebus_error err = {0};
@@ -254,8 +266,10 @@ static int diff(struct cli *cli, const char *file)
     uint32_t version;
     if (book_read(file, &book, &err))
         return cli_fail(cli, &err);
-    rights_book_unref(book);
     int r = difference(cli, file, &version, &err);
+    if (r >= 0)
+        r = notes_with_nodes(cli, file, book, &err) ? -1 : r;
+    rights_book_unref(book);
     if (r < 0)
         return cli_fail(cli, &err);
     if (r == 0)
@@ -343,6 +357,8 @@ static int apply_book(struct cli *cli, const struct policy_command *command, con
         fprintf(stderr, _("'%s' is what is in force: version %u\n"), command->file, (unsigned)base);
         return CLI_OK;
     }
+    if (notes_with_nodes(cli, command->file, book, &err))
+        return cli_fail(cli, &err);
     int code = agreed(command, _("Apply this? [y/N] "));
     if (code)
         return code;

@@ -4,6 +4,7 @@
 #include "hub/exchange/exchange.h"
 #include "proto/base/calendar.h"
 #include "proto/base/identifiers.h"
+#include "proto/base/nearest.h"
 #include "proto/base/texts.h"
 #include "proto/codec/event.h"
 #include "proto/crypto/certificate.h"
@@ -18,6 +19,7 @@
 #define FAULTS_TOLD  100
 #define TEXTS_MAX    512 /* in one list */
 #define TEXT_MAX     512
+#define SENTENCE_MAX 400
 
 struct reading {
     const char *name;
@@ -143,6 +145,51 @@ static void fault_at(struct reading *reading, struct fy_node *node, const char *
     fault(reading, line_of(node), sentence);
 }
 
+/* A fault about @word: one of the names that @name_at counts off may have been meant. */
+static void word_fault(struct reading *reading, struct fy_node *node, const char *sentence, const char *word,
+                       const char *(*name_at)(void *self, size_t index), void *self)
+{
+    const char *near = word ? name_nearest(word, name_at, self) : NULL;
+    if (near)
+        fault_at(reading, node, _("%s; did you mean '%s'?"), sentence, near);
+    else
+        fault_at(reading, node, "%s", sentence);
+}
+
+static const char *section_at(void *self, size_t index)
+{
+    (void)self;
+    return index < sizeof sections / sizeof *sections ? sections[index].name : NULL;
+}
+
+/* The keys that a section may have, one after another. */
+static const char *key_at(void *self, size_t index)
+{
+    const struct section *section = self;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if ((keys[i].bit & section->may) && index-- == 0)
+            return keys[i].name;
+    return NULL;
+}
+
+static const char *kind_at(void *self, size_t index)
+{
+    (void)self;
+    for (int kind = 1; kind < 100; kind++)
+        if (kind_name((Casebus__V1__Kind)kind) && index-- == 0)
+            return kind_name((Casebus__V1__Kind)kind);
+    return NULL;
+}
+
+static const char *part_at(void *self, size_t index)
+{
+    (void)self;
+    for (int kind = 1; kind < 100; kind++)
+        if (part_kind_name((Casebus__V1__PartKind)kind) && index-- == 0)
+            return part_kind_name((Casebus__V1__PartKind)kind);
+    return NULL;
+}
+
 static void *take(struct reading *reading, size_t size)
 {
     void *memory = arena_alloc(reading->arena, size ? size : 1);
@@ -239,12 +286,14 @@ static uint64_t kinds_read(struct reading *reading, struct fy_node *node)
 {
     struct rights_texts texts;
     uint64_t kinds = 0;
+    char sentence[SENTENCE_MAX];
     if (!texts_read(reading, node, "kinds", &texts))
         return 0;
     for (size_t i = 0; i < texts.n; i++) {
         uint64_t bit = rights_kind_bit(kind_parse(texts.items[i]));
+        snprintf(sentence, sizeof sentence, _("'%s' is no kind of event"), texts.items[i]);
         if (bit == 0)
-            fault_at(reading, node, _("'%s' is no kind of event"), texts.items[i]);
+            word_fault(reading, node, sentence, texts.items[i], kind_at, NULL);
         kinds |= bit;
     }
     return kinds;
@@ -263,6 +312,7 @@ static uint32_t parts_read(struct reading *reading, struct fy_node *node)
 {
     struct rights_texts texts;
     uint32_t kinds = 0;
+    char sentence[SENTENCE_MAX];
     if (fy_node_is_sequence(node) && fy_node_sequence_item_count(node) == 0)
         return 0;
     if (!texts_read(reading, node, "parts", &texts))
@@ -271,8 +321,9 @@ static uint32_t parts_read(struct reading *reading, struct fy_node *node)
         return all_parts();
     for (size_t i = 0; i < texts.n; i++) {
         Casebus__V1__PartKind kind = part_kind_parse(texts.items[i]);
+        snprintf(sentence, sizeof sentence, _("'%s' is no kind of part"), texts.items[i]);
         if (!kind)
-            fault_at(reading, node, _("'%s' is no kind of part"), texts.items[i]);
+            word_fault(reading, node, sentence, texts.items[i], part_at, NULL);
         kinds |= part_kind_bit(kind);
     }
     return kinds;
@@ -437,8 +488,11 @@ static void entry_read(struct reading *reading, struct entry *entry)
         const char *name = fy_node_get_scalar0(fy_node_pair_key(pair));
         unsigned key = key_of(name);
         if (!(key & entry->section->may)) {
-            fault_at(reading, fy_node_pair_key(pair), _("an entry of '%s' has no '%s'"), entry->section->name,
+            char sentence[SENTENCE_MAX];
+            snprintf(sentence, sizeof sentence, _("an entry of '%s' has no '%s'"), entry->section->name,
                      name ? name : "?");
+            word_fault(reading, fy_node_pair_key(pair), sentence, name, key_at,
+                       (void *)(uintptr_t)entry->section);
             continue;
         }
         seen |= key;
@@ -569,8 +623,11 @@ static void root_read(struct reading *reading, struct fy_node *root)
         if (section) {
             reading->limits_publishing |= section->relation == RIGHTS_PUBLISHING;
             section_read(reading, section, fy_node_pair_value(pair));
-        } else
-            fault_at(reading, fy_node_pair_key(pair), _("there is no section '%s'"), name ? name : "?");
+            continue;
+        }
+        char sentence[SENTENCE_MAX];
+        snprintf(sentence, sizeof sentence, _("there is no section '%s'"), name ? name : "?");
+        word_fault(reading, fy_node_pair_key(pair), sentence, name, section_at, NULL);
     }
 }
 

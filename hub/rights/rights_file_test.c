@@ -123,7 +123,7 @@ static void test_all_faults_are_told_with_their_lines(void **state)
                         "    basis: x\n"
                         "    until: 2026-13-31\n"
                         "rigths: []\n";
-    assert_fault(f, text, "policy.yaml:4: 'acept' is no kind of event\n");
+    assert_fault(f, text, "policy.yaml:4: 'acept' is no kind of event; did you mean 'accept'?\n");
     assert_fault(f, text, "policy.yaml:5: an entry of 'grants' has no 'colour'\n");
     assert_fault(f, text, "policy.yaml:7: '2026-13-31' is no date: expected YYYY-MM-DD\n");
     assert_fault(f, text, "policy.yaml:2: an entry of 'grants' needs 'purpose'\n");
@@ -233,6 +233,18 @@ static void test_nothing_in_a_policy_hides_from_who_agrees_to_it(void **state)
     assert_int_equal(read_text(f, "\xef\xbb\xbfgrants: []\r\n# \t市场\r\n"), 0);
 }
 
+static void test_a_word_that_is_nearly_right_is_named(void **state)
+{
+    assert_fault(*state, "grant: []\n", "policy.yaml:1: there is no section 'grant'; did you mean 'grants'?");
+    assert_fault(*state, "publish:\n  - {by: {department: a}, item: [x], basis: b}\n",
+                 "policy.yaml:2: an entry of 'publish' has no 'item'; did you mean 'items'?");
+    assert_fault(*state, "publish:\n  - {by: {department: a}, items: [x], kinds: [acept], basis: b}\n",
+                 "'acept' is no kind of event; did you mean 'accept'?");
+    assert_fault(*state, "joint:\n  - {to: {department: a}, items: [x], parts: [forms], basis: b}\n",
+                 "'forms' is no kind of part; did you mean 'form'?");
+    assert_fault(*state, "whatever: []\n", "there is no section 'whatever'\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +256,7 @@ int main(void)
         T(test_a_row_may_give_answers_in_the_place_of_parts),
         T(test_what_is_no_yaml_or_no_policy_is_refused),
         T(test_nothing_in_a_policy_hides_from_who_agrees_to_it),
+        T(test_a_word_that_is_nearly_right_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,24 @@ class Policy(unittest.TestCase):
         self.assertIn("needs 'basis'", done.said)
         self.assertEqual(self.hub.ask("policy", "show")["version"], 0)
 
+    def test_rows_that_ended_and_rows_for_nobody_are_told(self):
+        path = self.world.path / "policy.yaml"
+        path.write_text("publish:\n  - {by: [{department: desk}, {department: dezk}], items: [a], basis: a test}\n"
+                        "  - {by: {node: insurance}, items: [a], basis: a test, until: 2020-12-31}\n"
+                        "  - {by: {department: dezk}, items: [b], basis: a test}\n"
+                        "  - {by: {department: desk, area: '320200'}, items: [b], basis: a test}\n")
+        ended = "policy.yaml:3: note: entry 2 ended with 2020-12-31"
+        checked = self.world.run("casebus", "policy", "check", path)
+        self.assertEqual(checked.code, 0, checked.said)
+        self.assertIn(ended, checked.err)
+        self.assertNotIn("enrolled", checked.err)
+        for words in ("diff", path), ("apply", path, "--why", "a test", "--yes"):
+            told = self.hub.casebus("policy", *words).err
+            self.assertIn(ended, told)
+            self.assertEqual(told.count("note: no node of department 'dezk' is enrolled"), 1, told)
+            self.assertIn("policy.yaml:5: note: no node of department 'desk' in area '320200' is enrolled", told)
+            self.assertEqual(told.count("note:"), 3, told)
+
     def test_what_is_marked_as_a_state_secret_is_refused_and_nothing_of_it_is_kept(self):
         self.desk.write_rows([("case-1", 1, "apply", "秘密★10年 xyzzy"), ("case-1", 2, "accept", "plain")])
         result = self.desk.publish("--from-start", expect=1)

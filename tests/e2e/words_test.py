@@ -484,7 +484,7 @@ class FullDisks(Troubles):
         place = self.mount("small", "160m")
         self.hub = harness.Hub(self.world, "small/hub", f"tcp://127.0.0.1:{self.world.free_port()}")
         self.hub.log_path = self.world.path / "hub.log"
-        self.hub.init().start()
+        self.hub.init().set("keep_free_mb", 0).start()  # so that it comes to the last byte
         office = self.office("office", 30000)
         self.fill(place, 64 << 10)
         office.launch("--once")
@@ -501,7 +501,7 @@ class FullDisks(Troubles):
         place = self.mount("small", "160m")
         self.hub = harness.Hub(self.world, "small/hub", f"tcp://127.0.0.1:{self.world.free_port()}")
         self.hub.log_path = self.world.path / "hub.log"
-        self.hub.init().start()
+        self.hub.init().set("keep_free_mb", 0).start()  # so that it comes to the last byte
         office = self.office("office", 30000)
         self.fill(place, 64 << 10)
         office.launch("--once")
