@@ -66,7 +66,8 @@ class Sweep:
             self.counts["killed"] += 1
         elif code == 0:
             self.counts["went on"] += 1
-        elif code == 1 and "(CB-" in log.splitlines()[-1] + log.splitlines()[-2]:
+        elif code in (1, -harness.signal.SIGTERM) and "(CB-" in log.splitlines()[-1] + log.splitlines()[-2]:
+            # by itself; the signal may have come while it did
             self.counts["ended with a sentence"] += 1
         elif name == "memory" and "the cryptographic library failed" in log:
             self.counts["ended with a sentence"] += 1
