@@ -2,6 +2,7 @@
  * adapter may run or not, and the hub may be away. */
 #include "adapters/runner/commands.h"
 #include "adapters/sdk/enrolment.h"
+#include "adapters/sdk/proven.h"
 #include "proto/base/bytes.h"
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
@@ -10,27 +11,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void status_json(const struct enrolment *enrolment, const char *key, int64_t days)
+static void status_json(const struct enrolment *enrolment, const char *key, int64_t days, int64_t unproven)
 {
     json_t *json =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b}", "node", enrolment->node, "department",
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:I}", "node", enrolment->node, "department",
                   enrolment->department, "area", enrolment->area, "origin", enrolment->origin, "endpoint",
                   enrolment->endpoint, "key_id", key, "certificate_ends_us",
                   (json_int_t)(enrolment->certificate_ends * 1000000), "certificate_days_left",
-                  (json_int_t)days, "certificate_ends_soon", days < CERTIFICATE_WARN_DAYS);
+                  (json_int_t)days, "certificate_ends_soon", days < CERTIFICATE_WARN_DAYS,
+                  "hub_unproven_since_us", (json_int_t)(unproven * 1000000));
     if (json)
         json_dumpf(json, stdout, 0);
     putchar('\n');
     json_decref(json);
 }
 
-static void status_print(const struct enrolment *enrolment, const char *key, int64_t days)
+static void status_print(const struct enrolment *enrolment, const char *key, int64_t days, int64_t unproven)
 {
     char ends[CLOCK_TEXT];
-    clock_text(ends, enrolment->certificate_ends);
     printf(_("node:        %s (department %s, area %s)\n"), enrolment->node, enrolment->department,
            enrolment->area);
     printf(_("hub:         %s at %s\n"), enrolment->origin, enrolment->endpoint);
+    if (unproven > 0) {
+        printf(_("             LOOK: since %s something else answers there, which is not the hub "
+                 "(HUB-UNPROVEN)\n"),
+               clock_text(ends, unproven));
+        printf(_("             -> nothing was sent to it; tell the hub's operator that somebody may have its "
+                 "CURVE "
+                 "key\n"));
+    }
+    clock_text(ends, enrolment->certificate_ends);
     printf(_("key:         %s\n"), key);
     printf(days < CERTIFICATE_WARN_DAYS ? _n("certificate: LOOK: ends %s, in %lld day\n",
                                              "certificate: LOOK: ends %s, in %lld days\n", days)
@@ -54,8 +64,9 @@ int status_command(const struct options *options)
     } else {
         int64_t days = certificate_days_left(enrolment.certificate_ends, now);
         hex_encode(key, enrolment.key_id, KEY_ID_SIZE);
-        (options->json ? status_json : status_print)(&enrolment, key, days);
-        code = days < CERTIFICATE_WARN_DAYS ? EXIT_SOME_BAD : EXIT_FINE;
+        int64_t unproven = proven_not_since(options->argument);
+        (options->json ? status_json : status_print)(&enrolment, key, days, unproven);
+        code = days < CERTIFICATE_WARN_DAYS || unproven > 0 ? EXIT_SOME_BAD : EXIT_FINE;
     }
     enrolment_deinit(&enrolment);
     return code;

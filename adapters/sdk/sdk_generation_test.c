@@ -377,6 +377,7 @@ static void lie_expect(const struct lie *lie)
     node_open();
     publish_one();
     standing_take(&before);
+    peer.proves_by = true_key;
     if (lie->other_signer)
         bed.log_key = stranger;
     run();

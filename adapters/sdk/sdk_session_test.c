@@ -338,6 +338,82 @@ static void test_another_hub_stops_the_node(void **state)
     expect_stop(CASEBUS_HUB_IDENTITY);
 }
 
+/* Somebody with the hub's CURVE key: he is told the name, and nothing besides. */
+static void expect_unproven(void)
+{
+    char path[PATH_MAX];
+    unsigned hellos = peer.hellos;
+    struct casebus_node_status status;
+    testbed_path(&bed, "unproven", path);
+    memset(seen.logged, 0, sizeof seen.logged);
+    peer.refuse_code = "CB-BAD-FIELD"; /* what he would answer */
+    peer.refuse_final = true;
+    UNTIL(peer.hellos > hellos && strstr(seen.logged, "SESSION-LOST"));
+    expect_logged("HUB-UNPROVEN");
+    assert_int_equal(access(path, F_OK), 0);
+    casebus_node_get_status(node, &status);
+    assert_int_equal(status.last_error.code, CASEBUS_HUB_IDENTITY);
+    assert_true(status.shut_out > 0);
+    assert_int_equal(peer.batches, 0);
+    assert_int_equal(peer.pings, 0);
+    assert_int_equal(peer.subscribes, 0);
+    assert_int_equal(seen.ready + seen.stopped + seen.refused, 0);
+    assert_int_equal(casebus_node_pending(node), 3);
+    peer.refuse_code = NULL;
+}
+
+static void expect_sent_to_the_hub(void)
+{
+    char path[PATH_MAX];
+    testbed_path(&bed, "unproven", path);
+    UNTIL(casebus_node_pending(node) == 0);
+    assert_int_equal(seen.accepted, 3);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_who_has_only_the_transport_key_gets_nothing(void **state)
+{
+    (void)state;
+    struct signing_key *stranger;
+    assert_int_equal(signing_key_generate(&stranger, bed.suite, &err), 0);
+    peer.proves_not = true;
+    node_open();
+    publish(3);
+    expect_unproven();
+    peer.proves_not = false;
+    peer.proves_by = stranger;
+    expect_unproven();
+    peer.proves_by = NULL;
+    expect_sent_to_the_hub();
+    signing_key_free(stranger);
+}
+
+/* What the true hub signed for somebody else, or another time. */
+static void test_a_proof_that_was_made_for_another_session_is_none(void **state)
+{
+    (void)state;
+    node_open();
+    publish(3);
+    for (peer.proves_other = 1; peer.proves_other <= 4; peer.proves_other++) {
+        expect_unproven();
+        node = casebus_node_close(node);
+        node_open();
+    }
+    peer.proves_other = 0;
+    expect_sent_to_the_hub();
+}
+
+static void test_nothing_is_answered_before_the_proof(void **state)
+{
+    (void)state;
+    peer.proves_not = true;
+    peer.pings_first = true;
+    node_open();
+    publish(3);
+    expect_unproven();
+    assert_int_equal(peer.pongs, 0);
+}
+
 static void test_another_version_stops_the_node(void **state)
 {
     (void)state;
@@ -1102,6 +1178,9 @@ int main(void)
         TEST(test_restored_outbox_opens_a_new_stream),
         TEST(test_hub_that_forgot_stops_the_node),
         TEST(test_another_hub_stops_the_node),
+        TEST(test_who_has_only_the_transport_key_gets_nothing),
+        TEST(test_a_proof_that_was_made_for_another_session_is_none),
+        TEST(test_nothing_is_answered_before_the_proof),
         TEST(test_another_version_stops_the_node),
         TEST(test_false_receipt_stops_the_node),
         TEST(test_rewritten_tree_stops_the_node),

@@ -4,7 +4,7 @@
  *        v                                                             |
  *     WAITING --timer: back-off is over--> GREETING --Welcome--> READY-+
  *        ^                                    |                        |
- *        '--refused, lost, timer: no answer --'                        |
+ *        '--refused, lost, unproven, no answer'                        |
  *                                                                      |
  *     any --only a person can help--> STOPPED        any --close--> CLOSED
  *
@@ -124,6 +124,8 @@ static int hello_send(struct session *session, struct casebus_error *err)
     hello.n_stream = 1;
     hello.stream = streams;
     hello.node_time_us = clock_unix_us();
+    random_bytes(session->nonce, sizeof session->nonce);
+    hello.nonce = (ProtobufCBinaryData){sizeof session->nonce, session->nonce};
     if (witness->newest.size > 0) {
         hello.checkpoint_size = witness->newest.size;
         hello.checkpoint_root = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)witness->newest.root};
@@ -284,6 +286,21 @@ void session_fault(struct session *session, const struct casebus_error *err, boo
         session_stop(session);
     else
         session_wait(session, wait_ms > LOST_MIN_MS ? wait_ms : LOST_MIN_MS);
+}
+
+/* Somebody else may have the hub's CURVE key, and be in its place for as long as it pleases him. That is no
+ * reason to stop: the hub may be behind the next door, by another key or at another time. */
+static void session_unproven(struct session *session, const struct casebus_error *err)
+{
+    struct casebus_error fault;
+    log_error(session->parts.log, "HUB-UNPROVEN", "%s", err->text);
+    if (proven_note(session->parts.dir, false, &fault) != 0)
+        log_warning(session->parts.log, "HUB-UNPROVEN", "%s", fault.text);
+    session->key_turn++;
+    session->shut_out++;
+    session->last_error = *err;
+    round_end(session, 0);
+    session_wait(session, REFUSED_MIN_MS);
 }
 
 /* --- what the hub says --- */
@@ -452,7 +469,13 @@ static int welcome_take(struct session *session, const Casebus__V1__Welcome *wel
 {
     if (session->state != SESSION_GREETING)
         return error_set(err, CASEBUS_MALFORMED, _("the hub has sent a second Welcome"));
-    if (identity_check(session, welcome, err) != 0 ||
+    struct casebus_error unproven;
+    if (proven_check(session->parts.enrolment, session->nonce, welcome, session->parts.endpoint, &unproven) !=
+        0) {
+        session_unproven(session, &unproven);
+        return 0;
+    }
+    if (proven_note(session->parts.dir, true, err) != 0 || identity_check(session, welcome, err) != 0 ||
         witness_advance(session->parts.witness, welcome->checkpoint, err) != 0 ||
         stream_compare(session, welcome, err) != 0 ||
         outbox_set_secured(session->parts.outbox, welcome->secured_up_to_size, err) != 0)
@@ -528,6 +551,7 @@ static int unexpected(const Casebus__V1__Frame *frame, struct casebus_error *err
                      frame_name(frame->body_case));
 }
 
+/* Before Welcome has proved who is there, nothing is said and nothing is believed but a goodbye. */
 static int frame_take(struct session *session, const Casebus__V1__Frame *frame, struct casebus_error *err)
 {
     bool ready = session->state == SESSION_READY;
@@ -538,7 +562,7 @@ static int frame_take(struct session *session, const Casebus__V1__Frame *frame, 
         bye_take(session, frame->bye);
         return 0;
     case CASEBUS__V1__FRAME__BODY_PING:
-        return pong_send(session, frame->ping, err);
+        return ready ? pong_send(session, frame->ping, err) : 0;
     case CASEBUS__V1__FRAME__BODY_PONG:
         return ready ? pong_take(session, frame->pong, err) : 0;
     case CASEBUS__V1__FRAME__BODY_ACCEPTED:
@@ -546,7 +570,8 @@ static int frame_take(struct session *session, const Casebus__V1__Frame *frame, 
     case CASEBUS__V1__FRAME__BODY_REFUSED:
         return ready ? publishing_on_refused(session, frame->refused, err) : unexpected(frame, err);
     case CASEBUS__V1__FRAME__BODY_HUB_KEYS:
-        hub_keys_take(session, frame->hub_keys);
+        if (ready)
+            hub_keys_take(session, frame->hub_keys);
         return 0;
     case CASEBUS__V1__FRAME__BODY_RENEWED:
         if (ready)

@@ -9,6 +9,7 @@
 #include "adapters/sdk/confirmed.h"
 #include "adapters/sdk/connection.h"
 #include "adapters/sdk/inbox.h"
+#include "adapters/sdk/proven.h"
 #include "adapters/sdk/receipts.h"
 #include "adapters/sdk/renewal.h"
 #include "proto/base/log.h"
@@ -80,12 +81,13 @@ struct session {
     uint64_t heard_ms; /* loop time of the last frame */
     uint64_t delay_ms; /* of the last wait; grows until something was answered */
     uint64_t pings;
-    uint64_t reminded_ms; /* loop time: of the certificate's end */
-    uint64_t shut_out;    /* handshakes refused in a row */
-    unsigned key_turn;    /* which of the hub's keys is tried next */
-    bool working;         /* inside session_work: handlers may call back */
-    bool close_wanted;    /* by such a handler */
-    struct arena arena;   /* of the frame at hand */
+    uint64_t reminded_ms;            /* loop time: of the certificate's end */
+    uint64_t shut_out;               /* handshakes refused in a row */
+    uint8_t nonce[PROOF_NONCE_SIZE]; /* of this round's Hello */
+    unsigned key_turn;               /* which of the hub's keys is tried next */
+    bool working;                    /* inside session_work: handlers may call back */
+    bool close_wanted;               /* by such a handler */
+    struct arena arena;              /* of the frame at hand */
     struct casebus_event *event;
     struct casebus_error last_error;
     uv_timer_t timer; /* its meaning depends on the state */

@@ -3,6 +3,7 @@
 #include "proto/base/clock.h"
 #include "proto/casebus/v1/ledger.pb-c.h"
 #include "proto/codec/event.h"
+#include "proto/codec/proof.h"
 #include "proto/codec/statement.h"
 
 #include <setjmp.h>
@@ -198,6 +199,33 @@ static struct testpeer_stream *stream_of(struct testpeer *peer, uint64_t stream)
     return &peer->streams[peer->n_streams++];
 }
 
+static ProtobufCBinaryData proof_make(struct testpeer *peer, const Casebus__V1__Hello *hello)
+{
+    const struct signing_key *key = peer->proves_by ? peer->proves_by : peer->bed->log_key;
+    struct proof proof = {.origin = peer->origin, .node = hello->node};
+    uint8_t *signature = alloc(peer, SIGNATURE_SIZE);
+    assert_int_equal(hello->nonce.len, PROOF_NONCE_SIZE);
+    memcpy(proof.nonce, hello->nonce.data, PROOF_NONCE_SIZE);
+    assert_non_null(zmq_z85_decode(proof.hub_curve, peer->bed->hub_curve_public));
+    assert_non_null(zmq_z85_decode(proof.node_curve, peer->bed->curve_public));
+    uint8_t *others[] = {NULL, proof.nonce, proof.hub_curve, proof.node_curve};
+    if (peer->proves_other == 4)
+        proof.node = "group-2";
+    else if (peer->proves_other)
+        others[peer->proves_other][0] ^= 1;
+    assert_int_equal(proof_sign(&proof, key, signature, NULL), 0);
+    return (ProtobufCBinaryData){peer->proves_not ? 0 : SIGNATURE_SIZE, signature};
+}
+
+static void ping(struct testpeer *peer)
+{
+    Casebus__V1__Frame frame = CASEBUS__V1__FRAME__INIT;
+    Casebus__V1__Ping ping = CASEBUS__V1__PING__INIT;
+    frame.body_case = CASEBUS__V1__FRAME__BODY_PING;
+    frame.ping = &ping;
+    testpeer_send(peer, &frame);
+}
+
 static void on_hello(struct testpeer *peer, const Casebus__V1__Hello *hello)
 {
     struct testpeer_stream *known = stream_of(peer, hello->stream[0]->stream);
@@ -206,6 +234,8 @@ static void on_hello(struct testpeer *peer, const Casebus__V1__Hello *hello)
     Casebus__V1__StreamState state = CASEBUS__V1__STREAM_STATE__INIT, *states[] = {&state};
     assert_string_equal(hello->node, TESTBED_NODE);
     peer->hellos++;
+    if (peer->pings_first)
+        ping(peer);
     peer->known_size = hello->checkpoint_size <= peer->tree.size ? hello->checkpoint_size : 0;
     state.stream = known->stream;
     state.last = known->last;
@@ -222,6 +252,7 @@ static void on_hello(struct testpeer *peer, const Casebus__V1__Hello *hello)
     welcome.checkpoint = testpeer_checkpoint(peer);
     welcome.generation = peer->generation;
     welcome.renews = peer->renews;
+    welcome.proof = proof_make(peer, hello);
     frame.body_case = CASEBUS__V1__FRAME__BODY_WELCOME;
     frame.welcome = &welcome;
     testpeer_send(peer, &frame);
@@ -388,6 +419,9 @@ static void on_frame(struct testpeer *peer, const Casebus__V1__Frame *frame)
         break;
     case CASEBUS__V1__FRAME__BODY_PING:
         on_ping(peer, frame->ping);
+        break;
+    case CASEBUS__V1__FRAME__BODY_PONG:
+        peer->pongs++;
         break;
     case CASEBUS__V1__FRAME__BODY_RENEW:
         on_renew(peer, frame->renew);

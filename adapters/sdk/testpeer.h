@@ -36,6 +36,10 @@ struct testpeer {
     const char *origin;
     const char *signed_as;               /* the origin in its checkpoints */
     Casebus__V1__Generation *generation; /* that it shows in Welcome; NULL: none */
+    const struct signing_key *proves_by; /* that it is the hub; NULL: the log key */
+    bool proves_not;                     /* without a proof in Welcome */
+    unsigned proves_other; /* over another: 1 nonce, 2 key of the hub, 3 key of the node, 4 node */
+    bool pings_first;                    /* before Welcome */
     uint32_t version;
     uint32_t window;
     uint32_t ping_ms;
@@ -59,7 +63,7 @@ struct testpeer {
     uint64_t cosigned_size;   /* 0: of the whole tree */
 
     /* What it has seen. */
-    unsigned hellos, batches, events, confirms, credits, subscribes, pings, byes, renewals;
+    unsigned hellos, batches, events, confirms, credits, subscribes, pings, pongs, byes, renewals;
     size_t in_flight_max;
     uint8_t batch_hashes[64][DIGEST_SIZE]; /* of the statements, as they came */
     Casebus__V1__DeliveryId subscribed;    /* after which */

@@ -72,7 +72,7 @@ static void answer(void *zap, const struct zap_request *request, const char *sta
 
 /* ---- nodes that come too often ---- */
 
-static struct visitor *visitor_of(struct bus *bus, const char *node)
+struct visitor *admission_visitor(struct bus *bus, const char *node)
 {
     struct visitor *visitor = bus->first_visitor;
     while (visitor && strcmp(visitor->node, node) != 0)
@@ -88,7 +88,7 @@ static struct visitor *visitor_of(struct bus *bus, const char *node)
 static bool visit_allowed(struct bus *bus, const char *node)
 {
     uint64_t now = clock_monotonic_ns();
-    struct visitor *visitor = visitor_of(bus, node);
+    struct visitor *visitor = admission_visitor(bus, node);
     if (!visitor)
         return false;
     if (visitor->due_ns < now)
@@ -107,7 +107,7 @@ static bool visit_allowed(struct bus *bus, const char *node)
 
 void admission_put_off(struct bus *bus, const char *node)
 {
-    struct visitor *visitor = visitor_of(bus, node);
+    struct visitor *visitor = admission_visitor(bus, node);
     if (visitor)
         visitor->due_ns = clock_monotonic_ns() + VISITS_AT_ONCE * VISIT_NS + PUT_OFF_NS;
 }

@@ -20,8 +20,11 @@ static void generation_tell(struct bus *bus, const struct session *session, cons
 static void send_welcome(struct bus *bus, struct session *session, const struct job *job)
 {
     struct casebus_error err;
+    uint8_t proof[SIGNATURE_SIZE];
     Casebus__V1__StreamState states[JOB_STREAMS_MAX], *list[JOB_STREAMS_MAX];
     Casebus__V1__Welcome welcome = CASEBUS__V1__WELCOME__INIT;
+    if (!proving_sign(bus, session, job->node, proof))
+        return;
     for (size_t i = 0; i < job->n_streams; i++) {
         casebus__v1__stream_state__init(&states[i]);
         states[i].stream = job->stream_ids[i];
@@ -41,6 +44,7 @@ static void send_welcome(struct bus *bus, struct session *session, const struct 
     welcome.ping_interval_ms = (uint32_t)(bus->silence_ns / PINGS_IN_SILENCE / 1000000);
     welcome.secured_up_to_size = atomic_load_explicit(&bus->secured, memory_order_relaxed);
     welcome.renews = bus->options.renew != NULL;
+    welcome.proof = (ProtobufCBinaryData){sizeof(proof), proof};
     welcome.n_stream = job->n_streams;
     welcome.stream = list;
     welcome.checkpoint = receipts_checkpoint(bus, session, &err);

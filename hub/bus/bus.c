@@ -389,7 +389,8 @@ int bus_start(struct bus *bus, struct pipeline *pipeline, struct casebus_error *
     zmq_ctx_set(bus->context, ZMQ_MAX_SOCKETS, SESSIONS_MAX + 64);
     if (zmq_curve_public(server_key, bus->options.curve_secret))
         return error_set(err, CASEBUS_KEY, _("the hub's CURVE key is not usable"));
-    if (admission_open(bus, err) || router_open(bus, err))
+    if (proving_open(bus, bus->options.curve_secret, err) || admission_open(bus, err) ||
+        router_open(bus, err))
         return -1;
     if (zmq_getsockopt(bus->router, ZMQ_LAST_ENDPOINT, bus->endpoint, &size))
         return error_set(err, CASEBUS_INTERNAL, "ROUTER: %s", zmq_strerror(zmq_errno()));

@@ -1,6 +1,7 @@
 #include "hub/bus/bus_fixture.h"
 
 #include "proto/codec/frame.h"
+#include "proto/codec/proof.h"
 
 /* ---- the hub ---- */
 
@@ -171,6 +172,8 @@ Casebus__V1__Hello *client_hello(struct bus_fixture *f, const struct client *cli
     hello->software = (char *)(uintptr_t) "a raw client";
     hello->node = (char *)(uintptr_t)client->node->name;
     hello->key_id = (ProtobufCBinaryData){KEY_ID_SIZE, key_id};
+    hello->nonce = (ProtobufCBinaryData){PROOF_NONCE_SIZE, take(f, PROOF_NONCE_SIZE)};
+    random_bytes(hello->nonce.data, PROOF_NONCE_SIZE);
     return hello;
 }
 

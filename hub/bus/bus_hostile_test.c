@@ -113,6 +113,9 @@ static void test_hello_has_to_be_true(void **state)
     hello = client_hello(f, client);
     hello->version_min = 2, hello->version_max = 9;
     expect_hello_refused(f, client, hello, CASEBUS_BAD_VERSION);
+    hello = client_hello(f, client);
+    hello->nonce.len = 31;
+    expect_hello_refused(f, client, hello, CASEBUS_MALFORMED);
     client_send_hello(f, client, client_hello(f, client)); /* and may be said better */
     client_expect(f, client, CASEBUS__V1__FRAME__BODY_WELCOME);
 }

@@ -4,6 +4,7 @@
 #include "proto/base/languages.h"
 #include "proto/base/texts.h"
 #include "proto/codec/frame.h"
+#include "proto/codec/proof.h"
 #include "proto/merkle/note.h"
 #include "proto/merkle/tree.h"
 
@@ -24,6 +25,36 @@ static int teardown(void **state)
 }
 
 /* ---- receipts ---- */
+
+static bool proves(struct bus_fixture *f, const struct client *client, const Casebus__V1__Hello *hello,
+                   const Casebus__V1__Welcome *welcome)
+{
+    struct proof proof = {.origin = TEST_ORIGIN, .node = client->node->name};
+    struct verifier *log = verifier_new(signing_key_public(f->hub.log_key));
+    memcpy(proof.nonce, hello->nonce.data, sizeof(proof.nonce));
+    assert_non_null(zmq_z85_decode(proof.hub_curve, f->curve_public));
+    assert_non_null(zmq_z85_decode(proof.node_curve, client->public_key));
+    bool good = proof_check(&proof, log, bytes_of(welcome->proof.data, welcome->proof.len));
+    verifier_free(log);
+    return good;
+}
+
+static void test_welcome_proves_that_it_is_this_hub_to_this_node_now(void **state)
+{
+    struct bus_fixture *f = *state;
+    struct client *desk = client_new(f, &f->hub.gate.desk), *office = client_new(f, &f->hub.gate.office);
+    client_connect(f, desk);
+    client_connect(f, office);
+    Casebus__V1__Hello *hello = client_hello(f, desk), *other = client_hello(f, office);
+    client_send_hello(f, desk, hello);
+    client_send_hello(f, office, other);
+    const Casebus__V1__Welcome *welcome = client_expect(f, desk, CASEBUS__V1__FRAME__BODY_WELCOME)->welcome;
+    assert_true(proves(f, desk, hello, welcome));
+    assert_false(proves(f, desk, other, welcome));
+    assert_false(proves(f, office, hello, welcome));
+    welcome = client_expect(f, office, CASEBUS__V1__FRAME__BODY_WELCOME)->welcome;
+    assert_true(proves(f, office, other, welcome));
+}
 
 static void test_welcome_tells_where_the_streams_stand(void **state)
 {
@@ -426,6 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_welcome_tells_where_the_streams_stand),
+        T(test_welcome_proves_that_it_is_this_hub_to_this_node_now),
         T(test_every_batch_gets_a_receipt_that_holds),
         T(test_answers_come_in_the_order_of_the_batches),
         T(test_a_refusal_says_why_in_both_languages),

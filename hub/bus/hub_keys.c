@@ -77,9 +77,12 @@ void bus_post_curve(struct bus *bus, const char secret[41])
 /* The next one has the key @secret. */
 static void listener_end(struct bus *bus, const char secret[41])
 {
+    struct casebus_error err;
     if (zmq_setsockopt(bus->router, ZMQ_CURVE_SECRETKEY, secret, 41) ||
         zmq_unbind(bus->router, bus->endpoint))
         log_error(bus->options.log, "CURVE-KEY", "%s: %s", bus->endpoint, zmq_strerror(zmq_errno()));
+    if (proving_open(bus, secret, &err))
+        log_error(bus->options.log, "CURVE-KEY", "%s", err.text);
     bus->unbound = true;
 }
 

@@ -6,6 +6,7 @@
 #include "proto/base/languages.h"
 #include "proto/casebus/v1/session.pb-c.h"
 #include "proto/codec/frame.h"
+#include "proto/codec/proof.h"
 #include "proto/merkle/note.h"
 
 #include <assert.h>
@@ -97,6 +98,7 @@ struct session {
     enum session_state state;
     struct peer *peer;
     uint8_t key_id[KEY_ID_SIZE]; /* that Hello named */
+    uint8_t nonce[PROOF_NONCE_SIZE];
     char software[64];
     uint64_t last_heard_ns;
     int64_t last_seen_us;
@@ -124,6 +126,7 @@ struct hash_window {
 struct visitor {
     char node[NODE_NAME_MAX];
     uint64_t due_ns, told_ns;
+    uint64_t proofs_due_ns; /* what it had the hub sign is paid for by then */
     struct visitor *next;
 };
 
@@ -141,7 +144,8 @@ struct bus {
     struct registry *standing; /* as of the last look at who is suspended */
     struct note_verifier verifier;
     void *context, *router, *zap, *monitor;
-    int wake; /* eventfd */
+    int wake;                             /* eventfd */
+    uint8_t curve_public[CURVE_KEY_SIZE]; /* that nodes connect to */
     pthread_t thread;
     bool running;
 
@@ -206,6 +210,8 @@ void admission_answer(struct bus *bus);
 /* A peer with a random key must not get in. */
 int admission_prove(struct bus *bus, const char *endpoint, const char *server_key, struct casebus_error *err);
 void admission_close(struct bus *bus);
+/* NULL: there is no memory. */
+struct visitor *admission_visitor(struct bus *bus, const char *node);
 /* The node has to wait before it comes in again. */
 void admission_put_off(struct bus *bus, const char *node);
 /* The event that a monitor tells next, or 0. */
@@ -227,6 +233,14 @@ void connections_leave(struct bus *bus, uint64_t number, uint64_t at_ns);
 void standing_enforce(struct bus *bus);
 /* Whether frames of the node are looked at. */
 bool standing_lets(const struct bus *bus, const char *node);
+
+/* proving.c */
+/* The listener has this key from now on. */
+int proving_open(struct bus *bus, const char *curve_secret, struct casebus_error *err);
+/* Signs that this is the hub, over the nonce of the session's Hello. False: the session was ended, since the
+ * key does not sign or the node has had too much signed. */
+bool proving_sign(struct bus *bus, struct session *session, const struct registry_node *node,
+                  uint8_t signature[SIGNATURE_SIZE]);
 
 /* hub_keys.c */
 void hub_keys_tell(struct bus *bus, struct session *session); /* who was just welcomed */

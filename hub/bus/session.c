@@ -72,6 +72,11 @@ static bool hello_acceptable(struct bus *bus, struct session *session, const Cas
                     "节点名称或密钥与此连接不符");
         return false;
     }
+    if (hello->nonce.len != PROOF_NONCE_SIZE) {
+        session_bye(bus, session, CASEBUS_MALFORMED, "Hello has no nonce of 32 bytes",
+                    "Hello 缺少 32 字节的随机数");
+        return false;
+    }
     if (hello_proves_behind(bus, session, hello)) {
         bye_behind(bus, session);
         return false;
@@ -100,6 +105,7 @@ static void on_hello(struct bus *bus, struct session *session, const Casebus__V1
     snprintf(session->software, sizeof(session->software), "%s", hello->software);
     utf8_cut(session->software);
     memcpy(session->key_id, node->key_id, KEY_ID_SIZE);
+    memcpy(session->nonce, hello->nonce.data, PROOF_NONCE_SIZE);
     session->state = SESSION_ASKED;
     if (!submit(bus, session, hello_job(session, hello, registry, node)))
         bye_busy(bus, session);

@@ -109,6 +109,7 @@ static void session_seeds(struct seeds *seeds)
     hello.software = text("libcasebus/0.1.0");
     hello.node = text("group-1");
     hello.key_id = field(seeds, KEY_ID_SIZE);
+    hello.nonce = field(seeds, 32);
     hello.stream = welcome.stream = streams;
     hello.n_stream = welcome.n_stream = 1;
     put_frame(seeds, CASEBUS__V1__FRAME__BODY_HELLO, &hello);
@@ -116,6 +117,7 @@ static void session_seeds(struct seeds *seeds)
     welcome.version = 1;
     welcome.origin = text(SAMPLE_ORIGIN);
     welcome.window_bytes = 1 << 20;
+    welcome.proof = field(seeds, SIGNATURE_SIZE);
     welcome.checkpoint = pong.checkpoint = &checkpoint;
     put_frame(seeds, CASEBUS__V1__FRAME__BODY_WELCOME, &welcome);
     ping.token = pong.token = 5;

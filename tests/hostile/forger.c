@@ -14,6 +14,7 @@
 #include "proto/codec/batch.h"
 #include "proto/codec/event.h"
 #include "proto/codec/frame.h"
+#include "proto/codec/proof.h"
 #include "proto/codec/statement.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct forger {
     uint8_t signature[SIGNATURE_SIZE], previous[DIGEST_SIZE], statement_hash[DIGEST_SIZE],
         random[RANDOM_SIZE];
     uint8_t other_id[KEY_ID_SIZE];
+    uint8_t nonce[PROOF_NONCE_SIZE];
     bool batch;
 };
 
@@ -185,6 +187,8 @@ static void hello(struct forger *forger, Casebus__V1__Frame *frame)
     hello->software = copied(forger, "forger", 6);
     hello->node = told(forger, "node", forger->enrolment.node);
     hello->key_id = field(bytes_of(forger->enrolment.key_id, KEY_ID_SIZE));
+    random_bytes(forger->nonce, sizeof forger->nonce);
+    hello->nonce = field(bytes_of(forger->nonce, sizeof forger->nonce));
     frame->body_case = CASEBUS__V1__FRAME__BODY_HELLO;
     frame->hello = hello;
 }

@@ -247,6 +247,13 @@ def check_enrolment(schema, v):
     check_signature(v, "enrolment", raw, unhex(v["enrolment"]["signature"]))
 
 
+def check_session(v):
+    s = v["session"]
+    message = (label("casebus/v1/session") + unhex(s["nonce"]) + unhex(s["hub_curve_key"]) + unhex(s["node_curve_key"]) +
+               label(s["origin"]) + label(s["node"]))
+    check_signature(v, "session", message, unhex(s["proof"]))
+
+
 def check_confirm(schema, v):
     running = bytes(32)
     for delivery in v["confirm"]["deliveries"]:
@@ -346,6 +353,7 @@ def main():
         check_batches(schema, v)
         check_publish(schema, v)
         check_enrolment(schema, v)
+        check_session(v)
         check_confirm(schema, v)
         check_ledger(schema, v)
         check_note(v)

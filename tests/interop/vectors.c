@@ -4,6 +4,7 @@
  * test values. */
 #include "tests/interop/vectors.h"
 
+#include "proto/codec/proof.h"
 #include "proto/codec/sample.h"
 #include "proto/merkle/note.h"
 #include "proto/merkle/tree.h"
@@ -275,6 +276,22 @@ static json_t *enrolment_vector(struct story *story)
         must(story, -1);
     return json_pack("{so so}", "statement", hex_of(story->enrolment), "signature",
                      hex(story->enrolment_signature, SIGNATURE_SIZE));
+}
+
+/* The hub has its own log key in this story: the node's. */
+static json_t *session_vector(struct story *story)
+{
+    struct proof proof = {.origin = SAMPLE_ORIGIN, .node = PUBLISHER};
+    uint8_t signature[SIGNATURE_SIZE];
+
+    memset(proof.nonce, 0x4E, sizeof proof.nonce);
+    memset(proof.hub_curve, 0xC4, sizeof proof.hub_curve);
+    memset(proof.node_curve, 0xC5, sizeof proof.node_curve);
+    must(story, proof_sign(&proof, story->key, signature, &story->err));
+    return json_pack("{so so so ss ss so}", "nonce", hex(proof.nonce, sizeof proof.nonce), "hub_curve_key",
+                     hex(proof.hub_curve, sizeof proof.hub_curve), "node_curve_key",
+                     hex(proof.node_curve, sizeof proof.node_curve), "origin", proof.origin, "node", proof.node,
+                     "proof", hex(signature, SIGNATURE_SIZE));
 }
 
 /* The receiver has had the two events, at positions 3 and 4. */
@@ -607,6 +624,7 @@ json_t *vectors_make(void)
     json_object_set_new(all, "batches", batches_vector(story));
     json_object_set_new(all, "publish_frame", publish_vector(story));
     json_object_set_new(all, "enrolment", enrolment_vector(story));
+    json_object_set_new(all, "session", session_vector(story));
     json_object_set_new(all, "confirm", confirm_vector(story));
     json_object_set_new(all, "ledger", ledger_vector(story));
     json_object_set_new(all, "tree", tree_vector(story));
