@@ -51,22 +51,24 @@ class Thief(unittest.TestCase):
         self.assertEqual(self.hub.verify()["events"], 5)
 
     def test_a_key_of_before_a_rotation_is_worth_nothing_and_the_adapter_goes_on_by_itself(self):
-        self.rows(2).launch("--from-start")
-        self.desk.process.wait_for("SESSION-READY")
+        drip = harness.Drip(self.world, self.desk)
+        drip.publish("record-1", "case-1")
+        drip.process.wait_for("\naccepted ")
         done = self.hub.casebus("hub", "rotate", "curve", "--in", "3s", "--force")
         self.assertEqual(done.code, 0, done.said)
+        drip.process.wait_for("log HUB-KEYS ")
         self.hub.process.wait_for("CURVE-CHANGED")
-        self.desk.process.wait_for("SESSION-READY", times=2)
+        drip.process.wait_for("state ready", times=2)
         kept = json.loads((self.desk.dir / "enrolment.json").read_text())["hub_curve_key"]
         self.assertNotEqual(kept, self.hub.ask("hub", "keys")["curve_key"])  # it still knows the former one
-        harness.wait_until("two are there", lambda: self.hub.verify()["events"] == 2)
         thief = self.thief_in_the_hub_s_place()
-        self.rows(5)
-        self.desk.process.wait_for(" HUB-UNPROVEN ")
+        for i in range(2, 6):
+            drip.publish(f"record-{i}", "case-1")
+        drip.process.wait_for("log HUB-UNPROVEN ")
         self.the_hub_is_back(thief)
-        harness.wait_until("all are there", lambda: self.hub.verify()["events"] == 5)
-        self.assertEqual(self.desk.process.stop(), 0)
-        self.assertEqual(self.desk.result()["refused"], 0)
+        self.assertEqual(drip.end(), 0, drip.process.log()[-2000:])
+        self.assertNotIn("\nrefused ", drip.process.log())
+        self.assertEqual(self.hub.verify()["events"], 5)
 
 
 if __name__ == "__main__":
