@@ -191,6 +191,18 @@ class Token(unittest.TestCase):
         hub.start()
         self.ends_well(hub, desk)
 
+    def test_who_comes_while_the_token_is_away_is_let_in_when_it_is_back(self):
+        """The hub cannot prove itself meanwhile, and does not claim to be the hub."""
+        hub = self.hub().start()
+        desk = self.world.office(hub, "desk", publish=True).write_rows([("case-1", 1, "apply")])
+        self.take_away()
+        desk.launch("--once", "--from-start")
+        desk.process.wait_for("CB-BUSY")
+        self.assertNotIn("SESSION-READY", desk.process.log())
+        self.assertNotIn("HUB-UNPROVEN", desk.process.log())
+        self.put_back()
+        self.assertEqual(desk.finish()["accepted"], 1)
+
     def test_an_adapter_without_its_token_does_not_begin_and_says_why(self):
         hub = self.with_door(self.world.hub().init()).start()
         desk = self.join(hub, "desk").write_rows([("case-1", 1, "apply")])
