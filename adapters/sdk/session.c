@@ -532,8 +532,9 @@ static void hub_keys_take(struct session *session, const Casebus__V1__HubKeys *k
     for (size_t i = 0; i < keys->n_change; i++) {
         int r = enrolment_follow(enrolment, session->parts.dir, keys->change[i], &err);
         if (r > 0 && keys->change[i]->authority_signature.len)
-            log_notice(session->parts.log, "HUB-AUTHORITY", "%s",
-                       _("the hub has another authority, which the one before has named: this node knows it"));
+            log_notice(
+                session->parts.log, "HUB-AUTHORITY", "%s",
+                _("the hub has another authority, which the one before has named: this node knows it"));
         else if (r > 0)
             log_notice(session->parts.log, "HUB-KEYS",
                        _("the hub's CURVE key is another one from %s on: this node knows it"),

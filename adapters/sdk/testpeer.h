@@ -39,7 +39,7 @@ struct testpeer {
     const struct signing_key *proves_by; /* that it is the hub; NULL: the log key */
     bool proves_not;                     /* without a proof in Welcome */
     unsigned proves_other; /* over another: 1 nonce, 2 key of the hub, 3 key of the node, 4 node */
-    bool pings_first;                    /* before Welcome */
+    bool pings_first;      /* before Welcome */
     uint32_t version;
     uint32_t window;
     uint32_t ping_ms;

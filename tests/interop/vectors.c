@@ -290,8 +290,8 @@ static json_t *session_vector(struct story *story)
     must(story, proof_sign(&proof, story->key, signature, &story->err));
     return json_pack("{so so so ss ss so}", "nonce", hex(proof.nonce, sizeof proof.nonce), "hub_curve_key",
                      hex(proof.hub_curve, sizeof proof.hub_curve), "node_curve_key",
-                     hex(proof.node_curve, sizeof proof.node_curve), "origin", proof.origin, "node", proof.node,
-                     "proof", hex(signature, SIGNATURE_SIZE));
+                     hex(proof.node_curve, sizeof proof.node_curve), "origin", proof.origin, "node",
+                     proof.node, "proof", hex(signature, SIGNATURE_SIZE));
 }
 
 /* The receiver has had the two events, at positions 3 and 4. */
