@@ -47,8 +47,8 @@ bool proving_sign(struct bus *bus, struct session *session, const struct registr
     visitor->proofs_due_ns += (clock_monotonic_ns() - now) * SHARE;
     if (r == 0)
         return true;
-    log_error(bus->options.log, "PROOF", _("node '%s' cannot be shown that this is the hub: %s"),
-              node->info.node, err.text);
+    log_error(bus->options.log, err.code == CASEBUS_TOKEN ? "TOKEN-GONE" : "PROOF",
+              _("node '%s' cannot be shown that this is the hub: %s"), node->info.node, err.text);
     session_bye(bus, session, CASEBUS_BUSY, "the hub's key does not sign now; try again in a second",
                 "枢纽的密钥目前无法签名,请稍后重试");
     return false;
