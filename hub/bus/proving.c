@@ -7,8 +7,8 @@
 #include "proto/base/clock.h"
 #include "proto/base/texts.h"
 
-#define SHARE    32                     /* one part of so many of the time, in the long run */
-#define AHEAD_NS (SHARE * 250000000ull) /* and a quarter of a second at once */
+#define SHARE    8                       /* one part of so many of the time, in the long run */
+#define AHEAD_NS (SHARE * 1000000000ull) /* and a second at once */
 
 int proving_open(struct bus *bus, const char *curve_secret, struct casebus_error *err)
 {
