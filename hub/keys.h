@@ -74,7 +74,8 @@ int hub_authority_make(struct signing_key **keyp, const char *dir, uint64_t numb
 int hub_authority_commit(struct hub_keys *keys, const char *dir, uint64_t number, struct bytes certificate,
                          struct casebus_error *err);
 /* The authorities' words on the hub's keys (a serialised HubKeys), as the ledger has them: for a hub that is
- * restored from a backup older than they are. @changes: bounded by HUB_CHANGES_MAX; empty when there are none.
+ * restored from a backup older than they are. @changes: bounded by HUB_CHANGES_MAX; empty when there are
+ * none.
  */
 #define HUB_CHANGES_MAX (1024 * 1024)
 int hub_changes_save(const char *dir, struct bytes changes, struct casebus_error *err);

@@ -1,6 +1,6 @@
-/* Rotation: the hub gets another CURVE key, or another authority, while it runs. The next key is made and its public half written
- * into the ledger, signed by the authority; the nodes are told over their sessions; when the time has come
- * the listener is bound anew with it.
+/* Rotation: the hub gets another CURVE key, or another authority, while it runs. The next key is made and its
+ * public half written into the ledger, signed by the authority; the nodes are told over their sessions; when
+ * the time has come the listener is bound anew with it.
  *
  * The next authority's key is made, named in the ledger by the one that holds, and certifies from its entry
  * on; what the one before has certified stays good until it ends.
@@ -21,7 +21,8 @@ struct rotation;
 int rotation_open(struct rotation **rotationp, struct stores *stores, const char *dir, const struct log *log,
                   struct casebus_error *err);
 struct rotation *rotation_free(struct rotation *rotation); /* NULL in, NULL out */
-/* From here on it can be asked, and tells the nodes; what a restored ledger lacks it has then. Both outlive it.
+/* From here on it can be asked, and tells the nodes; what a restored ledger lacks it has then. Both outlive
+ * it.
  */
 int rotation_start(struct rotation *rotation, struct pipeline *pipeline, struct bus *bus,
                    struct casebus_error *err);

@@ -202,8 +202,8 @@ static int generation_open(struct restore *restore, struct arena *arena, struct 
         authorities_deinit(&authorities);
         return -1;
     }
-    struct bytes leaf = opening_entry(restore, authorities_newest(&authorities),
-                                      now_us > time_us ? now_us : time_us, arena);
+    struct bytes leaf =
+        opening_entry(restore, authorities_newest(&authorities), now_us > time_us ? now_us : time_us, arena);
     authorities_deinit(&authorities);
     if (!leaf.size)
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory to open a generation"));

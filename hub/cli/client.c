@@ -6,8 +6,8 @@
 #include "proto/base/texts.h"
 
 #include <curl/curl.h>
-#include <stdarg.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -114,7 +114,8 @@ static int unix_url_open(struct client *client, const char *path, struct casebus
         return http_open(client, client->place.address.sun_path, "http://hub", err);
     if (alive == 0 && errno == EACCES) {
         error_set(err, CASEBUS_NETWORK, _("this account may not use '%s'"), path);
-        return error_hint(err, _("be the account of the hub, or of the group that `operators` in hub.yaml names"));
+        return error_hint(err,
+                          _("be the account of the hub, or of the group that `operators` in hub.yaml names"));
     }
     if (alive == 0)
         error_set(err, CASEBUS_NETWORK, _("no hub answers on '%s'"), path);

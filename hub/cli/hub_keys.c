@@ -57,8 +57,9 @@ static int away_tell(struct cli *cli, struct casebus_error *err)
 
 int hub_keys_main(struct cli *cli, int argc, char **argv)
 {
-    struct argp argp = {.doc = N_("Shows the hub's authority (SHA-256 of its certificate), its CURVE key, and the one "
-                                 "that will take its place.")};
+    struct argp argp = {
+        .doc = N_("Shows the hub's authority (SHA-256 of its certificate), its CURVE key, and the one "
+                  "that will take its place.")};
     struct casebus_error err = {0};
     json_t *answer;
     cli_parse(cli, &argp, argc, argv, NULL);
@@ -132,7 +133,8 @@ int hub_rotate_main(struct cli *cli, int argc, char **argv)
         .parser = rotate_parse,
         .args_doc = "curve|authority",
         .doc = N_(
-            "curve: makes the running hub's next CURVE key. The ledger has it at once, signed by the authority, and "
+            "curve: makes the running hub's next CURVE key. The ledger has it at once, signed by the "
+            "authority, and "
             "nodes learn it over their sessions; when the time has come the hub changes to it and they "
             "connect anew. A node that was not connected in between needs the new enrolment.json: "
             "casebus node enrolment NAME.\n\n"
@@ -157,8 +159,9 @@ int hub_rotate_main(struct cli *cli, int argc, char **argv)
     if (!cli->json)
         fputs(_("Copy the hub's keys/ anew to where you keep it: the next key is in it.\n"), cli->out);
     if (!cli->json && !curve)
-        fputs(_("Give keys/authority.pem to those who verify evidence; the former one goes on to prove what it "
-                "proved.\n"),
-              cli->out);
+        fputs(
+            _("Give keys/authority.pem to those who verify evidence; the former one goes on to prove what it "
+              "proved.\n"),
+            cli->out);
     return CLI_OK;
 }

@@ -71,7 +71,7 @@ struct hub_status {
 
 /* The hub's CURVE key, and the next one when one waits for its time. */
 struct console_keys {
-    uint64_t number; /* of the newest change; 0: there was none */
+    uint64_t number;                    /* of the newest change; 0: there was none */
     uint8_t authority[CERTIFICATE_MAX]; /* DER */
     size_t authority_size;
     char curve_key[41], next_curve_key[41];

@@ -288,10 +288,11 @@ static int certificate_find(struct call *call, struct enrolment *enrolment, stru
     if (!enrolment->certificate_size)
         return -1;
     /* It may be by an authority of before; from there the node finds the way to the newest. */
-    return call->hub->issuer ? call->hub->issuer(call->hub->self,
-                                                 bytes_of(enrolment->certificate, enrolment->certificate_size),
-                                                 enrolment->authority, &enrolment->authority_size, err)
-                             : 0;
+    return call->hub->issuer
+               ? call->hub->issuer(call->hub->self,
+                                   bytes_of(enrolment->certificate, enrolment->certificate_size),
+                                   enrolment->authority, &enrolment->authority_size, err)
+               : 0;
 }
 
 static bool has_key_of(const struct registry_node *node, const Casebus__V1__EnrolmentStatement *fields)

@@ -65,7 +65,8 @@ static int curve_rotate(struct call *call, struct casebus_error *err)
         error_set(err, CASEBUS_NOT_ALLOWED,
                   _("%lld s are too short: a node that is not connected until then is shut out"),
                   (long long)json_integer_value(after));
-        return error_hint(err, _("give it a day or more, or say --force: casebus hub keys tells who is away"));
+        return error_hint(err,
+                          _("give it a day or more, or say --force: casebus hub keys tells who is away"));
     }
     if (running_check(call, call->hub->rotate_curve, err))
         return -1;

@@ -115,7 +115,8 @@ void gate_fixture_init(struct gate_fixture *fixture)
     fixture->office.grants.n_receive_part_kind = 1;
     struct registry_fact enrolled[] = {fact_pack(fixture, &fixture->office),
                                        fact_pack(fixture, &fixture->desk)};
-    assert_int_equal(registry_build(&fixture->registry, enrolled, 2, &fixture->authorities, &fixture->err), 0);
+    assert_int_equal(registry_build(&fixture->registry, enrolled, 2, &fixture->authorities, &fixture->err),
+                     0);
     fixture->gate = gate_new(suite, TEST_ORIGIN, fixture->content_key);
     assert_non_null(fixture->gate);
     gate_batch_init(&fixture->out);

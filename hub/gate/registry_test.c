@@ -194,7 +194,8 @@ static void test_registry_bounds_who_receives_all(void **state)
         enrolled[i] = fact_pack(hub, &node);
         test_node_deinit(&node);
     }
-    assert_int_equal(registry_build(&registry, enrolled, RECEIVERS_MAX + 1, &hub->authorities, &hub->err), -1);
+    assert_int_equal(registry_build(&registry, enrolled, RECEIVERS_MAX + 1, &hub->authorities, &hub->err),
+                     -1);
     assert_int_equal(hub->err.code, CASEBUS_CONFIG);
     assert_int_equal(registry_build(&registry, enrolled, RECEIVERS_MAX, &hub->authorities, &hub->err), 0);
     registry_unref(registry);

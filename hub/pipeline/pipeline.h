@@ -25,10 +25,10 @@ struct pipeline;
 struct pipeline_options {
     const struct suite *suite;
     const char *origin;
-    const uint8_t *content_key; /* KEY_SIZE; copied */
-    struct bytes authority;     /* DER; copied */
+    const uint8_t *content_key;            /* KEY_SIZE; copied */
+    struct bytes authority;                /* DER; copied */
     const struct authorities *authorities; /* all that the hub has had; copied. NULL: this one alone */
-    const char *log_key;        /* vkey text of the checkpoints' key */
+    const char *log_key;                   /* vkey text of the checkpoints' key */
     const struct signing_key *log_signing_key;
     unsigned n_workers;
     int64_t last_hub_time_us; /* of the newest entry; time never decreases */

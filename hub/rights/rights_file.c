@@ -659,7 +659,8 @@ static void yaml_fault(struct reading *reading, struct fy_diag *diag)
               error->msg ? error->msg : _("cannot be read as YAML"));
 }
 
-/* Whoever agrees to a policy reads it on a terminal: nothing in it may hide a row there, no comment either. */
+/* Whoever agrees to a policy reads it on a terminal: nothing in it may hide a row there, no comment either.
+ */
 static void unseen_fault(struct reading *reading, struct bytes text)
 {
     uint32_t line = 1, point;
@@ -673,7 +674,8 @@ static void unseen_fault(struct reading *reading, struct bytes text)
         if (!unsafe || ends_line || point == '\t' || (i == 0 && point == 0xFEFF))
             continue;
         char sentence[200];
-        snprintf(sentence, sizeof sentence, _("there is a character that is not seen: U+%04X"), (unsigned)point);
+        snprintf(sentence, sizeof sentence, _("there is a character that is not seen: U+%04X"),
+                 (unsigned)point);
         fault(reading, line, sentence);
     }
 }

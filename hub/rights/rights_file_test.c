@@ -226,8 +226,10 @@ static void test_what_is_no_yaml_or_no_policy_is_refused(void **state)
 static void test_nothing_in_a_policy_hides_from_who_agrees_to_it(void **state)
 {
     struct fixture *f = *state;
-    assert_fault(f, "grants: []\r# nothing\n", "policy.yaml:1: there is a character that is not seen: U+000D");
-    assert_fault(f, "grants: []\n# \x1b[2K\n", "policy.yaml:2: there is a character that is not seen: U+001B");
+    assert_fault(f, "grants: []\r# nothing\n",
+                 "policy.yaml:1: there is a character that is not seen: U+000D");
+    assert_fault(f, "grants: []\n# \x1b[2K\n",
+                 "policy.yaml:2: there is a character that is not seen: U+001B");
     assert_fault(f, "grants: []\n# \u202e\n", "U+202E");
     assert_fault(f, "grants: []\n# \u200b", "U+200B");
     assert_int_equal(read_text(f, "\xef\xbb\xbfgrants: []\r\n# \t市场\r\n"), 0);

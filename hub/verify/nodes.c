@@ -1,5 +1,6 @@
 /* Who may sign: each opening of the ledger names an origin and its log's key, the first one the authority as
- * well, and a change of the hub's keys another one; enrolments name the nodes. A node's key counts from its entry on, as long as its certificate says. */
+ * well, and a change of the hub's keys another one; enrolments name the nodes. A node's key counts from its
+ * entry on, as long as its certificate says. */
 #include "hub/verify/internal.h"
 #include "proto/base/texts.h"
 #include "proto/codec/statement.h"

@@ -24,12 +24,13 @@ enum verify_phase { VERIFY_ENTRIES, VERIFY_CHECKPOINTS, VERIFY_REPLAY, VERIFY_ST
 
 struct verify_options {
     struct ledger *ledger;
-    struct vault *vault;    /* NULL: bodies are not opened */
-    const char *log_key;    /* the vkey that checkpoints must be signed with; NULL: the ledger's own word */
-    struct bytes authority; /* DER that the first entry must name, or a change of authority; empty: its word */
-    unsigned jobs;          /* threads; 0 is 1 */
-    unsigned chunk_level;   /* a thread takes 2^this entries at a time, up to 2^16; 0: as many as is fast */
-    bool tree_only;         /* leaves and tree hashes, nothing of what they mean, and no checkpoints */
+    struct vault *vault; /* NULL: bodies are not opened */
+    const char *log_key; /* the vkey that checkpoints must be signed with; NULL: the ledger's own word */
+    struct bytes
+        authority;        /* DER that the first entry must name, or a change of authority; empty: its word */
+    unsigned jobs;        /* threads; 0 is 1 */
+    unsigned chunk_level; /* a thread takes 2^this entries at a time, up to 2^16; 0: as many as is fast */
+    bool tree_only;       /* leaves and tree hashes, nothing of what they mean, and no checkpoints */
     /* The state that has to be what the ledger amounts to (needs the vault and the hub's content key), and a
      * directory for one that is made anew; NULL: it is not compared. */
     struct state *state;

@@ -11,7 +11,7 @@
 #include "proto/crypto/certificate.h"
 
 struct succession {
-    uint64_t number; /* of the newest statement; 0: there was none */
+    uint64_t number;                    /* of the newest statement; 0: there was none */
     uint8_t authority[CERTIFICATE_MAX]; /* DER, the one that holds now */
     size_t authority_size;
     uint8_t curve_key[CURVE_KEY_SIZE];

@@ -14,8 +14,7 @@ int authorities_add(struct authorities *authorities, struct bytes authority, str
     if (authorities->n && bytes_equal(authorities_newest(authorities), authority))
         return 0;
     uint8_t *copy = malloc(authority.size + 1);
-    struct bytes *grown =
-        copy ? realloc(authorities->items, (authorities->n + 1) * sizeof *grown) : NULL;
+    struct bytes *grown = copy ? realloc(authorities->items, (authorities->n + 1) * sizeof *grown) : NULL;
     if (!grown) {
         free(copy);
         return error_set(err, CASEBUS_NO_MEMORY, _("no memory for the authorities of a hub"));

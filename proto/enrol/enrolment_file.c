@@ -86,8 +86,9 @@ int enrolment_file_renew(const char *dir, struct bytes certificate, struct caseb
 /* --- the hub's next keys --- */
 
 #define CHANGES_KEPT     2  /* the newest, and the one that was before it ... */
-#define AUTHORITIES_KEPT 24 /* ... and each that named another authority: from the first one they lead here */
-#define CHANGE_MAX       8192
+#define AUTHORITIES_KEPT 24 /* ... and each that named another authority: from the first one they lead here  \
+                             */
+#define CHANGE_MAX 8192
 
 /* One of "hub_keys", decoded. */
 struct change_kept {
@@ -131,12 +132,13 @@ int enrolment_file_follow(const char *dir, const Casebus__V1__HubKeysChanged *ch
     whole = json_array_append_new(list, one) == 0 && whole;
     if (*curve_key)
         whole = json_object_set_new(json, "hub_curve_key", json_string(curve_key)) == 0 && whole;
-    int r = !whole                 ? error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"))
-            : changes_forget(list) ? error_set(err, CASEBUS_TOO_LARGE,
-                                               _("the hub has had more than %d authorities since this node was "
-                                                 "enrolled: it has to be given its enrolment.json anew"),
-                                               AUTHORITIES_KEPT)
-                                   : json_write(dir, json, err);
+    int r = !whole ? error_set(err, CASEBUS_NO_MEMORY, _("no memory for an enrolment"))
+            : changes_forget(list)
+                ? error_set(err, CASEBUS_TOO_LARGE,
+                            _("the hub has had more than %d authorities since this node was "
+                              "enrolled: it has to be given its enrolment.json anew"),
+                            AUTHORITIES_KEPT)
+                : json_write(dir, json, err);
     json_decref(json);
     return r;
 }

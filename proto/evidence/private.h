@@ -59,7 +59,7 @@ struct verification {
     size_t n_generations;
     struct named_authority authorities[EVIDENCE_AUTHORITIES_MAX];
     size_t n_authorities;
-    bool trusted; /* one of them, and so all: they lead from one to the next */
+    bool trusted;                 /* one of them, and so all: they lead from one to the next */
     struct enrolment *enrolments; /* in the order of their positions */
     size_t n_enrolments;
     size_t facts_room, gaps_room;
