@@ -94,9 +94,8 @@ static void look_rights(struct doctor *doctor)
         char path[PATH_MAX];
         struct stat status;
         /* Operators of a group of their own reach the socket through the directory. */
-        mode_t theirs = i == 0 && doctor->has_settings && strcmp(doctor->settings.operators, OPERATORS_NONE)
-                            ? S_IXGRP
-                            : 0;
+        bool shared = doctor->has_settings && strcmp(doctor->settings.operators, OPERATORS_NONE) != 0;
+        mode_t theirs = i == 0 && shared ? S_IXGRP : 0;
         if (!find(doctor, names[i], path, &status) || !(status.st_mode & 077 & ~theirs))
             continue;
         doctor_say(doctor, VERDICT_LOOK, "rights", _("'%s' is open to others than its owner (mode %04o)"),

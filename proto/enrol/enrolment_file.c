@@ -85,9 +85,10 @@ int enrolment_file_renew(const char *dir, struct bytes certificate, struct caseb
 
 /* --- the hub's next keys --- */
 
-#define CHANGES_KEPT     2  /* the newest, and the one that was before it ... */
-#define AUTHORITIES_KEPT 24 /* ... and each that named another authority: from the first one they lead here  \
-                             */
+#define CHANGES_KEPT 2 /* the newest, and the one that was before it ... */
+#define AUTHORITIES_KEPT                                                                                     \
+    24 /* ... and each that named another authority: from the first one they lead here                       \
+        */
 #define CHANGE_MAX 8192
 
 /* One of "hub_keys", decoded. */

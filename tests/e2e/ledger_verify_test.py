@@ -7,6 +7,9 @@ import harness
 import receipt
 
 
+ASTRAY = 74  # EX_IOERR
+
+
 class Verify(unittest.TestCase):
     def setUp(self):
         self.world = harness.World(self)
@@ -102,10 +105,14 @@ class Verify(unittest.TestCase):
             with open(path, "r+b") as file:
                 file.seek(at)
                 file.write(bytes([content[at] ^ (1 << self.world.random.randrange(8))]))
-            one, four = (self.hub.casebus("ledger", "verify", "--json", "--no-state", "--jobs", jobs) for jobs in (1, 4))
-            self.assertEqual((one.code, one.out), (four.code, four.out), f"byte {at}")
-            self.assertIn(one.code, (0, 1), f"byte {at}: {one.said}")
-            if one.code == 0:
+            one, four = (self.world.run("casebus", "ledger", "verify", "--json", "--no-state", "--jobs", jobs, "--hub",
+                                        self.hub.dir, may_crash=True) for jobs in (1, 4))
+            if ASTRAY in (one.code, four.code):  # LMDB trusts its pages: now and then one leads it out of the file
+                self.assertIn("led this program astray", one.said + four.said)
+            else:
+                self.assertEqual((one.code, one.out), (four.code, four.out), f"byte {at}")
+                self.assertIn(one.code, (0, 1), f"byte {at}: {one.said}")
+            if one.code == 0 == four.code:
                 self.assertEqual(one.json()["root"], whole["root"], f"byte {at}")
             else:
                 found += 1
