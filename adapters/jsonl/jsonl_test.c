@@ -148,47 +148,41 @@ static void test_an_order_to_destroy_names_the_lines_that_brought_it(void **stat
     buffer_deinit(&content);
 }
 
+static void expect_line(struct place *place, const struct casebus_delivery *delivery, const char *line)
+{
+    struct buffer content;
+    struct casebus_error err;
+    void *sink = opened(place, 0);
+    assert_int_equal(jsonl_sink.deliver(sink, delivery, &err), 0);
+    flush(sink, delivery->id.position);
+    jsonl_sink.close(sink);
+    assert_int_equal(file_read(place->path, 100000, &content, NULL), 0);
+    assert_true(buffer_append(&content, "", 1));
+    assert_non_null(strstr((const char *)content.data, line));
+    buffer_deinit(&content);
+}
+
 static void test_answers_come_with_their_case_and_nothing_else(void **state)
 {
     struct place *place = *state;
-    struct buffer content;
-    struct casebus_error err;
     const struct casebus_answer items[] = {{"finished", 1}, {"certificate", 0}};
     const struct casebus_answers answers = {"case-1", "item-1", "320100", items, 2};
     const struct casebus_delivery told = {
         .id = {5, 0}, .node = "elsewhere", .case_id = "aa", .event_id = "cc", .answers = &answers};
-    void *sink = opened(place, 0);
-    assert_int_equal(jsonl_sink.deliver(sink, &told, &err), 0);
-    flush(sink, 5);
-    jsonl_sink.close(sink);
-    assert_int_equal(file_read(place->path, 100000, &content, NULL), 0);
-    assert_true(buffer_append(&content, "", 1));
-    assert_non_null(
-        strstr((const char *)content.data,
-               "\"case_id\":\"aa\",\"event_id\":\"cc\",\"case_number\":\"case-1\",\"item\":\"item-1\","
-               "\"area\":\"320100\",\"answers\":{\"finished\":true,\"certificate\":false}}\n"));
-    buffer_deinit(&content);
+    expect_line(place, &told,
+                "\"case_id\":\"aa\",\"event_id\":\"cc\",\"case_number\":\"case-1\",\"item\":\"item-1\","
+                "\"area\":\"320100\",\"answers\":{\"finished\":true,\"certificate\":false}}\n");
 }
 
 static void test_a_retraction_names_the_line_that_holds_no_more(void **state)
 {
     struct place *place = *state;
-    struct buffer content;
-    struct casebus_error err;
     const struct casebus_retraction retraction = {"case-1", "js.test/cases", "r1", 3, "bb"};
     const struct casebus_delivery told = {
         .id = {5, 0}, .node = "elsewhere", .case_id = "aa", .event_id = "cc", .retraction = &retraction};
-    void *sink = opened(place, 0);
-    assert_int_equal(jsonl_sink.deliver(sink, &told, &err), 0);
-    flush(sink, 5);
-    jsonl_sink.close(sink);
-    assert_int_equal(file_read(place->path, 100000, &content, NULL), 0);
-    assert_true(buffer_append(&content, "", 1));
-    assert_non_null(
-        strstr((const char *)content.data,
-               "\"event_id\":\"cc\",\"case_number\":\"case-1\",\"retraction\":{\"record_namespace\":"
-               "\"js.test/cases\",\"record_id\":\"r1\",\"position\":3,\"event_id\":\"bb\"}}\n"));
-    buffer_deinit(&content);
+    expect_line(place, &told,
+                "\"event_id\":\"cc\",\"case_number\":\"case-1\",\"retraction\":{\"record_namespace\":"
+                "\"js.test/cases\",\"record_id\":\"r1\",\"position\":3,\"event_id\":\"bb\"}}\n");
 }
 
 static void test_nothing_is_safe_before_it_is_flushed(void **state)

@@ -38,7 +38,7 @@ bool proving_sign(struct bus *bus, struct session *session, const struct registr
         (visitor->proofs_due_ns > now && visitor->proofs_due_ns - now >= AHEAD_NS)) {
         session_bye(bus, session, CASEBUS_BUSY,
                     "the hub cannot begin this session now; try again in a second",
-                    "枢纽目前无法建立此会话,请稍后重试");
+                    "枢纽目前无法建立此会话，请稍后重试");
         return false;
     }
     int r = sign(bus, session, node, signature, &err);
@@ -50,6 +50,6 @@ bool proving_sign(struct bus *bus, struct session *session, const struct registr
     log_error(bus->options.log, err.code == CASEBUS_TOKEN ? "TOKEN-GONE" : "PROOF",
               _("node '%s' cannot be shown that this is the hub: %s"), node->info.node, err.text);
     session_bye(bus, session, CASEBUS_BUSY, "the hub's key does not sign now; try again in a second",
-                "枢纽的密钥目前无法签名,请稍后重试");
+                "枢纽的密钥目前无法签名，请稍后重试");
     return false;
 }

@@ -166,12 +166,7 @@ class Authority(Base):
         desk.write_rows([("case-1", 1, "apply")])
         self.assertEqual(desk.publish()["accepted"], 1)
         harness.copy(self.hub.dir / "keys", keys)
-        self.hub.kill9()
-        new = self.world.hub("restored")
-        new.endpoint = self.hub.endpoint
-        done = self.world.run("casebus-hub", "restore", dest, new.dir, "--keys", keys)
-        self.assertEqual(done.code, 0, done.said)
-        self.hub = new.start()
+        self.hub = self.hub.kill9().restored(dest, keys).start()
         self.hub.process.wait_for("KEYS-LOST")
         self.assertEqual(self.keys()["authority_sha256"], newest)
         desk.write_rows([("case-1", 1, "apply"), ("case-2", 2, "apply")])

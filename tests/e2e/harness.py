@@ -252,7 +252,17 @@ class Hub:
         return self
 
     def kill9(self):
-        return self.process.kill9()
+        self.process.kill9()
+        return self
+
+    def restored(self, dest, keys):
+        """The hub that is made of its backup, in another directory and at the same place."""
+        new = self.world.hub("restored")
+        new.endpoint = self.endpoint
+        done = self.world.run("casebus-hub", "restore", dest, new.dir, "--keys", keys)
+        if done.code != 0:
+            raise AssertionError(f"casebus-hub restore: {done.said}")
+        return new
 
     def standing_still(self):
         return self.process.standing_still() if self.process else contextlib.nullcontext()

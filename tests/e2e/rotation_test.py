@@ -144,12 +144,7 @@ class Rotation(unittest.TestCase):
         self.assertEqual(done.code, 0, done.said)
         self.rotate("1h")
         self.supervisor.process.wait_for("HUB-KEYS ")
-        self.hub.kill9()
-        new = self.world.hub("restored")
-        new.endpoint = self.hub.endpoint
-        done = self.world.run("casebus-hub", "restore", dest, new.dir, "--keys", keys)
-        self.assertEqual(done.code, 0, done.said)
-        self.hub = new.start()
+        self.hub = self.hub.kill9().restored(dest, keys).start()
         before = self.keys()
         self.rotate("1h")
         self.supervisor.process.wait_for("HUB-KEYS ", times=2)
